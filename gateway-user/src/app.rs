@@ -1,0 +1,1 @@
+//! Builds every stage, binds everything, then serves until told to stop.

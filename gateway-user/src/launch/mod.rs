@@ -1,0 +1,1 @@
+//! `chaperone run`: starts a command inside its session's cgroup.

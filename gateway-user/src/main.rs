@@ -1,0 +1,2 @@
+//! chaperone.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Any refusal → an error in the protocol's own shape. *pure*
