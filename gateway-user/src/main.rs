@@ -1,2 +1,7 @@
-//! chaperone.
-fn main() {}
+//! `chaperone`: daemon and command line in one binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway_user::cli::main()
+}
