@@ -14,6 +14,8 @@ pub mod clock;
 pub mod prim;
 /// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
 pub mod secret;
+/// The DNS suffixes of AWS, in every partition. *pure*
+pub mod suffix;
 
 // ── the life of a call, in order ────────────────────────────────────────────────────────────
 
