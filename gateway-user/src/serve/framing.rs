@@ -64,6 +64,11 @@ impl Framing {
         Self { head_max, state: State::Head(Vec::new()) }
     }
 
+    /// Whether a header block has begun and not ended.
+    pub(super) fn inside_head(&self) -> bool {
+        matches!(&self.state, State::Head(head) if !head.is_empty())
+    }
+
     /// Looks at the next bytes of the connection.
     pub(super) fn observe(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
         while let Some((&first, rest)) = bytes.split_first() {

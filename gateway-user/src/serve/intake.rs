@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -27,11 +28,48 @@ impl BytesIn {
     }
 }
 
-/// hyper's body as ours, counted.
-pub(super) fn counted(incoming: Incoming) -> (Body, BytesIn) {
-    let count = BytesIn::default();
-    let inner = incoming.map_err(|error| BodyError::Broken(error.to_string())).boxed_unsync();
-    (Counted { inner, count: count.clone() }.boxed_unsync(), count)
+/// The agent's body until some stage wants it.
+pub(super) struct Unread {
+    body: Option<Body>,
+    /// Who waits for `100 Continue` has sent nothing yet; hyper says it when the body is first read.
+    awaits_continue: bool,
+}
+
+impl Unread {
+    /// hyper's body as ours, with a count of what has come in.
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> (Self, BytesIn) {
+        let count = BytesIn::default();
+        let inner = incoming.map_err(|error| BodyError::Broken(error.to_string())).boxed_unsync();
+        let body = Counted { inner, count: count.clone() }.boxed_unsync();
+        (Self { body: Some(body), awaits_continue: headers.contains_key(http::header::EXPECT) }, count)
+    }
+
+    /// The body; a second call gives an empty one.
+    pub(super) fn take(&mut self) -> Body {
+        self.body.take().unwrap_or_else(body::empty)
+    }
+
+    /// Reads and discards what a refused request still sends, so that its sender reads the answer
+    /// instead of a reset. Bounded: who sends more, or slower, gets the reset.
+    pub(super) async fn discard(mut self) {
+        const MOST: usize = 8 << 20;
+        const WITHIN: Duration = Duration::from_secs(5);
+        if self.awaits_continue {
+            return;
+        }
+        let mut body = self.take();
+        let reading = async {
+            let mut seen = 0usize;
+            while let Some(Ok(frame)) = body.frame().await {
+                seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+                if seen > MOST {
+                    return;
+                }
+            }
+        };
+        // The answer goes out either way.
+        let _ = tokio::time::timeout(WITHIN, reading).await;
+    }
 }
 
 struct Counted {
@@ -79,22 +117,4 @@ pub(super) async fn inspect(body: Body, limit: usize, within: Duration) -> Resul
         return Err(CollectError::TooLarge { limit }.into());
     }
     tokio::time::timeout(within, body::collect(body, limit)).await.map_err(|_| IntakeError::Timeout(within))?.map_err(Into::into)
-}
-
-/// Reads and discards what a refused request still sends, so that its sender reads the answer
-/// instead of a reset. Bounded: who sends more gets the reset.
-pub(super) async fn discard(mut body: Body) {
-    const MOST: usize = 8 << 20;
-    const WITHIN: Duration = Duration::from_secs(5);
-    let reading = async {
-        let mut seen = 0usize;
-        while let Some(Ok(frame)) = body.frame().await {
-            seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-            if seen > MOST {
-                return;
-            }
-        }
-    };
-    // The answer goes out either way.
-    let _ = tokio::time::timeout(WITHIN, reading).await;
 }

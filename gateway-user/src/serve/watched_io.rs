@@ -3,7 +3,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -13,12 +16,23 @@ use super::framing::{Framing, Violation};
 
 /// What was violated, readable after the connection ended.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verdict(Arc<OnceLock<Violation>>);
+pub(super) struct Verdict(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    violation: OnceLock<Violation>,
+    inside_head: AtomicBool,
+}
 
 impl Verdict {
     /// The violation that stopped the connection, if one did.
     pub(super) fn violation(&self) -> Option<&Violation> {
-        self.0.get()
+        self.0.violation.get()
+    }
+
+    /// Whether the connection ended inside a header block: a half request, not an idle connection.
+    pub(super) fn ended_inside_head(&self) -> bool {
+        self.0.inside_head.load(Ordering::Relaxed)
     }
 }
 
@@ -46,9 +60,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             // hyper must not see one byte of what is in doubt.
             buf.set_filled(before);
             let error = io::Error::new(io::ErrorKind::InvalidData, violation.to_string());
-            let _ = self.verdict.0.set(violation);
+            let _ = self.verdict.0.violation.set(violation);
             return Poll::Ready(Err(error));
         }
+        self.verdict.0.inside_head.store(self.framing.inside_head(), Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

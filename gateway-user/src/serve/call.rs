@@ -1,0 +1,157 @@
+//! One call: a line per stage.
+
+use std::time::Duration;
+
+use http::{Method, Request, Response, request::Parts};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::{
+    Gateway,
+    draft::{Draft, Started},
+    intake::{self, Unread},
+    refused::Refused,
+    reply::Recorded,
+};
+use crate::{
+    body::{self, Body},
+    classify::classify,
+    decide::{Facts, Permit, Verdict},
+    forward::Reply,
+    identify::Caller,
+    parse::{AwsRequest, BodyPlan, ErrorShape, VerifiedRequest},
+    prim::{CallId, HostName},
+    respond::{self, Refusal},
+    sign::sign,
+};
+
+/// Answers one request of `caller`, on a connection that asked for `name`.
+pub(super) async fn call(
+    gateway: &Gateway,
+    caller: &Caller,
+    name: &HostName,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (head, incoming) = request.into_parts();
+    let mut draft = Draft::new(caller, name, &head.method);
+    let wire = Wire { id: draft.id, shape: ErrorShape::guess(&head, name), method: head.method.clone() };
+    let (mut unread, bytes_in) = Unread::new(incoming, &head.headers);
+    draft.counting(bytes_in);
+
+    let allowed = match judge(gateway, caller, name, head, &mut unread, &mut draft).await {
+        Ok(allowed) => allowed,
+        Err(refused) => {
+            unread.discard().await;
+            return refuse(gateway, caller, draft, &wire, &refused).await;
+        }
+    };
+    let mut started = match draft.start(&allowed.permit, &gateway.recorder).await {
+        Ok(started) => started,
+        Err(error) => return refuse(gateway, caller, draft, &wire, &error.into()).await,
+    };
+    match carry_out(gateway, caller, allowed, &mut started).await {
+        Ok(reply) => {
+            gateway.counters.forwarded();
+            answer(reply, started)
+        }
+        Err(failed) => {
+            gateway.counters.failed();
+            tracing::warn!(call = %wire.id, session = %caller.session.id, reason = %failed, "failed");
+            let refusal = failed.explain(caller, wire.id);
+            started.failed(refusal.status, refusal.code);
+            wire.render(&refusal)
+        }
+    }
+}
+
+/// A call that policy allowed, with everything that is needed to carry it out.
+struct Allowed {
+    permit: Permit,
+    request: VerifiedRequest,
+    /// The body where it streams; an inspected one is inside `request`.
+    stream: Option<Body>,
+}
+
+/// parse → verify → classify → decide.
+async fn judge(
+    gateway: &Gateway,
+    caller: &Caller,
+    name: &HostName,
+    head: Parts,
+    unread: &mut Unread,
+    draft: &mut Draft,
+) -> Result<Allowed, Refused> {
+    let config = &gateway.config;
+    let workload = &caller.session.workload;
+
+    let request = AwsRequest::read(head, name)?;
+    draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
+    let inspected = match request.body_plan() {
+        BodyPlan::Stream => None,
+        BodyPlan::Inspect => {
+            let within = Duration::from_secs(config.inspect_timeout_secs);
+            Some(intake::inspect(unread.take(), config.inspect_max_bytes, within).await?)
+        }
+    };
+    let streams = inspected.is_none();
+    let now = gateway.clock.now();
+    let skew = time::Duration::seconds(i64::try_from(config.max_skew_secs).unwrap_or(i64::MAX));
+    let request = request.verify(inspected, &caller.session.placeholder, now, skew)?;
+    let operation = classify(&request, workload.account.as_ref())?;
+    let policies = gateway.policies.load();
+    draft.understood(&operation, policies.digest());
+    match policies.decide(caller, operation, Facts { now }) {
+        Verdict::Allow(permit) => {
+            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()) })
+        }
+        Verdict::Deny(denial) => {
+            draft.denied(&denial);
+            Err(Refused::Denied(Box::new(denial)))
+        }
+    }
+}
+
+/// credentials → sign → forward.
+async fn carry_out(
+    gateway: &Gateway,
+    caller: &Caller,
+    allowed: Allowed,
+    started: &mut Started,
+) -> Result<Reply, Refused> {
+    let Allowed { permit, request, stream } = allowed;
+    let keys = gateway.credentials.keys(&permit, caller).await?;
+    // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
+    let signed = sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?;
+    started.sent();
+    Ok(gateway.upstream.send(signed).await?)
+}
+
+/// AWS's answer, streamed; its last byte closes the record.
+fn answer(reply: Reply, started: Started) -> Response<Body> {
+    let ending = started.answered(reply.status, &reply.headers);
+    let mut response = Response::new(Recorded::new(reply.body, ending).boxed_unsync());
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+async fn refuse(gateway: &Gateway, caller: &Caller, draft: Draft, wire: &Wire, refused: &Refused) -> Response<Body> {
+    gateway.counters.refused();
+    tracing::info!(call = %wire.id, session = %caller.session.id, reason = %refused, "refused");
+    let refusal = refused.explain(caller, wire.id);
+    draft.refuse(refusal.status, refusal.code, refused.to_string(), &gateway.recorder).await;
+    wire.render(&refusal)
+}
+
+/// How the agent wants to be answered when the gateway answers itself.
+struct Wire {
+    id: CallId,
+    shape: ErrorShape,
+    method: Method,
+}
+
+impl Wire {
+    fn render(&self, refusal: &Refusal) -> Response<Body> {
+        respond::render(refusal, self.shape, &self.method).map(body::full)
+    }
+}

@@ -1,0 +1,176 @@
+//! What is known of a call so far ([`Draft`]), its open record ([`Started`]), and the duty to close
+//! it with the answer's last byte ([`Ending`]).
+
+use std::time::Instant;
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+
+use super::intake::BytesIn;
+use crate::{
+    body::BodyError,
+    classify::{Operation, Param},
+    decide::{Denial, Permit, Reason},
+    identify::Caller,
+    prim::{CallId, HostName},
+    record::{Decision, Intent, OpenCall, Outcome, OutcomeKind, RecordError, Recorder},
+};
+
+/// A call on its way to a decision: whatever stage ends it, what is known by then is recorded.
+pub(super) struct Draft {
+    pub(super) id: CallId,
+    begun: Instant,
+    intent: Intent,
+    bytes_in: BytesIn,
+}
+
+impl Draft {
+    pub(super) fn new(caller: &Caller, host: &HostName, method: &Method) -> Self {
+        let id = CallId::generate();
+        let mut intent = Intent::new(id, caller.session.id, caller.pid, caller.uid, Decision::Refused);
+        intent.host = Some(host.to_string());
+        intent.method = Some(method.to_string());
+        intent.account = caller.session.workload.account.as_ref().map(ToString::to_string);
+        Self { id, begun: Instant::now(), intent, bytes_in: BytesIn::default() }
+    }
+
+    /// The body's bytes are counted here.
+    pub(super) fn counting(&mut self, bytes: BytesIn) {
+        self.bytes_in = bytes;
+    }
+
+    /// What the head claims, before its signature is checked.
+    pub(super) fn claimed(&mut self, access_key_id: &str, service: &str, region: &str) {
+        self.intent.access_key_id = Some(access_key_id.to_owned());
+        self.intent.service = Some(service.to_owned());
+        self.intent.region = Some(region.to_owned());
+    }
+
+    /// The call is understood; `policy_digest` names the policies it is put to.
+    pub(super) fn understood(&mut self, operation: &Operation, policy_digest: &str) {
+        let intent = &mut self.intent;
+        intent.service = Some(operation.service.clone());
+        intent.operation = Some(operation.name.clone());
+        intent.region = Some(operation.region.to_string());
+        intent.actions = operation.actions.iter().map(|on| on.action.clone()).collect();
+        intent.resources = operation.actions.iter().map(|on| on.resource.clone()).collect();
+        intent.params = Value::Object(operation.params.iter().map(|(k, v)| (k.clone(), json(v))).collect());
+        intent.request_digest = Some(hex::encode(operation.digest.0));
+        intent.policy_digest = Some(policy_digest.to_owned());
+    }
+
+    /// Policy denied it.
+    pub(super) fn denied(&mut self, denial: &Denial) {
+        self.intent.decision = Decision::Deny;
+        match &denial.reason {
+            Reason::Forbidden { rules } | Reason::EvaluationFailed { rules, .. } => {
+                self.intent.rules.clone_from(rules);
+            }
+            Reason::NothingPermits { .. } => {}
+        }
+    }
+
+    /// Policy allowed it: the intent becomes durable. Nothing may leave the host before.
+    pub(super) async fn start(&mut self, permit: &Permit, recorder: &Recorder) -> Result<Started, RecordError> {
+        let mut intent = self.intent.clone();
+        intent.decision = Decision::Allow;
+        intent.rules = permit.rules().to_vec();
+        let open = recorder.intend(intent).await?;
+        Ok(Started { open, begun: self.begun, sent: None, bytes_in: self.bytes_in.clone() })
+    }
+
+    /// The gateway itself answers with `status` and `code`; `reason` is the log's text, not the agent's.
+    pub(super) async fn refuse(mut self, status: StatusCode, code: &str, reason: String, recorder: &Recorder) {
+        let mut outcome = Outcome::new(OutcomeKind::Denied);
+        outcome.gateway = Some(self.begun.elapsed());
+        outcome.bytes_in = Some(self.bytes_in.get());
+        outcome.status = Some(status.as_u16());
+        outcome.error_code = Some(code.to_owned());
+        self.intent.reason = Some(reason);
+        if let Err(error) = recorder.refuse(self.intent, outcome).await {
+            // Nothing has left the host, and the agent is refused either way.
+            tracing::error!(call = %self.id, %error, "a refusal could not be recorded");
+        }
+    }
+}
+
+/// A call that policy allowed and whose intent is on disk. Dropped without an end, it is recorded
+/// as aborted.
+pub(super) struct Started {
+    open: OpenCall,
+    begun: Instant,
+    sent: Option<Instant>,
+    bytes_in: BytesIn,
+}
+
+impl Started {
+    /// The request is about to leave the host.
+    pub(super) fn sent(&mut self) {
+        self.sent = Some(Instant::now());
+    }
+
+    /// AWS answered; what is left is the answer's body.
+    pub(super) fn answered(self, status: StatusCode, headers: &HeaderMap) -> Ending {
+        let mut outcome = Outcome::new(OutcomeKind::Forwarded);
+        outcome.status = Some(status.as_u16());
+        outcome.aws_request_id = text(headers, "x-amzn-requestid").or_else(|| text(headers, "x-amz-request-id"));
+        outcome.error_code = text(headers, "x-amzn-errortype");
+        Ending { started: self, outcome, bytes_out: 0 }
+    }
+
+    /// It could not be carried out: the gateway answers with `status` and `code`.
+    pub(super) fn failed(self, status: StatusCode, code: &str) {
+        let mut outcome = Outcome::new(OutcomeKind::Failed);
+        outcome.status = Some(status.as_u16());
+        outcome.error_code = Some(code.to_owned());
+        Ending { started: self, outcome, bytes_out: 0 }.finish(OutcomeKind::Failed);
+    }
+}
+
+/// The duty to write a call's outcome when its answer has ended.
+pub(super) struct Ending {
+    started: Started,
+    outcome: Outcome,
+    bytes_out: u64,
+}
+
+impl Ending {
+    pub(super) fn count_out(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    /// The agent has the whole answer.
+    pub(super) fn complete(self) {
+        self.finish(OutcomeKind::Forwarded);
+    }
+
+    /// AWS broke off in the middle of its answer.
+    pub(super) fn broken(self, error: &BodyError) {
+        tracing::warn!(%error, "an answer broke off");
+        self.finish(OutcomeKind::Failed);
+    }
+
+    fn finish(mut self, kind: OutcomeKind) {
+        let Started { open, begun, sent, bytes_in } = self.started;
+        self.outcome.kind = kind;
+        self.outcome.gateway = Some(sent.map_or_else(|| begun.elapsed(), |sent| sent.duration_since(begun)));
+        self.outcome.upstream = sent.map(|sent| sent.elapsed());
+        self.outcome.bytes_in = Some(bytes_in.get());
+        self.outcome.bytes_out = Some(self.bytes_out);
+        open.finish(self.outcome);
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.chars().take(256).collect())
+}
+
+fn json(param: &Param) -> Value {
+    match param {
+        Param::Text(text) => Value::String(text.clone()),
+        Param::Number(number) => Value::from(*number),
+        Param::Bool(bool) => Value::Bool(*bool),
+        Param::List(list) => Value::Array(list.iter().map(json).collect()),
+        Param::Record(record) => Value::Object(record.iter().map(|(k, v)| (k.clone(), json(v))).collect()),
+    }
+}
