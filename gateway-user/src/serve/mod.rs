@@ -1,13 +1,41 @@
 //! The whole story in two functions: one connection ([`Gateway::connection`]), one call
 //! ([`call::call`]).
 
+mod call;
+mod counters;
+mod draft;
 mod framing;
 mod http;
 mod intake;
+mod refused;
 mod reply;
-mod draft;
-mod call;
 mod watched_io;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ::http::{Request, Response};
+use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+pub use self::counters::{Counters, Counts};
+use self::http::HttpError;
+use crate::{
+    accept::Accepted,
+    body::{self, Body},
+    clock::Clock,
+    credentials,
+    decide::Policies,
+    forward::{EndpointOverride, Upstream},
+    identify::{Caller, IdentifyError, Registry, Session},
+    prim::{AgentAddr, HostName},
+    record::{Event, RecordError, Recorder, SessionStart},
+    redirect::{OriginError, Origins},
+    route::{self, Route, RouteError, metadata, passthrough, route},
+    terminate::{HandshakeError, Terminator},
+};
 
 /// Bounds on one connection and one call.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -43,5 +71,203 @@ impl Default for Config {
             max_skew_secs: 300,
             drain_timeout_secs: 30,
         }
+    }
+}
+
+/// Every stage, built and ready. `app` makes one; connections share it.
+pub struct Gateway {
+    /// Bounds on connections and calls.
+    pub config: Config,
+    /// Bounds on the first bytes.
+    pub route: route::Config,
+    /// Where passed-through names are dialled instead of their resolution.
+    pub overrides: Vec<EndpointOverride>,
+    /// Our own listeners: never a destination.
+    pub own: Vec<SocketAddr>,
+    /// The kernel's memory of where connections wanted to go.
+    pub origins: Arc<dyn Origins>,
+    /// Workloads and sessions.
+    pub registry: Arc<Registry>,
+    /// The host's name, for the record.
+    pub hostname: String,
+    /// TLS towards agents.
+    pub terminator: Terminator,
+    /// 32 secret bytes that sign the metadata endpoint's tokens while the daemon runs.
+    pub metadata_key: [u8; 32],
+    /// The policies in force; replaced whole.
+    pub policies: ArcSwap<Policies>,
+    /// The session database.
+    pub recorder: Recorder,
+    /// The gateway's own keys.
+    pub credentials: credentials::Source,
+    /// The client towards AWS.
+    pub upstream: Upstream,
+    /// The time.
+    pub clock: Clock,
+    /// What the calls came to, since the start.
+    pub counters: Counters,
+    /// Cancelled when the daemon should end.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a connection was closed below HTTP. Each is recorded as an event.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("{0}")]
+    Origin(#[from] OriginError),
+    #[error("{0}")]
+    Identify(#[from] IdentifyError),
+    #[error("{0}")]
+    Route(#[from] RouteError),
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    #[error("{0}")]
+    Dial(#[from] passthrough::DialError),
+}
+
+impl ConnectionError {
+    /// The stage that refused, as events name it.
+    fn stage(&self) -> &'static str {
+        match self {
+            Self::Origin(_) => "origin-unknown",
+            Self::Identify(_) => "not-identified",
+            Self::Route(_) => "route-refused",
+            Self::Handshake(_) => "tls-failed",
+            Self::Http(_) => "http-refused",
+            Self::Dial(_) => "passthrough-failed",
+        }
+    }
+}
+
+impl Gateway {
+    /// One connection of an agent, from its first byte to its last.
+    pub async fn connection(self: Arc<Self>, io: TcpStream, agent: AgentAddr) {
+        let mut known = Known::default();
+        let Err(error) = self.carry(io, agent, &mut known).await else { return };
+        tracing::info!(agent = %agent.0, session = known.session(), reason = %error, "connection closed");
+        let event = known.event(&error);
+        if let Err(error) = self.recorder.event(event).await {
+            tracing::error!(%error, "a closed connection could not be recorded");
+        }
+    }
+
+    /// accept → identify → route → terminate, then HTTP.
+    async fn carry(self: &Arc<Self>, io: TcpStream, agent: AgentAddr, known: &mut Known) -> Result<(), ConnectionError> {
+        let origin = self.origins.origin(&io, agent)?;
+        let accepted = Accepted { io, agent, origin };
+        known.origin = Some(origin);
+        let caller = self.registry.identify(&origin, async |session: &Session| self.enrol(session).await).await?;
+        known.caller = Some(caller.clone());
+        match route(&accepted, caller.session.workload.egress, &self.own, &self.route).await? {
+            Route::Aws(name) => self.aws(accepted, caller, name).await,
+            Route::Metadata => self.metadata(accepted, caller).await,
+            Route::PassThroughName(name, port) => {
+                let fixed = EndpointOverride::resolve(&self.overrides, name.as_str());
+                let asked = accepted.origin.destination;
+                let upstream =
+                    passthrough::connect_name(&name, port, asked, fixed, &self.own, &self.route).await?;
+                self.relay(accepted, upstream).await;
+                Ok(())
+            }
+            Route::PassThroughAddress(address) => {
+                let upstream = passthrough::connect_address(address, &self.own, &self.route).await?;
+                self.relay(accepted, upstream).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls to AWS over a terminated connection.
+    async fn aws(self: &Arc<Self>, accepted: Accepted, caller: Caller, name: HostName) -> Result<(), ConnectionError> {
+        let tls = self.terminator.handshake(accepted.io, &name).await?;
+        let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
+        let gateway = Arc::clone(self);
+        let shared = Arc::new((caller, name));
+        let handler = move |request: Request<Incoming>| {
+            let (gateway, shared) = (Arc::clone(&gateway), Arc::clone(&shared));
+            async move { call::call(&gateway, &shared.0, &shared.1, request).await }
+        };
+        Ok(http::serve(tls, h2, &self.config, &self.shutdown, handler).await?)
+    }
+
+    /// The metadata endpoint, over plain HTTP.
+    async fn metadata(self: &Arc<Self>, accepted: Accepted, caller: Caller) -> Result<(), ConnectionError> {
+        let gateway = Arc::clone(self);
+        let session = Arc::clone(&caller.session);
+        let handler = move |request: Request<Incoming>| {
+            let (gateway, session) = (Arc::clone(&gateway), Arc::clone(&session));
+            async move { gateway.metadata_answer(&session, request) }
+        };
+        Ok(http::serve(accepted.io, false, &self.config, &self.shutdown, handler).await?)
+    }
+
+    fn metadata_answer(&self, session: &Session, request: Request<Incoming>) -> Response<Body> {
+        let (head, _) = request.into_parts();
+        let role = format!("chaperone-{}", session.workload.name);
+        metadata::answer(&head, session, &role, self.clock.now(), &self.metadata_key).map(body::full)
+    }
+
+    /// Bytes that are none of our business, in both directions.
+    async fn relay(&self, accepted: Accepted, upstream: TcpStream) {
+        tokio::select! {
+            ended = passthrough::relay(accepted.io, upstream, &self.route) => match ended {
+                Ok(traffic) => tracing::debug!(agent = %accepted.agent.0, ?traffic, "relayed"),
+                Err(error) => tracing::debug!(agent = %accepted.agent.0, %error, "a relayed connection broke off"),
+            },
+            () = self.shutdown.cancelled() => {}
+        }
+    }
+
+    /// Makes a new session durable before anyone uses it.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn enrol(&self, session: &Session) -> Result<(), RecordError> {
+        tracing::info!(session = %session.id, workload = %session.workload.name, cgroup = %session.cgroup, "session");
+        let workload = session.workload.name.clone();
+        self.recorder
+            .session_started(SessionStart {
+                id: session.id,
+                started: session.started,
+                subject: format!("host:{workload}"),
+                workload,
+                issuer: "host".to_owned(),
+                hostname: self.hostname.clone(),
+                boot_id: self.registry.boot().to_string(),
+                cgroup_path: session.cgroup.clone(),
+                cgroup_id: session.cgroup_id,
+                command: session.launch.as_ref().map(|launch| launch.command.clone()).unwrap_or_default(),
+                uid: session.launch.as_ref().map(|launch| launch.uid),
+            })
+            .await
+    }
+}
+
+/// What is known of a connection, for the event that explains why it was closed.
+#[derive(Default)]
+struct Known {
+    origin: Option<crate::redirect::Origin>,
+    caller: Option<Caller>,
+}
+
+impl Known {
+    fn session(&self) -> String {
+        self.caller.as_ref().map(|caller| caller.session.id.to_string()).unwrap_or_default()
+    }
+
+    fn event(&self, error: &ConnectionError) -> Event {
+        let mut event = Event::new(error.stage(), error.to_string());
+        if let Some(origin) = &self.origin {
+            event.pid = Some(origin.pid);
+            event.uid = Some(origin.uid);
+            event.detail = json!({ "destination": origin.destination.0.to_string(), "cgroup_id": origin.cgroup.0 });
+        }
+        if let Some(caller) = &self.caller {
+            event.session = Some(caller.session.id);
+            event.workload = Some(caller.session.workload.name.clone());
+        }
+        event
     }
 }
