@@ -1,10 +1,38 @@
 //! policy × caller × operation → `Verdict`; an Allow carries the `Permit`. *pure*
 
+use std::fmt;
+
 use time::OffsetDateTime;
 
+use self::{policies::Judgement, view::Call};
 use crate::{classify::Operation, identify::Caller, parse::RequestDigest};
 
+mod arn;
+mod check;
+mod error;
+mod names;
+mod policies;
+mod rule;
+mod source;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use self::{
+    error::{PolicyError, PolicyErrors, Position},
+    policies::Policies,
+};
+
 /// The proof of an Allow, bound to one canonical request. Only a permit can be signed.
+///
+/// Only [`Policies::decide`] makes one; its fields are private (E0451):
+///
+/// ```compile_fail,E0451
+/// # fn forge(operation: gateway_user::classify::Operation) -> gateway_user::decide::Permit {
+/// gateway_user::decide::Permit { operation, rules: Vec::new() }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     operation: Operation,
@@ -53,6 +81,30 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The ids of the rules that decided; empty where no rule did.
+    #[must_use]
+    pub fn rules(&self) -> &[String] {
+        match self {
+            Self::Forbidden { rules } | Self::EvaluationFailed { rules, .. } => rules,
+            Self::NothingPermits { .. } => &[],
+        }
+    }
+}
+
+/// In words, for messages to agents and logs.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden { rules } => write!(f, "forbidden by {}", rules.join(", ")),
+            Self::NothingPermits { action, resource } => write!(f, "no rule permits {action} on {resource}"),
+            Self::EvaluationFailed { rules, detail } => {
+                write!(f, "{} could not be evaluated: {detail}", rules.join(", "))
+            }
+        }
+    }
+}
+
 /// A denied call: what it was and why.
 #[derive(Debug, Clone)]
 pub struct Denial {
@@ -78,16 +130,32 @@ pub struct Facts {
     pub now: OffsetDateTime,
 }
 
-/// A loaded set of policies.
-#[derive(Debug)]
-pub struct Policies {}
-
 impl Policies {
     /// Decides every (action, resource) pair of `operation`; all must be allowed.
+    ///
+    /// A rule that cannot be evaluated denies the call, whether it is a `permit` or a `forbid`. A
+    /// resource that cannot be computed (`*`) satisfies no `permit` that looks at the resource and
+    /// escapes no `forbid` that does; a rule that names `Resource::"*"` is taken at its word.
     #[must_use]
     pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts) -> Verdict {
-        let _ = (caller, operation, facts);
-        todo!("helper")
+        match self.conclude(caller, &operation, facts) {
+            Ok(rules) => Verdict::Allow(Permit { operation, rules }),
+            Err(reason) => Verdict::Deny(Denial { operation, reason }),
+        }
+    }
+
+    fn conclude(&self, caller: &Caller, operation: &Operation, facts: Facts) -> Result<Vec<String>, Reason> {
+        if operation.actions.is_empty() {
+            // Nothing asked for would be nothing denied.
+            let action = format!("{}:{}", operation.service, operation.name);
+            return Err(Reason::NothingPermits { action, resource: names::ANY_RESOURCE.to_owned() });
+        }
+        let call = Call::new(&caller.session.workload, operation, facts);
+        let mut all = Judgement::default();
+        for pair in &operation.actions {
+            all.add(self.judge(&call, pair), pair);
+        }
+        all.conclude()
     }
 }
 

@@ -1,0 +1,330 @@
+//! What a rule may say: everything that would load but never match, or match by surprise, is refused.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::pst::{self, BinaryOp, Expr, Literal, Var};
+
+use super::{
+    error::Complaint,
+    names::{self, ActionName},
+    syntax::{each_clause, names_any_resource},
+};
+use crate::prim::WorkloadName;
+
+/// Annotations that mean something here.
+const ANNOTATIONS: [&str; 2] = ["id", "description"];
+/// Annotations that ask a person.
+const APPROVAL_ANNOTATIONS: [&str; 4] = ["reviewers", "grant", "reason", "ttl"];
+/// What rules can read of a call.
+const CONTEXT: [&str; 5] = ["params", "region", "time", "workload", "operation"];
+/// What rules can read of a resource.
+const RESOURCE: [&str; 5] = ["arn", "account", "region", "service", "type"];
+/// Of these, the ones that some ARNs do not have.
+const RESOURCE_OPTIONAL: [&str; 4] = ["account", "region", "service", "type"];
+/// The kinds of entities.
+const TYPES: [&str; 4] = ["Workload", "Group", "Action", "Resource"];
+
+/// Characters a rule id may have.
+const MAX_ID: usize = 128;
+
+/// Checks one rule; every complaint is reported.
+pub(super) fn check(rule: &pst::Template) -> Vec<Complaint> {
+    let mut checker = Checker::default();
+    checker.annotations(rule);
+    checker.scope(rule);
+    for condition in each_clause(rule) {
+        checker.condition(condition);
+    }
+    checker.unguarded(names_any_resource(rule));
+    checker.complaints
+}
+
+/// Checks the text of a rule id: it appears in messages, logs and records.
+pub(super) fn check_id(id: &str) -> Result<(), Complaint> {
+    let ok = |b: u8| b.is_ascii_alphanumeric() || b"._-/#:".contains(&b);
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(ok) {
+        return Err(Complaint::new(format!("{id:?} is not a rule id"))
+            .about("@id")
+            .help(format!("1 to {MAX_ID} letters, digits and . _ - / # :")));
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Checker {
+    complaints: Vec<Complaint>,
+    /// Resource attributes read, and those a `has` asks for.
+    read: BTreeSet<&'static str>,
+    guarded: BTreeSet<&'static str>,
+}
+
+impl Checker {
+    fn complain(&mut self, result: Result<(), Complaint>) {
+        self.complaints.extend(result.err());
+    }
+
+    fn annotations(&mut self, rule: &pst::Template) {
+        for name in rule.annotations.keys() {
+            let name = name.as_str();
+            if ANNOTATIONS.contains(&name) {
+                continue;
+            }
+            let complaint = if APPROVAL_ANNOTATIONS.contains(&name) {
+                Complaint::new(format!("approvals are not available yet, so `@{name}` would not be honoured"))
+                    .help("remove the rule: what nothing permits is denied")
+            } else {
+                Complaint::new(format!("unknown annotation `@{name}`"))
+                    .help(suggest(name, &ANNOTATIONS, "annotations"))
+            };
+            self.complaints.push(complaint.about(format!("@{name}")));
+        }
+        if let Some(id) = rule.annotations.get("id") {
+            self.complain(check_id(id));
+        }
+    }
+
+    fn scope(&mut self, rule: &pst::Template) {
+        match &rule.principal {
+            pst::PrincipalConstraint::Any => {}
+            pst::PrincipalConstraint::Eq(whom) => self.scope_entity(whom, "principal ==", &["Workload"]),
+            pst::PrincipalConstraint::In(whom) => {
+                self.scope_entity(whom, "principal in", &["Workload", "Group"]);
+            }
+            pst::PrincipalConstraint::Is(kind) => self.complain(expect_type(kind, "principal is", &["Workload"])),
+            pst::PrincipalConstraint::IsIn(kind, whom) => {
+                self.complain(expect_type(kind, "principal is", &["Workload"]));
+                self.scope_entity(whom, "principal in", &["Workload", "Group"]);
+            }
+        }
+        match &rule.action {
+            pst::ActionConstraint::Any => {}
+            pst::ActionConstraint::Eq(action) => self.complain(check_literal(action, false)),
+            pst::ActionConstraint::In(actions) => {
+                for action in actions {
+                    self.complain(check_literal(action, true));
+                }
+            }
+        }
+        match &rule.resource {
+            pst::ResourceConstraint::Any => {}
+            pst::ResourceConstraint::Eq(what) => self.scope_entity(what, "resource ==", &["Resource"]),
+            pst::ResourceConstraint::Is(kind) => self.complain(expect_type(kind, "resource is", &["Resource"])),
+            pst::ResourceConstraint::In(_) | pst::ResourceConstraint::IsIn(..) => {
+                self.complaints.push(resources_have_no_groups());
+            }
+        }
+    }
+
+    fn scope_entity(&mut self, entity: &pst::EntityOrSlot, place: &str, types: &[&str]) {
+        match entity {
+            pst::EntityOrSlot::Entity(uid) => {
+                self.complain(expect_type(&uid.ty, place, types));
+                self.complain(check_literal(uid, true));
+            }
+            pst::EntityOrSlot::Slot(_) => self.complaints.push(no_templates()),
+        }
+    }
+
+    /// Walks an expression with a list instead of recursion: its depth is the author's choice.
+    fn condition(&mut self, root: &Expr) {
+        // With each expression: whether it stands right of `in`, where groups are at home.
+        let mut waiting = vec![(root, false)];
+        while let Some((expr, right_of_in)) = waiting.pop() {
+            match expr {
+                Expr::Literal(Literal::EntityUID(uid)) => self.complain(check_literal(uid, right_of_in)),
+                Expr::GetAttr { expr: of, attr } => self.attribute(of, attr, false),
+                Expr::HasAttr { expr: of, attrs } => self.attribute(of, attrs.first(), true),
+                Expr::Is { entity_type, expr: what, .. } => {
+                    let types: &[&str] = match &**what {
+                        Expr::Var(Var::Principal) => &["Workload"],
+                        Expr::Var(Var::Action) => &["Action"],
+                        Expr::Var(Var::Resource) => &["Resource"],
+                        _ => &TYPES,
+                    };
+                    self.complain(expect_type(entity_type, "is", types));
+                }
+                Expr::BinaryOp { op, left, right } => self.operator(op, left, right),
+                Expr::Slot(_) => self.complaints.push(no_templates()),
+                Expr::Literal(_)
+                | Expr::Var(_)
+                | Expr::UnaryOp { .. }
+                | Expr::Like { .. }
+                | Expr::IfThenElse { .. }
+                | Expr::Set(_)
+                | Expr::Record(_) => {}
+                // A later Cedar may know more than this check does.
+                _ => self.complaints.push(Complaint::new("this expression is not supported")),
+            }
+            push_children(expr, right_of_in, &mut waiting);
+        }
+    }
+
+    fn operator(&mut self, op: &BinaryOp, left: &Expr, right: &Expr) {
+        match op {
+            BinaryOp::GetTag | BinaryOp::HasTag => {
+                self.complaints.push(Complaint::new("nothing has tags yet").about("Tag("));
+            }
+            BinaryOp::In if matches!(left, Expr::Var(Var::Resource)) => {
+                self.complaints.push(resources_have_no_groups());
+            }
+            BinaryOp::In => self.comparable(left, right, true),
+            BinaryOp::Eq | BinaryOp::NotEq => {
+                self.comparable(left, right, false);
+                self.comparable(right, left, false);
+            }
+            _ => {}
+        }
+    }
+
+    /// `principal == Resource::"…"` and the like can never hold.
+    fn comparable(&mut self, variable: &Expr, literal: &Expr, groups: bool) {
+        let (Expr::Var(variable), Expr::Literal(Literal::EntityUID(uid))) = (variable, literal) else { return };
+        let (place, types): (&str, &[&str]) = match variable {
+            Var::Principal if groups => ("principal in", &["Workload", "Group"]),
+            Var::Principal => ("principal ==", &["Workload"]),
+            Var::Action => ("action", &["Action"]),
+            Var::Resource => ("resource", &["Resource"]),
+            Var::Context => return,
+        };
+        self.complain(expect_type(&uid.ty, place, types));
+    }
+
+    fn attribute(&mut self, of: &Expr, attr: &str, asks: bool) {
+        let known = match of {
+            Expr::Var(Var::Context) => &CONTEXT,
+            Expr::Var(Var::Resource) => &RESOURCE,
+            Expr::Var(Var::Principal | Var::Action) => {
+                self.complaints.push(
+                    Complaint::new(format!("principal and action have no attributes such as `{attr}`"))
+                        .about(attr)
+                        .help("compare them: principal == Workload::\"…\", principal in Group::\"…\""),
+                );
+                return;
+            }
+            // Inside `context.params` any name may occur.
+            _ => return,
+        };
+        let of_resource = matches!(of, Expr::Var(Var::Resource));
+        if let Some(optional) = RESOURCE_OPTIONAL.into_iter().find(|name| of_resource && *name == attr) {
+            if asks { &mut self.guarded } else { &mut self.read }.insert(optional);
+        }
+        if known.contains(&attr) {
+            return;
+        }
+        let complaint = match (of_resource, attr) {
+            (false, "approval") => Complaint::new("approvals are not available yet")
+                .help("remove the rule: what nothing permits is denied"),
+            (false, "session") => Complaint::new("`context.session` is not available yet"),
+            (false, _) => Complaint::new(format!("`context` has no attribute `{attr}`"))
+                .help(suggest(attr, &CONTEXT, "attributes of context")),
+            (true, _) => Complaint::new(format!("`resource` has no attribute `{attr}`"))
+                .help(suggest(attr, &RESOURCE, "attributes of resource")),
+        };
+        self.complaints.push(complaint.about(attr));
+    }
+
+    /// An attribute that some ARNs lack must be asked for first, or the rule fails on those.
+    /// Every ARN has a service; only a rule that is also read for `Resource::"*"` can miss it.
+    fn unguarded(&mut self, read_for_any: bool) {
+        for attr in self.read.difference(&self.guarded) {
+            if *attr == "service" && !read_for_any {
+                continue;
+            }
+            self.complaints.push(
+                Complaint::new(format!("`resource.{attr}` is read without asking whether there is one"))
+                    .about(format!("resource.{attr}"))
+                    .help(format!("write `resource has {attr} && resource.{attr} …`: not every ARN has one")),
+            );
+        }
+    }
+}
+
+fn push_children<'a>(expr: &'a Expr, right_of_in: bool, waiting: &mut Vec<(&'a Expr, bool)>) {
+    match expr {
+        Expr::UnaryOp { expr, .. }
+        | Expr::GetAttr { expr, .. }
+        | Expr::HasAttr { expr, .. }
+        | Expr::Like { expr, .. } => waiting.push((expr, false)),
+        Expr::BinaryOp { op, left, right } => {
+            waiting.push((right, matches!(op, BinaryOp::In)));
+            waiting.push((left, false));
+        }
+        Expr::Is { expr, in_expr, .. } => {
+            waiting.extend(in_expr.as_deref().map(|group| (group, true)));
+            waiting.push((expr, false));
+        }
+        Expr::IfThenElse { cond, then_expr, else_expr } => {
+            waiting.extend([(&**else_expr, right_of_in), (&**then_expr, right_of_in), (&**cond, false)]);
+        }
+        Expr::Set(items) => waiting.extend(items.iter().map(|item| (&**item, right_of_in))),
+        Expr::Record(fields) => waiting.extend(fields.values().map(|value| (&**value, false))),
+        _ => {}
+    }
+}
+
+fn expect_type(kind: &pst::EntityType, place: &str, types: &[&str]) -> Result<(), Complaint> {
+    let written = kind.to_string();
+    if types.contains(&written.as_str()) {
+        return Ok(());
+    }
+    let complaint = if TYPES.contains(&written.as_str()) {
+        Complaint::new(format!("`{place} {written}` can never hold"))
+            .help(format!("use {}", types.join(" or ")))
+    } else {
+        Complaint::new(format!("unknown entity type `{written}`"))
+            .help(suggest(&written, &TYPES, "entity types"))
+    };
+    Err(complaint.about(written))
+}
+
+/// Checks an entity literal; `groups` tells whether a group of actions has a meaning here.
+fn check_literal(uid: &pst::EntityUID, groups: bool) -> Result<(), Complaint> {
+    let (kind, id) = (uid.ty.to_string(), uid.eid.as_str());
+    match kind.as_str() {
+        "Action" => match ActionName::parse(id)? {
+            ActionName::One(_) => Ok(()),
+            ActionName::Any | ActionName::Service(_) if groups => Ok(()),
+            ActionName::Any | ActionName::Service(_) => {
+                Err(Complaint::new(format!("`{id}` is a group: no action equals it"))
+                    .about(id)
+                    .help(format!("write `action in Action::\"{id}\"`")))
+            }
+        },
+        "Resource" => names::check_resource(id),
+        "Workload" => id
+            .parse::<WorkloadName>()
+            .map(drop)
+            .map_err(|error| Complaint::new(error.to_string()).about(format!("\"{id}\""))),
+        "Group" if id.is_empty() => Err(Complaint::new("a group has a name").about("Group::\"\"")),
+        "Group" if !groups => Err(Complaint::new(format!("`Group::\"{id}\"` is a group: no principal equals it"))
+            .about(id)
+            .help(format!("write `principal in Group::\"{id}\"`"))),
+        "Group" => Ok(()),
+        _ => expect_type(&uid.ty, "", &TYPES),
+    }
+}
+
+pub(super) fn no_templates() -> Complaint {
+    Complaint::new("templates (`?principal`, `?resource`) are not supported")
+        .about("?")
+        .help("write one rule for each principal or resource")
+}
+
+fn resources_have_no_groups() -> Complaint {
+    Complaint::new("resources are in no group, so `resource in` would match only the resource itself")
+        .about("resource in")
+        .help("use `resource == Resource::\"…\"`, or when { resource.arn like \"arn:aws:s3:::bucket/*\" }")
+}
+
+/// The closest of the known names, or all of them.
+fn suggest(name: &str, known: &[&str], what: &str) -> String {
+    let close = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 2)
+        .min();
+    match close {
+        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+        None => format!("{what}: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,184 @@
+//! A loaded rule: whom and what it covers, and how it is evaluated.
+
+use cedar_policy::{
+    Authorizer, Effect, Policy, PolicyId, PolicySet,
+    pst::{self, EntityOrSlot, Var},
+};
+
+use super::{
+    error::Complaint,
+    names::ActionName,
+    syntax::{each_clause, mentions, names_any_resource, without_resource},
+    view::View,
+};
+use crate::identify::WorkloadConfig;
+
+/// One `permit` or `forbid`.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) id: String,
+    pub(super) effect: Effect,
+    principal: PrincipalScope,
+    resource: Option<String>,
+    condition: Option<Condition>,
+    /// What it says when the resource is unknown.
+    unknown: WhenUnknown,
+}
+
+/// Whether a rule says something about a pair of action and resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Applies {
+    No,
+    Yes,
+    /// Its evaluation failed, so nobody knows.
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum PrincipalScope {
+    Any,
+    Workload(String),
+    Group(String),
+}
+
+/// A whole Cedar policy with conditions, as a set of its own.
+#[derive(Debug)]
+struct Condition {
+    set: PolicySet,
+    reads_context: bool,
+}
+
+/// How a rule reads a resource that cannot be computed (`*`).
+#[derive(Debug)]
+enum WhenUnknown {
+    /// As always: it does not look at the resource, or it names `Resource::"*"`.
+    Literal,
+    /// A `permit` that looks at the resource: it does not apply.
+    Never,
+    /// A `forbid` that looks at the resource: it may well be the forbidden one, so the call is
+    /// refused where the rest of the rule applies.
+    Assumed(Option<Condition>),
+}
+
+impl Rule {
+    /// From a checked syntax tree.
+    pub(super) fn new(id: String, tree: &pst::Template) -> Result<Self, Complaint> {
+        let effect = match tree.effect {
+            pst::Effect::Permit => Effect::Permit,
+            pst::Effect::Forbid => Effect::Forbid,
+        };
+        let conditional = !tree.clauses().is_empty();
+        let looks = !matches!(tree.resource, pst::ResourceConstraint::Any | pst::ResourceConstraint::Is(_))
+            || each_clause(tree).any(|clause| mentions(clause, &Var::Resource));
+        let unknown = match effect {
+            _ if !looks || names_any_resource(tree) => WhenUnknown::Literal,
+            Effect::Permit => WhenUnknown::Never,
+            Effect::Forbid => WhenUnknown::Assumed(Condition::assuming_resource(&id, tree)?),
+        };
+        Ok(Self {
+            principal: PrincipalScope::of(&tree.principal),
+            resource: match &tree.resource {
+                pst::ResourceConstraint::Eq(EntityOrSlot::Entity(uid)) => Some(uid.eid.to_string()),
+                _ => None,
+            },
+            condition: conditional.then(|| Condition::new(&id, tree.clone())).transpose()?,
+            effect,
+            unknown,
+            id,
+        })
+    }
+
+    /// Whether the rule's `principal` covers this workload.
+    pub(super) fn covers(&self, workload: &WorkloadConfig) -> bool {
+        match &self.principal {
+            PrincipalScope::Any => true,
+            PrincipalScope::Workload(name) => workload.name.as_str() == name,
+            PrincipalScope::Group(group) => workload.groups.contains(group),
+        }
+    }
+
+    /// Whether the rule applies to this pair; its `principal` and `action` are known to.
+    pub(super) fn applies(&self, view: &View<'_>) -> Applies {
+        match &self.unknown {
+            WhenUnknown::Never if view.unknown_resource() => Applies::No,
+            WhenUnknown::Assumed(rest) if view.unknown_resource() => {
+                match rest.as_ref().map_or(Applies::Yes, |rest| rest.holds(view)) {
+                    Applies::Yes => Applies::Failed(format!(
+                        "the resource of {} cannot be computed from this request, and the rule depends on it",
+                        view.action()
+                    )),
+                    other => other,
+                }
+            }
+            WhenUnknown::Literal | WhenUnknown::Never | WhenUnknown::Assumed(_) => self.holds(view),
+        }
+    }
+
+    fn holds(&self, view: &View<'_>) -> Applies {
+        if self.resource.as_deref().is_some_and(|resource| resource != view.resource()) {
+            return Applies::No;
+        }
+        self.condition.as_ref().map_or(Applies::Yes, |condition| condition.holds(view))
+    }
+
+    /// The actions the rule is about; empty for every action.
+    pub(super) fn actions(tree: &pst::Template) -> Result<Vec<ActionName<'_>>, Complaint> {
+        match &tree.action {
+            pst::ActionConstraint::Any => Ok(vec![ActionName::Any]),
+            pst::ActionConstraint::Eq(uid) => Ok(vec![ActionName::parse(&uid.eid)?]),
+            pst::ActionConstraint::In(uids) => uids.iter().map(|uid| ActionName::parse(&uid.eid)).collect(),
+        }
+    }
+}
+
+impl PrincipalScope {
+    fn of(constraint: &pst::PrincipalConstraint) -> Self {
+        use pst::PrincipalConstraint as P;
+        match constraint {
+            P::Eq(EntityOrSlot::Entity(uid)) | P::In(EntityOrSlot::Entity(uid)) | P::IsIn(_, EntityOrSlot::Entity(uid)) => {
+                let name = uid.eid.to_string();
+                if uid.ty.to_string() == "Group" { Self::Group(name) } else { Self::Workload(name) }
+            }
+            // Slots are refused before; every principal is a Workload.
+            P::Any | P::Is(_) | P::Eq(_) | P::In(_) | P::IsIn(..) => Self::Any,
+        }
+    }
+}
+
+impl Condition {
+    fn new(id: &str, tree: pst::Template) -> Result<Self, Complaint> {
+        let refuse = |error: &dyn std::fmt::Display| Complaint::new(error.to_string());
+        let reads_context = each_clause(&tree).any(|clause| mentions(clause, &Var::Context));
+        let tree = pst::StaticPolicy::try_from(tree).map_err(|error| refuse(&error))?;
+        let policy = Policy::from_pst(pst::Policy::Static(tree)).map_err(|error| refuse(&error))?;
+        let set = PolicySet::from_policies([policy.new_id(PolicyId::new(id))]).map_err(|error| refuse(&error))?;
+        Ok(Self { set, reads_context })
+    }
+
+    /// What remains of a rule when all it says of the resource is taken to hold.
+    fn assuming_resource(id: &str, tree: &pst::Template) -> Result<Option<Self>, Complaint> {
+        let rest = without_resource(tree);
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let mut tree = tree.clone();
+        tree.resource = pst::ResourceConstraint::Any;
+        let tree = tree.try_with_clauses(rest).map_err(|error| Complaint::new(error.to_string()))?;
+        Self::new(id, tree).map(Some)
+    }
+
+    /// Asks Cedar. Satisfied rules are the reason of either decision.
+    fn holds(&self, view: &View<'_>) -> Applies {
+        let (request, entities) = match view.cedar(self.reads_context) {
+            Ok(cedar) => cedar,
+            Err(error) => return Applies::Failed(error),
+        };
+        let response = Authorizer::new().is_authorized(request, &self.set, entities);
+        let diagnostics = response.diagnostics();
+        // Cedar skips a rule that fails; here it must count.
+        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) = diagnostics.errors().next() {
+            return Applies::Failed(error.inner().to_string());
+        }
+        if diagnostics.reason().next().is_some() { Applies::Yes } else { Applies::No }
+    }
+}

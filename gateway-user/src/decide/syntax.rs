@@ -1,0 +1,92 @@
+//! Questions about a rule's syntax tree.
+
+use std::sync::Arc;
+
+use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, Var};
+
+use super::names::ANY_RESOURCE;
+
+/// The expressions of all `when` and `unless` clauses.
+pub(super) fn each_clause(rule: &pst::Template) -> impl Iterator<Item = &Expr> {
+    rule.clauses().iter().map(|clause| match clause {
+        Clause::When(expr) | Clause::Unless(expr) => &**expr,
+    })
+}
+
+/// Whether `expr` mentions the variable anywhere.
+pub(super) fn mentions(expr: &Expr, variable: &Var) -> bool {
+    any(expr, |part| matches!(part, Expr::Var(var) if var == variable))
+}
+
+/// Whether the rule names `Resource::"*"` anywhere.
+pub(super) fn names_any_resource(rule: &pst::Template) -> bool {
+    let is_it = |uid: &pst::EntityUID| uid.ty.to_string() == "Resource" && uid.eid.as_str() == ANY_RESOURCE;
+    let in_scope = matches!(&rule.resource,
+        pst::ResourceConstraint::Eq(pst::EntityOrSlot::Entity(uid)) if is_it(uid));
+    in_scope
+        || each_clause(rule).any(|clause| {
+            any(clause, |part| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_it(uid)))
+        })
+}
+
+/// The clauses that remain when everything that mentions `resource` is taken to be fulfilled:
+/// conjuncts of a `when`, disjuncts of an `unless`.
+pub(super) fn without_resource(rule: &pst::Template) -> Vec<Clause> {
+    let mut kept = Vec::new();
+    for clause in rule.clauses() {
+        let (whole, joint): (_, fn(&BinaryOp) -> bool) = match clause {
+            Clause::When(expr) => (expr, |op| matches!(op, BinaryOp::And)),
+            Clause::Unless(expr) => (expr, |op| matches!(op, BinaryOp::Or)),
+        };
+        for part in parts(whole, joint) {
+            if mentions(&part, &Var::Resource) {
+                continue;
+            }
+            kept.push(match clause {
+                Clause::When(_) => Clause::When(part),
+                Clause::Unless(_) => Clause::Unless(part),
+            });
+        }
+    }
+    kept
+}
+
+/// The operands of a chain of one operator, left to right.
+fn parts(whole: &Arc<Expr>, joint: fn(&BinaryOp) -> bool) -> Vec<Arc<Expr>> {
+    let (mut found, mut waiting) = (Vec::new(), vec![whole]);
+    while let Some(expr) = waiting.pop() {
+        match &**expr {
+            Expr::BinaryOp { op, left, right } if joint(op) => waiting.extend([right, left]),
+            _ => found.push(Arc::clone(expr)),
+        }
+    }
+    found
+}
+
+/// Whether `test` holds for `root` or any expression inside it.
+fn any(root: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
+    let mut waiting = vec![root];
+    while let Some(expr) = waiting.pop() {
+        if test(expr) {
+            return true;
+        }
+        waiting.extend(children(expr));
+    }
+    false
+}
+
+/// The expressions directly inside `expr`.
+pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::UnaryOp { expr, .. }
+        | Expr::GetAttr { expr, .. }
+        | Expr::HasAttr { expr, .. }
+        | Expr::Like { expr, .. } => vec![expr],
+        Expr::BinaryOp { left, right, .. } => vec![left, right],
+        Expr::Is { expr, in_expr, .. } => std::iter::once(expr).chain(in_expr).map(|e| &**e).collect(),
+        Expr::IfThenElse { cond, then_expr, else_expr } => vec![cond, then_expr, else_expr],
+        Expr::Set(items) => items.iter().map(|item| &**item).collect(),
+        Expr::Record(fields) => fields.values().map(|value| &**value).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,247 @@
+use super::*;
+
+/// The one thing wrong with `text`, as `line:column: message`.
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let errors = Policies::parse([("p.cedar".into(), text.to_owned())]).expect_err(text);
+    let [error] = errors.errors() else { panic!("{text}\nhas several errors:\n{errors}") };
+    let Position { line, column } = error.at;
+    assert_eq!(format!("{line}:{column}: {}", error.message), expected, "{text}");
+}
+
+/// A rule with this condition, which starts on line 2 in column 8.
+fn when(condition: &str) -> String {
+    format!("permit (principal, action, resource)\nwhen {{ {condition} }};")
+}
+
+/// A rule with this scope, which starts in column 9.
+fn scope(scope: &str) -> String {
+    format!("permit ({scope});")
+}
+
+#[test]
+fn syntax() {
+    check("permit (principal, action);", "1:1: this policy is missing the `resource` variable in the scope");
+    check("\n\nallow (principal, action, resource);", "3:1: invalid policy effect: allow");
+    check("permit (principal, action, resource)", "1:37: unexpected end of input");
+    check(&when("contxt.region == 1"), "2:8: invalid variable: contxt");
+    check(&when("ip(\"10.0.0.1\").isLoopback()"), "2:8: `ip` is not a valid function");
+    check("@id(\"a\") @id(\"b\") permit (principal, action, resource);", "1:10: duplicate annotation: @id");
+}
+
+#[test]
+fn ids() {
+    check(
+        "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);",
+        "2:6: the rule id `a` is already used at p.cedar:1",
+    );
+    check(
+        "@id(\"p.cedar#2\") permit (principal, action, resource);\nforbid (principal, action, resource);",
+        "2:1: the rule id `p.cedar#2` is already used at p.cedar:1",
+    );
+    check("@id(\"a b\") permit (principal, action, resource);", "1:1: \"a b\" is not a rule id");
+    check("@id permit (principal, action, resource);", "1:1: \"\" is not a rule id");
+    check("@id(\"a\\nb\") permit (principal, action, resource);", "1:1: \"a\\nb\" is not a rule id");
+    let long = "x".repeat(129);
+    check(
+        &format!("@id(\"{long}\") permit (principal, action, resource);"),
+        &format!("1:1: \"{long}\" is not a rule id"),
+    );
+}
+
+#[test]
+fn approvals_and_unknown_annotations() {
+    let rule = "permit (principal, action, resource);";
+    for name in ["reviewers", "grant", "reason", "ttl"] {
+        check(
+            &format!("\n@id(\"a\")\n@{name}(\"x\") {rule}"),
+            &format!("3:1: approvals are not available yet, so `@{name}` would not be honoured"),
+        );
+    }
+    check(&format!("@reviewer(\"x\") {rule}"), "1:1: unknown annotation `@reviewer`");
+    check(&when("context has approval"), "2:20: approvals are not available yet");
+    check(&when("context.approval.groups.contains(\"a\")"), "2:16: approvals are not available yet");
+    check(&when("context has approval.groups"), "2:20: approvals are not available yet");
+    check(&when("context.session == 1"), "2:16: `context.session` is not available yet");
+}
+
+#[test]
+fn actions_that_never_match() {
+    let action = |name: &str| scope(&format!("principal, action in [Action::\"{name}\"], resource"));
+    for level in ["List", "Read", "Write", "Tagging", "PermissionsManagement"] {
+        for service in ["*", "s3"] {
+            check(
+                &action(&format!("{service}:{level}")),
+                &format!("1:40: access-level groups such as `{service}:{level}` are not available yet"),
+            );
+        }
+    }
+    check(&action("*:*"), "1:40: `*:*` is not a group of actions");
+    check(&action("reveal"), "1:40: `reveal` is not an action");
+    check(&action("S3:GetObject"), "1:40: `S3` is not a service prefix");
+    check(&action("s3:getObject"), "1:40: `s3:getObject` is not an action");
+    check(&action("s3:Get-Object"), "1:40: `s3:Get-Object` is not an action");
+    check(&action("s3:"), "1:40: `s3:` is not an action");
+    check(&action("s3:Get*"), "1:40: wildcards inside an action name, as in `s3:Get*`, are not supported");
+    check(
+        &scope("principal, action == Action::\"s3:*\", resource"),
+        "1:39: `s3:*` is a group: no action equals it",
+    );
+    check(&scope("principal, action == Action::\"*\", resource"), "1:39: `*` is a group: no action equals it");
+    check(&when("action == Action::\"s3:*\""), "2:27: `s3:*` is a group: no action equals it");
+    check(&when("[Action::\"s3:*\"].contains(action)"), "2:18: `s3:*` is a group: no action equals it");
+    check(
+        &when("action in Action::\"s3:Read\""),
+        "2:27: access-level groups such as `s3:Read` are not available yet",
+    );
+    check(
+        &when("action in [Action::\"s3:GetObject\", Action::\"s3:Read\"]"),
+        "2:51: access-level groups such as `s3:Read` are not available yet",
+    );
+}
+
+#[test]
+fn principals_that_never_match() {
+    let principal = |text: &str| scope(&format!("principal {text}, action, resource"));
+    check(&principal("== User::\"a\""), "1:22: unknown entity type `User`");
+    check(&principal("== Group::\"a\""), "1:22: `principal == Group` can never hold");
+    check(&principal("in Resource::\"*\""), "1:22: `principal in Resource` can never hold");
+    check(&principal("is Group"), "1:22: `principal is Group` can never hold");
+    check(&principal("is Workload in App::Group::\"a\""), "1:34: unknown entity type `App::Group`");
+    check(
+        &principal("== Workload::\"Builds\""),
+        "1:32: \"Builds\" is not a valid workload name: only a-z, 0-9 and - are allowed",
+    );
+    check(&principal("in Group::\"\""), "1:22: a group has a name");
+    check(&when("principal is User"), "2:21: unknown entity type `User`");
+    check(&when("User::\"a\" == principal"), "2:8: unknown entity type `User`");
+    check(&when("principal.name == \"a\""), "2:18: principal and action have no attributes such as `name`");
+    check(&when("action has name"), "2:19: principal and action have no attributes such as `name`");
+    check(&when("principal.hasTag(\"a\")"), "2:21: nothing has tags yet");
+}
+
+#[test]
+fn resources_that_never_match() {
+    let resource = |text: &str| scope(&format!("principal, action, resource {text}"));
+    check(
+        &resource("== Resource::\"arn:aws:s3:::b/*\""),
+        "1:42: `arn:aws:s3:::b/*` names no single resource: wildcards match nothing here",
+    );
+    check(&resource("== Resource::\"bucket\""), "1:42: `bucket` is not an ARN");
+    check(
+        &resource("in Resource::\"arn:aws:s3:::b\""),
+        "1:28: resources are in no group, so `resource in` would match only the resource itself",
+    );
+    check(
+        &resource("is Resource in Resource::\"arn:aws:s3:::b\""),
+        "1:1: resources are in no group, so `resource in` would match only the resource itself",
+    );
+    check(&resource("is Bucket"), "1:40: unknown entity type `Bucket`");
+    check(&resource("== Workload::\"builds\""), "1:40: `resource == Workload` can never hold");
+    check(
+        &when("resource in Resource::\"arn:aws:s3:::b\""),
+        "2:8: resources are in no group, so `resource in` would match only the resource itself",
+    );
+    check(&when("resource.acount == \"1\""), "2:17: `resource` has no attribute `acount`");
+    check(&when("resource has acount"), "2:21: `resource` has no attribute `acount`");
+    check(&when("context.regin == \"1\""), "2:16: `context` has no attribute `regin`");
+    check(&when("context has \"my region\""), "2:21: `context` has no attribute `my region`");
+    check(
+        &when("resource.account == \"1\""),
+        "2:8: `resource.account` is read without asking whether there is one",
+    );
+    check(
+        &when("resource == Resource::\"*\" || resource.service == \"s3\""),
+        "2:36: `resource.service` is read without asking whether there is one",
+    );
+}
+
+#[test]
+fn templates() {
+    check(
+        "permit (principal, action, resource);\npermit (principal == ?principal, action, resource);",
+        "2:22: templates (`?principal`, `?resource`) are not supported",
+    );
+}
+
+#[test]
+fn comments_and_strings_are_no_places() {
+    check(
+        "// \"s3:Read\" is a trap; https://example.com\npermit (principal, // not \"s3:Read\"\n action in Action::\"s3:Read\", resource);",
+        "3:20: access-level groups such as `s3:Read` are not available yet",
+    );
+    check(
+        "// ü\npermit (principal, action, resource) when { \"ü // \\\" //\" == \"\" && principal is User };",
+        "2:82: unknown entity type `User`",
+    );
+}
+
+#[test]
+fn a_rule_has_a_bounded_size() {
+    let text = format!("permit (principal, action, resource) when {{ \"{}\" == \"\" }};", "a".repeat(70_000));
+    check(&text, &format!("1:1: a rule may have at most 65536 bytes, this one has {}", text.len()));
+}
+
+#[test]
+fn deep_nesting_is_refused_or_loads_but_never_overflows() {
+    for (open, close) in [("(", ")"), ("[", "]"), ("if true then ", " else false"), ("!", "")] {
+        for depth in [100, 5_000] {
+            let condition = format!("{}true{}", open.repeat(depth), close.repeat(depth));
+            let _ = Policies::parse([("p.cedar".into(), when(&condition))]);
+        }
+    }
+    let chain = vec!["context.region == \"a\""; 2_000].join(" || ");
+    let set = policies(&when(&chain));
+    let verdict = set.decide(&caller(&[]), operation(&[("s3:GetObject", "arn:aws:s3:::b/k")]), facts());
+    assert!(matches!(verdict, Verdict::Deny(_)));
+}
+
+#[test]
+fn every_error_is_reported_with_its_file_and_help() {
+    let errors = Policies::parse([
+        ("dir/b.cedar".into(), "permit (principal, action in Action::\"*:Read\", resource);\nnonsense".to_owned()),
+        (
+            "dir/a.cedar".into(),
+            "permit (principal is Grup, action, resource);\npermit (principal, action, resource)\nwhen { resource.acount == \"1\" };"
+                .to_owned(),
+        ),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "dir/a.cedar:1:22: unknown entity type `Grup`\n  help: did you mean `Group`?\n\
+         dir/a.cedar:3:17: `resource` has no attribute `acount`\n  help: did you mean `account`?\n\
+         dir/b.cedar:2:9: unexpected end of input"
+    );
+}
+
+#[test]
+fn ids_count_and_digest() {
+    let files = |order: [usize; 2]| {
+        let all = [
+            ("dir/a b.cedar", "permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);"),
+            ("dir/c.cedar", "// nothing\n@description(\"why\") forbid (principal, action, resource);"),
+        ];
+        Policies::parse(order.map(|at| (all[at].0.into(), all[at].1.to_owned()))).unwrap()
+    };
+    let set = files([0, 1]);
+    assert_eq!(set.rule_ids().collect::<Vec<_>>(), ["a_b.cedar#1", "x", "c.cedar#1"]);
+    assert_eq!((set.rule_count(), set.file_count(), set.is_empty()), (3, 2, false));
+    assert_eq!(set.digest(), files([1, 0]).digest());
+    assert_eq!(set.digest().len(), 64);
+
+    let digest = |name: &str, text: &str| {
+        Policies::parse([(name.into(), text.to_owned())]).unwrap().digest().to_owned()
+    };
+    let rule = "permit (principal, action, resource);";
+    assert_eq!(digest("one/a.cedar", rule), digest("two/a.cedar", rule));
+    assert_ne!(digest("a.cedar", rule), digest("b.cedar", rule));
+    assert_ne!(digest("a.cedar", rule), digest("a.cedar", &format!("{rule} ")));
+
+    let empty = Policies::parse([]).unwrap();
+    assert!(empty.is_empty());
+    assert_eq!(
+        empty.digest(),
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    );
+}
