@@ -1,6 +1,6 @@
 //! origin → `Caller`: which workload and session the connection belongs to.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use time::OffsetDateTime;
 
@@ -8,6 +8,57 @@ use crate::{
     prim::{AccountId, CgroupId, CgroupPath, Region, SessionId, WorkloadName},
     secret::SecretText,
 };
+
+/// The boot that cgroup ids belong to.
+pub mod boot;
+/// The cgroup v2 tree.
+pub mod cgroup;
+/// The host's master key.
+pub mod master_key;
+/// Placeholder keys, derived from the master key and the session.
+pub mod placeholder;
+/// The sessions that live.
+pub mod registry;
+/// The cgroups the launcher makes.
+pub mod scope;
+/// Which workload a cgroup belongs to.
+pub mod workload;
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod handle;
+mod mount;
+
+pub use self::{
+    boot::BootId,
+    cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes},
+    master_key::{MasterKey, MasterKeyError},
+    placeholder::Placeholders,
+    registry::{EndReason, IdentifyError, Registry, StoredSession},
+    workload::{WorkloadError, Workloads},
+};
+
+/// Bounds on sessions, and where the placeholders' master key is.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Sessions open at once; further cgroups are refused until one ends.
+    pub max_sessions: usize,
+    /// How often ended sessions are looked for, in seconds.
+    pub sweep_secs: u64,
+    /// The 32-byte master key of placeholders (mode 0600), made at the first start.
+    pub placeholder_key: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_sessions: 4096,
+            sweep_secs: 5,
+            placeholder_key: "/var/lib/chaperone/placeholder.key".into(),
+        }
+    }
+}
 
 /// What a workload's connections may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -88,6 +139,17 @@ pub struct Session {
     pub started: OffsetDateTime,
     /// What its SDKs sign with.
     pub placeholder: Placeholder,
+    /// How `chaperone run` started it; `None` for a cgroup that was found in the slice.
+    pub launch: Option<Launch>,
+}
+
+/// How `chaperone run` started a session: recorded only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The command line, cut to the bound of the API.
+    pub command: Vec<String>,
+    /// The user who ran it.
+    pub uid: u32,
 }
 
 /// Who is calling on one connection.
