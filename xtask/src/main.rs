@@ -1,2 +1,55 @@
-//! xtask.
-fn main() {}
+//! The project's own commands: `cargo xtask help`. One file per command.
+#![expect(unreachable_pub, reason = "a program has no outside: pub marks what other files use")]
+
+mod bench;
+mod build_ebpf;
+mod demo;
+mod setup;
+mod sh;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, set-up, test, demo and bench commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing to build and test; does nothing when all is there
+    Setup,
+    /// Build the kernel half
+    BuildEbpf,
+    /// Check the rules that the compiler cannot: module order, purity, documentation
+    Tidy,
+    /// Set up, lint, and run every test including the kernel's and the demo
+    Test(test::Args),
+    /// Show the whole product at work on real clients and a real kernel
+    Demo,
+    /// Measure against direct connections, nginx and mitmproxy
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup => setup::run(),
+        Command::BuildEbpf => build_ebpf::run().map(|object| println!("{}", object.display())),
+        Command::Tidy => tidy::run(),
+        Command::Test(args) => test::run(&args),
+        Command::Demo => demo::run(),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask bench`: the gateway against a direct connection, nginx and mitmproxy.
+
+use anyhow::Result;
+
+use crate::{
+    build_ebpf, setup,
+    sh::{self, Sh},
+};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Write the table into docs/performance.md
+    #[arg(long)]
+    write: bool,
+    /// Interleaved rounds; the medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each timed leg
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+}
+
+/// Sets up, builds with optimisation, and measures.
+///
+/// # Errors
+/// A failing build, or a leg that did not work.
+pub fn run(args: &Args) -> Result<()> {
+    setup::require_root("the bench")?;
+    setup::run()?;
+    build_ebpf::run()?;
+    sh::heading("build");
+    Sh::new("cargo", &["build", "--release", "-p", "gateway-user", "-p", "chaperone-tests", "--bins"])
+        .run()?;
+    sh::heading("bench");
+    let mut bench = Sh::new(&sh::root().join("target/release/bench").to_string_lossy(), &[])
+        .arg(format!("--rounds={}", args.rounds))
+        .arg(format!("--seconds={}", args.seconds));
+    if args.write {
+        bench = bench.arg(format!("--write={}", sh::root().join("docs/performance.md").display()));
+    }
+    bench.run()
+}
