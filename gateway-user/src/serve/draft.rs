@@ -10,7 +10,7 @@ use super::intake::BytesIn;
 use crate::{
     body::BodyError,
     classify::{Operation, Param},
-    decide::{Denial, Permit, Reason},
+    decide::{Denial, Permit},
     identify::Caller,
     prim::{CallId, HostName},
     record::{Decision, Intent, OpenCall, Outcome, OutcomeKind, RecordError, Recorder},
@@ -62,12 +62,7 @@ impl Draft {
     /// Policy denied it.
     pub(super) fn denied(&mut self, denial: &Denial) {
         self.intent.decision = Decision::Deny;
-        match &denial.reason {
-            Reason::Forbidden { rules } | Reason::EvaluationFailed { rules, .. } => {
-                self.intent.rules.clone_from(rules);
-            }
-            Reason::NothingPermits { .. } => {}
-        }
+        self.intent.rules = denial.reason.rules().to_vec();
     }
 
     /// Policy allowed it: the intent becomes durable. Nothing may leave the host before.

@@ -28,7 +28,7 @@ pub(super) enum Refused {
     Signature(#[from] SignatureError),
     #[error("{0}")]
     Classify(#[from] ClassifyError),
-    #[error("{}", because(&.0.reason))]
+    #[error("{}", .0.reason)]
     Denied(Box<Denial>),
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -91,30 +91,13 @@ fn unavailable(what: &str) -> (StatusCode, Code, String) {
 /// For the agent: which action, which rule, what to do.
 fn denied(denial: &Denial) -> String {
     let operation = format!("{}:{}", denial.operation.service, denial.operation.name);
-    match &denial.reason {
-        Reason::Forbidden { rules } => {
-            format!("{operation} is forbidden by rule {}; if you need it, ask for a change of that rule", quoted(rules))
-        }
-        Reason::NothingPermits { action, resource } => {
-            format!("{operation} is denied: no rule permits {action} on {resource}; if you need it, ask for one")
-        }
-        Reason::EvaluationFailed { rules, .. } => {
-            format!("{operation} is denied: rule {} could not be evaluated; tell your admin", quoted(rules))
-        }
-    }
-}
-
-/// For the log.
-fn because(reason: &Reason) -> String {
+    let reason = &denial.reason;
     match reason {
-        Reason::Forbidden { rules } => format!("forbidden by rule {}", quoted(rules)),
-        Reason::NothingPermits { action, resource } => format!("no rule permits {action} on {resource}"),
-        Reason::EvaluationFailed { rules, detail } => {
-            format!("rule {} could not be evaluated: {detail}", quoted(rules))
+        Reason::Forbidden { .. } => format!("{operation} is {reason}; if you need it, ask for a change of that rule"),
+        Reason::NothingPermits { .. } => format!("{operation} is denied: {reason}; if you need it, ask for a rule"),
+        // Cedar's words may quote the policy, which is not the agent's business.
+        Reason::EvaluationFailed { rules, .. } => {
+            format!("{operation} is denied: {} could not be evaluated; tell your admin", rules.join(", "))
         }
     }
-}
-
-fn quoted(rules: &[String]) -> String {
-    rules.iter().map(|rule| format!("\"{rule}\"")).collect::<Vec<_>>().join(", ")
 }
