@@ -1,35 +1,119 @@
 //! The session database: the intent is durable before anything leaves the host.
+//!
+//! A call is recorded in two facts. [`Recorder::intend`] writes the intent and returns only when it
+//! is on disk; the [`OpenCall`] it returns is the right, and the duty, to write the outcome. Whoever
+//! drops an `OpenCall` has recorded that the call was aborted; a crash leaves an intent without
+//! outcome, which the next start closes as `unknown`. Facts are added, never changed.
+//!
+//! One task writes ([`writer`]): whatever waits goes into one transaction, so that many calls share
+//! one flush of the disk. If it cannot write, new calls are refused, and outcomes of calls that
+//! already happened wait in slots that were reserved for them when their intents were accepted.
+//!
+//! [`query`] reads, in other processes too, while the daemon writes.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+mod bounds;
+mod insert;
+mod lock;
+pub mod query;
+mod recorder;
+mod redact;
+mod row;
+mod stamp;
+mod store;
+mod stored;
+mod writer;
+
+pub use recorder::{OpenCall, Opened, Recorder};
+pub use row::{Decision, Event, Intent, OpenSession, Outcome, OutcomeKind, SessionEnd, SessionStart};
+pub use writer::Health;
 
 /// Where records go and how they are batched.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The SQLite file.
+    /// The SQLite file. It is created with mode 0640, its directory, where missing, with 0750.
     pub database: PathBuf,
     /// Rows waiting to be written; a full queue holds new calls back.
     pub queue: usize,
+    /// Calls without an outcome at one time; each holds the slot its outcome will need.
+    pub open_calls: usize,
+    /// Rows per transaction.
+    pub batch_rows: usize,
     /// Time to make an intent durable before the call is refused, in seconds.
     pub write_timeout_secs: u64,
+    /// Time another process may hold the database's lock before a write fails, in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// Longest pause between attempts to write outcomes while the database refuses, in seconds.
+    pub retry_max_secs: u64,
+    /// Bytes of a call's parameters that are stored, as JSON; what is cut is flagged.
+    pub params_max_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { database: "/var/lib/chaperone/chaperone.db".into(), queue: 4096, write_timeout_secs: 5 }
+        Self {
+            database: "/var/lib/chaperone/chaperone.db".into(),
+            queue: 1024,
+            open_calls: 16 * 1024,
+            batch_rows: 512,
+            write_timeout_secs: 5,
+            busy_timeout_ms: 1000,
+            retry_max_secs: 5,
+            params_max_bytes: 16 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// The file whose lock says that a daemon writes to the database.
+    fn lock_file(&self) -> PathBuf {
+        let mut path = self.database.clone().into_os_string();
+        path.push(".lock");
+        path.into()
     }
 }
 
 /// The record could not be written; the call must not happen.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
+    /// The database cannot be opened.
+    #[error("the session database {} cannot be opened: {detail}", path.display())]
+    Open {
+        /// The database or the file beside it that is in the way.
+        path: PathBuf,
+        /// What is wrong and what would help.
+        detail: String,
+    },
+    /// Another daemon writes to this database.
+    #[error("the session database {} is in use by another chaperone daemon{}; stop it first, or set another record.database", path.display(), holder(*.pid))]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The other daemon's process, where it is known.
+        pid: Option<u32>,
+    },
     /// The database refused.
     #[error("the session database cannot be written: {0}")]
     Store(String),
+    /// The database refused this row alone: it contradicts what is stored.
+    #[error("the session database does not accept this record: {0}")]
+    Rejected(String),
     /// The database did not answer in time.
     #[error("the session database did not answer within {0:?}")]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
+    /// Every slot for an outcome is taken.
+    #[error("{0} calls are open, which is the limit (record.open_calls)")]
+    TooManyOpenCalls(usize),
     /// The writer is gone.
     #[error("the record writer has stopped")]
     Stopped,
 }
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

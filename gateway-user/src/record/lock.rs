@@ -1,0 +1,57 @@
+//! One writer per database: an exclusive lock on `<database>.lock`, held while the daemon lives.
+//!
+//! The kernel drops the lock when the process ends, however it ends. The file stays: unlinking it
+//! would let two daemons lock two files of the same name.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use super::{Config, RecordError};
+
+/// The lock, released on drop.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says who holds it.
+    pub(super) fn take(config: &Config) -> Result<Self, RecordError> {
+        let path = config.lock_file();
+        let failed =
+            |error: std::io::Error| RecordError::Open { path: path.clone(), detail: error.to_string() };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(RecordError::InUse { path: config.database.clone(), pid: read_pid(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // The pid is for people only, so a full disk does not keep the daemon from starting here.
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "cannot write the pid into the lock file");
+        }
+        Ok(Self { _file: file })
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

@@ -1,0 +1,266 @@
+//! The handle that the other stages hold, and the call that must be finished.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Config, Event, Health, Intent, OpenSession, Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart,
+    store::{Leftovers, Store},
+    stored::{CallRow, EventRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
+    writer::{Ack, Command, Writer},
+};
+use crate::{clock::Clock, prim::CallId};
+
+/// Writes records. Cloning shares the writer.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    commands: mpsc::Sender<Command>,
+    outcomes: mpsc::Sender<OutcomeRow>,
+    health: watch::Receiver<Health>,
+    clock: Clock,
+    write_timeout: Duration,
+    params_max: usize,
+    closing: CancellationToken,
+    stopped: CancellationToken,
+    #[cfg(test)]
+    faults: mpsc::Sender<Option<u32>>,
+}
+
+/// An opened session database.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle to record with.
+    pub recorder: Recorder,
+    /// The writer. It ends after [`Recorder::close`], or when every handle and open call is gone; if it
+    /// ends otherwise, no call can be recorded any more.
+    pub writer: JoinHandle<()>,
+    /// Sessions that a former run left open, oldest first: to be adopted, or ended.
+    pub open_sessions: Vec<OpenSession>,
+    /// How many calls of a former run were closed as unknown.
+    pub closed_calls: u64,
+}
+
+impl Recorder {
+    /// Opens the database, creating it where it is missing, closes what a former run left, and starts
+    /// the writer on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`RecordError::InUse`] if another daemon writes to it; [`RecordError::Open`] otherwise.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Opened, RecordError> {
+        let mut store = Store::open(config).await?;
+        let Leftovers { open_sessions, closed_calls } = store.recover(clock.now()).await?;
+        let (commands, command_queue) = mpsc::channel(config.queue.max(1));
+        let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
+        let (health_sender, health) = watch::channel(Health::default());
+        let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
+        #[cfg(test)]
+        let (faults, fault_queue) = mpsc::channel(1);
+        let writer = Writer {
+            store,
+            commands: command_queue,
+            outcomes: outcome_queue,
+            batch_rows: config.batch_rows.max(1),
+            retry_max: Duration::from_secs(config.retry_max_secs),
+            health: health_sender,
+            closing: closing.clone(),
+            stopped: stopped.clone().drop_guard(),
+            #[cfg(test)]
+            faults: fault_queue,
+        };
+        let shared = Shared {
+            commands,
+            outcomes,
+            health,
+            clock,
+            write_timeout: Duration::from_secs(config.write_timeout_secs),
+            params_max: config.params_max_bytes,
+            closing,
+            stopped,
+            #[cfg(test)]
+            faults,
+        };
+        let recorder = Self { shared: Arc::new(shared) };
+        Ok(Opened { recorder, writer: tokio::spawn(writer.run()), open_sessions, closed_calls })
+    }
+
+    /// Records that a session began; its calls can be recorded once this returns.
+    ///
+    /// # Errors
+    /// [`RecordError`]: the session must not begin.
+    pub async fn session_started(&self, start: SessionStart) -> Result<(), RecordError> {
+        self.write(Unit::Session(SessionRow::new(start))).await
+    }
+
+    /// Records that a session ended.
+    ///
+    /// # Errors
+    /// [`RecordError`]: the session is still open in the database, and can be ended again.
+    pub async fn session_ended(&self, end: SessionEnd) -> Result<(), RecordError> {
+        self.write(Unit::SessionEnd(SessionEndRow::new(end, self.shared.clock.now()))).await
+    }
+
+    /// Records an event. It is on disk when this returns `Ok`, which takes one flush of the disk and is
+    /// bounded by `write_timeout_secs`.
+    ///
+    /// # Errors
+    /// [`RecordError`]. After a [`RecordError::Timeout`] it may still be written.
+    pub async fn event(&self, event: Event) -> Result<(), RecordError> {
+        self.write(Unit::Event(EventRow::new(event, self.shared.clock.now()))).await
+    }
+
+    /// Records what a call wants to do. Only when this has returned `Ok` may the call leave the host:
+    /// the intent is then on disk, and the slot for its outcome is reserved.
+    ///
+    /// # Errors
+    /// [`RecordError`]: the call must not happen.
+    pub async fn intend(&self, intent: Intent) -> Result<OpenCall, RecordError> {
+        let deadline = self.deadline();
+        let row = self.call_row(intent);
+        let slot = OutcomeSlot {
+            permit: self.reserve(deadline).await?,
+            call: row.id.clone(),
+            clock: self.shared.clock.clone(),
+        };
+        let (caller, answer) = oneshot::channel();
+        let ack = Ack::Call(Box::new(slot), caller);
+        self.submit(Command { unit: Unit::Call(Box::new(row)), ack }, answer, deadline).await
+    }
+
+    /// Records a call that does not happen, with its outcome.
+    ///
+    /// # Errors
+    /// [`RecordError`]. The call is refused all the same.
+    pub async fn refuse(&self, intent: Intent, outcome: Outcome) -> Result<(), RecordError> {
+        let row = self.call_row(intent);
+        let outcome = OutcomeRow::new(row.id.clone(), outcome, self.shared.clock.now());
+        self.write(Unit::Refusal(Box::new(row), outcome)).await
+    }
+
+    /// How the writer is doing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let used = |max: usize, free: usize| max.saturating_sub(free);
+        let Shared { commands, outcomes, health, .. } = &*self.shared;
+        let mut health = health.borrow().clone();
+        health.queued = used(commands.max_capacity(), commands.capacity());
+        health.open_calls = used(outcomes.max_capacity(), outcomes.capacity());
+        health
+    }
+
+    /// Accepts nothing new, waits until every open call has ended and all is written. If the database
+    /// refuses to the last, what is missing is found by the next start.
+    ///
+    /// Put a deadline around it where open calls may last: it is safe to stop waiting.
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.shared.stopped.cancelled().await;
+    }
+
+    fn call_row(&self, intent: Intent) -> CallRow {
+        CallRow::new(intent, self.shared.clock.now(), self.shared.params_max)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shared.write_timeout
+    }
+
+    /// A slot for an outcome, waiting for one to become free.
+    async fn reserve(&self, deadline: Instant) -> Result<mpsc::OwnedPermit<OutcomeRow>, RecordError> {
+        let outcomes = &self.shared.outcomes;
+        match timeout_at(deadline, outcomes.clone().reserve_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(RecordError::Stopped),
+            Err(_) => Err(RecordError::TooManyOpenCalls(outcomes.max_capacity())),
+        }
+    }
+
+    async fn write(&self, unit: Unit) -> Result<(), RecordError> {
+        let (caller, answer) = oneshot::channel();
+        self.submit(Command { unit, ack: Ack::Done(caller) }, answer, self.deadline()).await
+    }
+
+    async fn submit<T>(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<T, RecordError>>,
+        deadline: Instant,
+    ) -> Result<T, RecordError> {
+        let submitted = async {
+            self.shared.commands.send(command).await.map_err(|_| RecordError::Stopped)?;
+            answer.await.map_err(|_| RecordError::Stopped)?
+        };
+        timeout_at(deadline, submitted).await.unwrap_or(Err(RecordError::Timeout(self.shared.write_timeout)))
+    }
+
+    /// Limits the database's pages before the next transaction, as a full disk does.
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&self, pages: Option<u32>) {
+        self.shared.faults.send(pages).await.unwrap();
+    }
+}
+
+/// What an open call needs to hand its outcome over, whatever happens.
+#[derive(Debug)]
+pub(super) struct OutcomeSlot {
+    permit: mpsc::OwnedPermit<OutcomeRow>,
+    call: String,
+    clock: Clock,
+}
+
+/// A call whose intent is on disk and whose outcome is not yet known.
+///
+/// Dropping it records the outcome `aborted`. Its place in the queue was reserved, so neither
+/// [`OpenCall::finish`] nor the drop waits or fails.
+#[derive(Debug)]
+#[must_use = "dropping it records that the call was aborted"]
+pub struct OpenCall {
+    slot: Option<OutcomeSlot>,
+    so_far: Outcome,
+}
+
+impl OpenCall {
+    pub(super) fn new(slot: OutcomeSlot) -> Self {
+        Self { slot: Some(slot), so_far: Outcome::new(OutcomeKind::Aborted) }
+    }
+
+    /// The call's id.
+    #[must_use]
+    pub fn id(&self) -> Option<CallId> {
+        self.slot.as_ref().and_then(|slot| slot.call.parse().ok())
+    }
+
+    /// What is known already, such as the status while the body still streams: recorded if the call is
+    /// dropped. Its kind stays `aborted` then.
+    pub fn so_far(&mut self) -> &mut Outcome {
+        &mut self.so_far
+    }
+
+    /// Records how the call ended.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.hand_over(outcome);
+    }
+
+    fn hand_over(&mut self, outcome: Outcome) {
+        if let Some(OutcomeSlot { permit, call, clock }) = self.slot.take() {
+            permit.send(OutcomeRow::new(call, outcome, clock.now()));
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let outcome = Outcome { kind: OutcomeKind::Aborted, ..self.so_far.clone() };
+        self.hand_over(outcome);
+    }
+}

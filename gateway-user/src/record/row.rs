@@ -1,0 +1,263 @@
+//! What the other stages hand over to be recorded, in record's own plain types.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::prim::{CallId, CgroupId, CgroupPath, SessionId, WorkloadName};
+
+/// A session begins.
+#[derive(Debug, Clone)]
+pub struct SessionStart {
+    /// Its id.
+    pub id: SessionId,
+    /// When it was enrolled.
+    pub started: OffsetDateTime,
+    /// The workload it runs.
+    pub workload: WorkloadName,
+    /// Who it is to policy: `host:<workload>` where the host alone vouches.
+    pub subject: String,
+    /// Who vouches: `host`, or an issuer's name.
+    pub issuer: String,
+    /// The machine's host name.
+    pub hostname: String,
+    /// `/proc/sys/kernel/random/boot_id`: cgroup ids are unique within one boot.
+    pub boot_id: String,
+    /// The session's cgroup.
+    pub cgroup_path: CgroupPath,
+    /// The same cgroup as the kernel numbers it.
+    pub cgroup_id: CgroupId,
+    /// The command line, where a launcher told it. What looks like a secret is not stored.
+    pub command: Vec<String>,
+    /// The user who launched it, where known.
+    pub uid: Option<u32>,
+}
+
+/// A session ends.
+#[derive(Debug, Clone)]
+pub struct SessionEnd {
+    /// Which session.
+    pub session: SessionId,
+    /// Why, e.g. `cgroup removed`.
+    pub reason: String,
+}
+
+/// A session that a former run of the daemon left open: adopt it or end it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it was enrolled.
+    pub started: OffsetDateTime,
+    /// The workload it runs.
+    pub workload: WorkloadName,
+    /// Who it is to policy.
+    pub subject: String,
+    /// Who vouches.
+    pub issuer: String,
+    /// The machine it runs on.
+    pub hostname: String,
+    /// The boot in which `cgroup_id` means something.
+    pub boot_id: String,
+    /// The session's cgroup.
+    pub cgroup_path: CgroupPath,
+    /// The same cgroup as the kernel numbered it.
+    pub cgroup_id: CgroupId,
+}
+
+/// What the gateway said to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Policy allowed it.
+    Allow,
+    /// Policy denied it.
+    Deny,
+    /// It never came to policy: not understood, not authentic, or the gateway could not.
+    Refused,
+}
+
+impl Decision {
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What a call wants to do and what was decided. Texts that are not known are `None`.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The call's id.
+    pub id: CallId,
+    /// The session it belongs to; it must have been recorded.
+    pub session: SessionId,
+    /// The connecting process.
+    pub pid: u32,
+    /// The connecting user.
+    pub uid: u32,
+    /// The AWS account it goes to.
+    pub account: Option<String>,
+    /// The region of the signature scope.
+    pub region: Option<String>,
+    /// The AWS endpoint's name.
+    pub host: Option<String>,
+    /// IAM service prefix, e.g. `s3`.
+    pub service: Option<String>,
+    /// API operation, e.g. `PutObject`.
+    pub operation: Option<String>,
+    /// HTTP method.
+    pub method: Option<String>,
+    /// IAM actions, e.g. `s3:PutObject`.
+    pub actions: Vec<String>,
+    /// ARNs or `*`, in the order of `actions`.
+    pub resources: Vec<String>,
+    /// Request parameters. Values that look like secrets are not stored.
+    pub params: Value,
+    /// What was decided.
+    pub decision: Decision,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// Why, for a person.
+    pub reason: Option<String>,
+    /// Digest of the policies that decided.
+    pub policy_digest: Option<String>,
+    /// The access key id that the agent signed with.
+    pub access_key_id: Option<String>,
+    /// SHA-256 of the canonical request, in hexadecimal.
+    pub request_digest: Option<String>,
+}
+
+impl Intent {
+    /// An intent of which only the caller is known; the rest is filled in by struct update.
+    #[must_use]
+    pub fn new(id: CallId, session: SessionId, pid: u32, uid: u32, decision: Decision) -> Self {
+        Self {
+            id,
+            session,
+            pid,
+            uid,
+            account: None,
+            region: None,
+            host: None,
+            service: None,
+            operation: None,
+            method: None,
+            actions: Vec::new(),
+            resources: Vec::new(),
+            params: Value::Object(serde_json::Map::new()),
+            decision,
+            rules: Vec::new(),
+            reason: None,
+            policy_digest: None,
+            access_key_id: None,
+            request_digest: None,
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// AWS answered, and the agent got the whole answer; the status may still be an error.
+    Forwarded,
+    /// The gateway answered instead of AWS: denied or refused.
+    Denied,
+    /// AWS could not be reached or broke off.
+    Failed,
+    /// The agent went away, or the daemon was stopped.
+    Aborted,
+    /// The daemon died before it could say; found by the next start.
+    Unknown,
+}
+
+impl OutcomeKind {
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a call ended, with what is known of it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How.
+    pub kind: OutcomeKind,
+    /// HTTP status that the agent got.
+    pub status: Option<u16>,
+    /// AWS's id of the request.
+    pub aws_request_id: Option<String>,
+    /// AWS's or the gateway's error code, e.g. `AccessDenied`.
+    pub error_code: Option<String>,
+    /// Time from sending the request to the end of AWS's answer.
+    pub upstream: Option<Duration>,
+    /// Time that the gateway itself took.
+    pub gateway: Option<Duration>,
+    /// Body bytes from the agent.
+    pub bytes_in: Option<u64>,
+    /// Body bytes to the agent.
+    pub bytes_out: Option<u64>,
+}
+
+impl Outcome {
+    /// An outcome of which nothing else is known; the rest is filled in by struct update.
+    #[must_use]
+    pub fn new(kind: OutcomeKind) -> Self {
+        Self {
+            kind,
+            status: None,
+            aws_request_id: None,
+            error_code: None,
+            upstream: None,
+            gateway: None,
+            bytes_in: None,
+            bytes_out: None,
+        }
+    }
+}
+
+/// Something worth knowing that is not a call: a refused connection, a loaded policy, a bypass attempt.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What happened, in a fixed word of the code such as `connection-refused`.
+    pub kind: &'static str,
+    /// The session it concerns.
+    pub session: Option<SessionId>,
+    /// The workload it concerns.
+    pub workload: Option<WorkloadName>,
+    /// The process it concerns.
+    pub pid: Option<u32>,
+    /// The user it concerns.
+    pub uid: Option<u32>,
+    /// For a person.
+    pub message: String,
+    /// For a query. Values that look like secrets are not stored.
+    pub detail: Value,
+}
+
+impl Event {
+    /// An event that concerns nobody in particular; the rest is filled in by struct update.
+    #[must_use]
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            session: None,
+            workload: None,
+            pid: None,
+            uid: None,
+            message: message.into(),
+            detail: Value::Object(serde_json::Map::new()),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The SQLite file: opened once, written by one connection, reopened after every failure.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqliteTransaction,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use time::OffsetDateTime;
+
+use super::{
+    Config, Event, OpenSession, RecordError,
+    insert::insert,
+    lock::Lock,
+    stamp::{stamp, unstamp},
+    stored::{EventRow, Unit},
+};
+use crate::prim::{CgroupId, CgroupPath};
+
+/// Every version of the schema, oldest first.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+
+/// Event written at each start; its detail says where the next start has to look for open calls.
+const OPENED: &str = "record-opened";
+
+/// The database, with the exclusive right to write to it.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    options: SqliteConnectOptions,
+    /// Device and inode: a file that was moved away must not go on collecting records unseen.
+    identity: (u64, u64),
+    /// `None` after a failure; the next write connects again.
+    conn: Option<SqliteConnection>,
+    _lock: Lock,
+}
+
+/// What a former run left behind.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    /// Sessions without an end.
+    pub(super) open_sessions: Vec<OpenSession>,
+    /// How many calls were closed as unknown.
+    pub(super) closed_calls: u64,
+}
+
+/// What became of one unit of a batch that was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is on disk.
+    Durable,
+    /// It alone was left out, for this reason.
+    Rejected(String),
+}
+
+impl Store {
+    /// Creates what is missing, takes the lock, brings the schema up to date.
+    pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
+        let path = &config.database;
+        let failed = |detail: String| RecordError::Open { path: path.clone(), detail };
+        create_parent(path).map_err(|error| failed(format!("its directory: {error}")))?;
+        let lock = Lock::take(config)?;
+        let identity = create_file(path).map_err(|error| failed(error.to_string()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // The WAL grows during long reads; it shrinks again to this.
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
+        MIGRATIONS.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
+        Ok(Self { path: path.clone(), options, identity, conn: Some(conn), _lock: lock })
+    }
+
+    /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
+    pub(super) async fn recover(&mut self, now: OffsetDateTime) -> Result<Leftovers, RecordError> {
+        let path = self.path.clone();
+        let mut tx = self.begin().await?;
+        match recover(&mut tx, now).await {
+            Ok(leftovers) => {
+                tx.commit().await.map_err(refused)?;
+                Ok(leftovers)
+            }
+            Err(error) => Err(RecordError::Open { path, detail: error.to_string() }),
+        }
+    }
+
+    /// Writes all of `units` in one transaction; on `Ok` it is on disk. A unit that contradicts what
+    /// is stored is left out alone.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]: nothing was written.
+    pub(super) async fn write(&mut self, units: &[Unit]) -> Result<Vec<Written>, RecordError> {
+        let result = match self.write_together(units).await {
+            Err(error) if is_constraint(&error) => self.write_apart(units).await,
+            other => other.map(|()| vec![Written::Durable; units.len()]),
+        };
+        if result.is_err() {
+            // Whatever state the connection is in, a new one is in a known one.
+            self.disconnect().await;
+        }
+        result.map_err(refused)
+    }
+
+    /// Flushes and closes; the lock is released.
+    pub(super) async fn close(mut self) {
+        self.disconnect().await;
+    }
+
+    async fn write_together(&mut self, units: &[Unit]) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin_raw().await?;
+        insert(&mut tx, units).await?;
+        tx.commit().await
+    }
+
+    /// One savepoint per unit, so that a bad one does not take the others with it.
+    async fn write_apart(&mut self, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
+        let mut written = Vec::with_capacity(units.len());
+        let mut tx = self.begin_raw().await?;
+        for unit in units {
+            let mut savepoint = tx.begin().await?;
+            match insert(&mut savepoint, std::slice::from_ref(unit)).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    written.push(Written::Durable);
+                }
+                Err(error) if is_constraint(&error) => {
+                    savepoint.rollback().await?;
+                    written.push(Written::Rejected(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        tx.commit().await?;
+        Ok(written)
+    }
+
+    async fn begin(&mut self) -> Result<SqliteTransaction<'_>, RecordError> {
+        self.begin_raw().await.map_err(refused)
+    }
+
+    async fn begin_raw(&mut self) -> Result<SqliteTransaction<'_>, sqlx::Error> {
+        if identity(&self.path)? != self.identity {
+            return Err(io::Error::other("the file was moved or replaced; restart the daemon").into());
+        }
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.options.connect().await?,
+        };
+        // IMMEDIATE: wait for the lock here, not in the middle of the transaction.
+        self.conn.insert(conn).begin_with("BEGIN IMMEDIATE").await
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && let Err(error) = conn.close().await
+        {
+            tracing::debug!(%error, "closing the session database");
+        }
+    }
+
+    /// Limits the size of the database, as a full disk does.
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
+        self.options = self.options.clone().pragma("max_page_count", pages);
+        self.disconnect().await;
+    }
+}
+
+async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Leftovers, sqlx::Error> {
+    // Only calls that came after the last start can be open: that start closed all before it.
+    let closed_calls = sqlx::query(
+        "INSERT INTO outcomes (call, ended, outcome, truncated) \
+         SELECT id, ?1, 'unknown', '[]' FROM calls \
+         WHERE seq > coalesce((SELECT json_extract(detail, '$.last_call') FROM events \
+                               WHERE kind = ?2 ORDER BY seq DESC LIMIT 1), 0) \
+           AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id)",
+    )
+    .bind(stamp(now))
+    .bind(OPENED)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let last_call: i64 =
+        sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM calls").fetch_one(&mut *tx).await?;
+    let mut opened = Event::new(OPENED, "the daemon opened the session database");
+    opened.detail = serde_json::json!({
+        "last_call": last_call, "closed_calls": closed_calls, "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
+    let open_sessions = sqlx::query_as::<_, OpenSessionRow>(
+        "SELECT id, started, workload, subject, issuer, hostname, boot_id, cgroup_path, cgroup_id \
+         FROM v_sessions WHERE ended IS NULL ORDER BY seq",
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let open_sessions = open_sessions.into_iter().filter_map(OpenSessionRow::into_open_session).collect();
+    Ok(Leftovers { open_sessions, closed_calls })
+}
+
+#[derive(sqlx::FromRow)]
+struct OpenSessionRow {
+    id: String,
+    started: String,
+    workload: String,
+    subject: String,
+    issuer: String,
+    hostname: String,
+    boot_id: String,
+    cgroup_path: String,
+    cgroup_id: i64,
+}
+
+impl OpenSessionRow {
+    /// `None`, and a warning, for a row that this program did not write.
+    fn into_open_session(self) -> Option<OpenSession> {
+        let (Ok(id), Ok(workload), Some(started)) =
+            (self.id.parse(), self.workload.parse(), unstamp(&self.started))
+        else {
+            tracing::warn!(session = %self.id, "an open session in the database cannot be read");
+            return None;
+        };
+        Some(OpenSession {
+            id,
+            started,
+            workload,
+            subject: self.subject,
+            issuer: self.issuer,
+            hostname: self.hostname,
+            boot_id: self.boot_id,
+            cgroup_path: CgroupPath::new(&self.cgroup_path),
+            cgroup_id: CgroupId(self.cgroup_id.cast_unsigned()),
+        })
+    }
+}
+
+fn create_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            DirBuilder::new().recursive(true).mode(0o750).create(parent)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes sure that the file is there and nobody else may read or change it. SQLite gives the WAL and
+/// its index the mode of the database.
+fn create_file(path: &Path) -> io::Result<(u64, u64)> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o027 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(mode & 0o640))?;
+        tracing::warn!(path = %path.display(), "the session database was open to others; its mode is now 0640");
+    }
+    identity(path)
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+fn explain(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(version) => format!(
+            "its schema (version {version}) was written by a newer chaperone; use that version or another file"
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn refused(error: sqlx::Error) -> RecordError {
+    RecordError::Store(error.to_string())
+}
+
+/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
+/// at fault, not the database.
+fn is_constraint(error: &sqlx::Error) -> bool {
+    const SQLITE_CONSTRAINT: i64 = 19;
+    error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i64>().ok())
+        .is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
+}

@@ -1,0 +1,248 @@
+//! Rows as they are written: bounded, redacted, times and JSON as text.
+//!
+//! They are made on the task of the call, so that the writer only writes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{
+    Event, Intent, Outcome, SessionEnd, SessionStart,
+    bounds::{Cutter, NAME_MAX, TEXT_MAX},
+    redact::{redact_command, redact_params},
+    stamp::stamp,
+};
+
+/// What is written together or not at all.
+#[derive(Debug, Clone)]
+pub(super) enum Unit {
+    /// A session begins.
+    Session(SessionRow),
+    /// A session ends.
+    SessionEnd(SessionEndRow),
+    /// A call wants to happen.
+    Call(Box<CallRow>),
+    /// A call that does not happen.
+    Refusal(Box<CallRow>, OutcomeRow),
+    /// A call has ended.
+    Outcome(OutcomeRow),
+    /// Something else.
+    Event(EventRow),
+}
+
+impl Unit {
+    /// How many rows it is.
+    pub(super) fn rows(&self) -> u64 {
+        match self {
+            Self::Refusal(..) => 2,
+            Self::Session(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Outcome(_) | Self::Event(_) => 1,
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<&SessionRow> {
+        if let Self::Session(row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn session_end(&self) -> Option<&SessionEndRow> {
+        if let Self::SessionEnd(row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn call(&self) -> Option<&CallRow> {
+        if let Self::Call(row) | Self::Refusal(row, _) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn outcome(&self) -> Option<&OutcomeRow> {
+        if let Self::Outcome(row) | Self::Refusal(_, row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn event(&self) -> Option<&EventRow> {
+        if let Self::Event(row) = self { Some(row) } else { None }
+    }
+}
+
+/// A row of `sessions`.
+#[derive(Debug, Clone)]
+pub(super) struct SessionRow {
+    pub(super) id: String,
+    pub(super) started: String,
+    pub(super) workload: String,
+    pub(super) subject: String,
+    pub(super) issuer: String,
+    pub(super) hostname: String,
+    pub(super) boot_id: String,
+    pub(super) cgroup_path: String,
+    pub(super) cgroup_id: i64,
+    pub(super) command: String,
+    pub(super) uid: Option<i64>,
+    pub(super) truncated: String,
+}
+
+impl SessionRow {
+    pub(super) fn new(start: SessionStart) -> Self {
+        let mut cutter = Cutter::default();
+        Self {
+            id: start.id.to_string(),
+            started: stamp(start.started),
+            workload: start.workload.as_str().to_owned(),
+            subject: cutter.text("subject", start.subject, TEXT_MAX),
+            issuer: cutter.text("issuer", start.issuer, TEXT_MAX),
+            hostname: cutter.text("hostname", start.hostname, NAME_MAX),
+            boot_id: cutter.text("boot_id", start.boot_id, NAME_MAX),
+            cgroup_path: cutter.text("cgroup_path", start.cgroup_path.as_str().to_owned(), TEXT_MAX),
+            // SQLite has no unsigned 64-bit integers; the same bits come back.
+            cgroup_id: start.cgroup_id.0.cast_signed(),
+            command: cutter.list("command", redact_command(start.command)),
+            uid: start.uid.map(i64::from),
+            truncated: cutter.truncated(),
+        }
+    }
+}
+
+/// A row of `session_ends`.
+#[derive(Debug, Clone)]
+pub(super) struct SessionEndRow {
+    pub(super) session: String,
+    pub(super) ended: String,
+    pub(super) reason: String,
+}
+
+impl SessionEndRow {
+    pub(super) fn new(end: SessionEnd, now: OffsetDateTime) -> Self {
+        let reason = Cutter::default().text("reason", end.reason, TEXT_MAX);
+        Self { session: end.session.to_string(), ended: stamp(now), reason }
+    }
+}
+
+/// A row of `calls`.
+#[derive(Debug, Clone)]
+pub(super) struct CallRow {
+    pub(super) id: String,
+    pub(super) session: String,
+    pub(super) time: String,
+    pub(super) pid: i64,
+    pub(super) uid: i64,
+    pub(super) account: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) actions: String,
+    pub(super) resources: String,
+    pub(super) params: String,
+    pub(super) decision: &'static str,
+    pub(super) rules: String,
+    pub(super) reason: Option<String>,
+    pub(super) policy_digest: Option<String>,
+    pub(super) access_key_id: Option<String>,
+    pub(super) request_digest: Option<String>,
+    pub(super) truncated: String,
+}
+
+impl CallRow {
+    pub(super) fn new(intent: Intent, now: OffsetDateTime, params_max: usize) -> Self {
+        let mut cutter = Cutter::default();
+        let service = intent.service.as_deref().unwrap_or_default();
+        let operation = intent.operation.as_deref().unwrap_or_default();
+        let params = redact_params(service, operation, intent.params);
+        Self {
+            id: intent.id.to_string(),
+            session: intent.session.to_string(),
+            time: stamp(now),
+            pid: intent.pid.into(),
+            uid: intent.uid.into(),
+            account: cutter.optional("account", intent.account, NAME_MAX),
+            region: cutter.optional("region", intent.region, NAME_MAX),
+            host: cutter.optional("host", intent.host, NAME_MAX),
+            service: cutter.optional("service", intent.service, NAME_MAX),
+            operation: cutter.optional("operation", intent.operation, NAME_MAX),
+            method: cutter.optional("method", intent.method, NAME_MAX),
+            actions: cutter.list("actions", intent.actions),
+            resources: cutter.list("resources", intent.resources),
+            params: cutter.json("params", &params, params_max),
+            decision: intent.decision.as_str(),
+            rules: cutter.list("rules", intent.rules),
+            reason: cutter.optional("reason", intent.reason, TEXT_MAX),
+            policy_digest: cutter.optional("policy_digest", intent.policy_digest, NAME_MAX),
+            access_key_id: cutter.optional("access_key_id", intent.access_key_id, NAME_MAX),
+            request_digest: cutter.optional("request_digest", intent.request_digest, NAME_MAX),
+            truncated: cutter.truncated(),
+        }
+    }
+}
+
+/// A row of `outcomes`.
+#[derive(Debug, Clone)]
+pub(super) struct OutcomeRow {
+    pub(super) call: String,
+    pub(super) ended: String,
+    pub(super) outcome: &'static str,
+    pub(super) status: Option<i64>,
+    pub(super) aws_request_id: Option<String>,
+    pub(super) error_code: Option<String>,
+    pub(super) upstream_us: Option<i64>,
+    pub(super) gateway_us: Option<i64>,
+    pub(super) bytes_in: Option<i64>,
+    pub(super) bytes_out: Option<i64>,
+    pub(super) truncated: String,
+}
+
+impl OutcomeRow {
+    pub(super) fn new(call: String, outcome: Outcome, now: OffsetDateTime) -> Self {
+        let mut cutter = Cutter::default();
+        Self {
+            call,
+            ended: stamp(now),
+            outcome: outcome.kind.as_str(),
+            status: outcome.status.map(i64::from),
+            aws_request_id: cutter.optional("aws_request_id", outcome.aws_request_id, NAME_MAX),
+            error_code: cutter.optional("error_code", outcome.error_code, NAME_MAX),
+            upstream_us: outcome.upstream.map(micros),
+            gateway_us: outcome.gateway.map(micros),
+            bytes_in: outcome.bytes_in.map(saturated),
+            bytes_out: outcome.bytes_out.map(saturated),
+            truncated: cutter.truncated(),
+        }
+    }
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone)]
+pub(super) struct EventRow {
+    pub(super) time: String,
+    pub(super) kind: &'static str,
+    pub(super) session: Option<String>,
+    pub(super) workload: Option<String>,
+    pub(super) pid: Option<i64>,
+    pub(super) uid: Option<i64>,
+    pub(super) message: String,
+    pub(super) detail: String,
+    pub(super) truncated: String,
+}
+
+impl EventRow {
+    pub(super) fn new(event: Event, now: OffsetDateTime) -> Self {
+        let mut cutter = Cutter::default();
+        let detail: Value = redact_params("", "", event.detail);
+        Self {
+            time: stamp(now),
+            kind: event.kind,
+            session: event.session.map(|id| id.to_string()),
+            workload: event.workload.map(|name| name.as_str().to_owned()),
+            pid: event.pid.map(i64::from),
+            uid: event.uid.map(i64::from),
+            message: cutter.text("message", event.message, TEXT_MAX),
+            detail: cutter.json("detail", &detail, TEXT_MAX),
+            truncated: cutter.truncated(),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn saturated(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

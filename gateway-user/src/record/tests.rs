@@ -1,0 +1,9 @@
+//! What a session database promises, checked on real files.
+
+mod append_only;
+mod batching;
+mod crash;
+mod disk;
+mod durable;
+mod opening;
+mod support;

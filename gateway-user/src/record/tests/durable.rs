@@ -1,0 +1,188 @@
+//! What `Ok` means: it is on disk.
+
+use std::time::Duration;
+
+use super::support::{Bench, call_id, eventually, intent, session, session_id};
+use crate::record::{Decision, Event, Intent, Outcome, OutcomeKind, RecordError, SessionEnd};
+
+#[tokio::test]
+async fn an_intent_is_in_the_file_before_intend_returns() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let call = recorder.intend(intent(1)).await.unwrap();
+    assert_eq!(bench.ask("SELECT id || ' ' || outcome FROM v_calls").await, format!("{} open", call_id(1)));
+    assert_eq!(call.id(), Some(call_id(1)));
+    drop(call);
+    recorder.close().await;
+}
+
+#[tokio::test]
+async fn a_finished_call_has_its_outcome() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let call = recorder.intend(intent(1)).await.unwrap();
+    bench.tick(time::Duration::milliseconds(250));
+    call.finish(Outcome {
+        status: Some(200),
+        aws_request_id: Some("REQ1".to_owned()),
+        upstream: Some(Duration::from_micros(1234)),
+        gateway: Some(Duration::from_micros(56)),
+        bytes_in: Some(0),
+        bytes_out: Some(1024),
+        ..Outcome::new(OutcomeKind::Forwarded)
+    });
+    recorder.close().await;
+    assert_eq!(
+        bench
+            .ask(
+                "SELECT concat_ws(' ', time, ended, outcome, status, aws_request_id, error_code, upstream_us, \
+                 gateway_us, bytes_in, bytes_out) FROM v_calls"
+            )
+            .await,
+        "2026-03-01T12:00:00.000000Z 2026-03-01T12:00:00.250000Z forwarded 200 REQ1 1234 56 0 1024"
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_aborted_with_what_was_known() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    drop(recorder.intend(intent(1)).await.unwrap());
+    let mut call = recorder.intend(intent(2)).await.unwrap();
+    call.so_far().kind = OutcomeKind::Forwarded;
+    call.so_far().status = Some(206);
+    drop(call);
+    recorder.close().await;
+    assert_eq!(
+        bench
+            .ask("SELECT group_concat(outcome || coalesce(status, '-'), ' ') FROM v_calls ORDER BY seq")
+            .await,
+        "aborted- aborted206"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_leaves_an_aborted_call() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    {
+        let mut intend = std::pin::pin!(recorder.intend(intent(1)));
+        // One poll hands the intent over; then the agent hangs up.
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(intend.as_mut().poll(cx).is_pending())).await
+        );
+    }
+    recorder.close().await;
+    assert_eq!(bench.ask("SELECT outcome FROM v_calls").await, "aborted");
+}
+
+#[tokio::test]
+async fn a_refused_call_is_written_with_its_outcome() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let refused = Intent {
+        reason: Some("two Authorization headers".to_owned()),
+        ..Intent::new(call_id(1), session_id(1), 42, 1000, Decision::Refused)
+    };
+    let outcome = Outcome {
+        status: Some(400),
+        error_code: Some("InvalidRequest".to_owned()),
+        ..Outcome::new(OutcomeKind::Denied)
+    };
+    recorder.refuse(refused, outcome).await.unwrap();
+    assert_eq!(
+        bench.ask("SELECT concat_ws(' ', decision, outcome, status, error_code, reason) FROM v_denied").await,
+        "refused denied 400 InvalidRequest two Authorization headers"
+    );
+}
+
+#[tokio::test]
+async fn sessions_and_events_are_in_the_file() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let end = SessionEnd { session: session_id(1), reason: "cgroup removed".to_owned() };
+    recorder.session_ended(end.clone()).await.unwrap();
+    let event = Event {
+        session: Some(session_id(9)),
+        detail: serde_json::json!({"destination": "192.0.2.1:443", "token": "hunter2"}),
+        ..Event::new("connection-refused", "no server name")
+    };
+    recorder.event(event).await.unwrap();
+    assert_eq!(
+        bench.ask("SELECT concat_ws(' ', id, subject, ended, end_reason, command) FROM v_sessions").await,
+        format!(
+            "{} host:claude-builds 2026-03-01T12:00:00.000000Z cgroup removed [\"claude\",\"-p\",\"fix the build\"]",
+            session_id(1)
+        )
+    );
+    assert_eq!(
+        bench.ask("SELECT concat_ws(' ', session, message, detail) FROM events WHERE kind = 'connection-refused'").await,
+        format!("{} no server name {{\"destination\":\"192.0.2.1:443\",\"token\":\"[redacted]\"}}", session_id(9))
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_contradicts_the_store_fails_alone() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let stranger = Intent { session: session_id(7), ..intent(1) };
+    let (good, bad, twice) = tokio::join!(
+        recorder.intend(intent(2)),
+        recorder.intend(stranger),
+        recorder.session_started(session(1))
+    );
+    assert!(good.is_ok());
+    let foreign = "error returned from database: (code: 787) FOREIGN KEY constraint failed";
+    assert_eq!(bad.err(), Some(RecordError::Rejected(foreign.to_owned())));
+    let again = "error returned from database: (code: 1811) records are append-only";
+    assert_eq!(twice, Err(RecordError::Rejected(again.to_owned())));
+    assert_eq!(recorder.health().rejected, 2);
+    assert_eq!(recorder.health().failing, None);
+}
+
+#[tokio::test]
+async fn what_is_cut_is_flagged() {
+    let bench = Bench::with(|config| config.params_max_bytes = 24);
+    let recorder = bench.recorder().await;
+    let long = Intent { reason: Some("x".repeat(5000)), ..intent(1) };
+    drop(recorder.intend(long).await.unwrap());
+    assert_eq!(
+        bench.ask("SELECT concat_ws(' ', truncated, params, length(reason)) FROM v_calls").await,
+        r#"["params","reason"] {"Bucket":"builds"} 4096"#
+    );
+}
+
+#[tokio::test]
+async fn secrets_are_not_in_the_file() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let secret = Intent {
+        service: Some("secretsmanager".to_owned()),
+        operation: Some("CreateSecret".to_owned()),
+        params: serde_json::json!({"Name": "db", "SecretString": "correct horse battery staple"}),
+        ..intent(1)
+    };
+    drop(recorder.intend(secret).await.unwrap());
+    recorder.close().await;
+    let bytes = std::fs::read(&bench.config.database).unwrap();
+    let needle = b"correct horse";
+    assert!(!bytes.windows(needle.len()).any(|window| window == needle));
+    assert_eq!(bench.ask("SELECT params FROM calls").await, r#"{"Name":"db","SecretString":"[redacted]"}"#);
+}
+
+#[tokio::test]
+async fn after_close_nothing_is_accepted() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let call = recorder.intend(intent(1)).await.unwrap();
+    let closing = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.close().await }
+    });
+    eventually(async || recorder.event(Event::new("tick", "")).await == Err(RecordError::Stopped)).await;
+    assert_eq!(recorder.intend(intent(2)).await.err(), Some(RecordError::Stopped));
+    assert!(!closing.is_finished(), "close waits for the open call");
+    call.finish(Outcome::new(OutcomeKind::Failed));
+    closing.await.unwrap();
+    assert_eq!(bench.ask("SELECT group_concat(outcome) FROM v_calls").await, "failed");
+}

@@ -1,0 +1,259 @@
+//! The one task that writes: whatever waits goes into one transaction.
+
+use std::{mem, time::Duration};
+
+use tokio::{
+    select,
+    sync::{mpsc, oneshot, watch},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    RecordError,
+    recorder::{OpenCall, OutcomeSlot},
+    store::{Store, Written},
+    stored::{OutcomeRow, Unit},
+};
+
+/// First pause before outcomes are tried again; it doubles.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// Attempts to write the last outcomes when the daemon stops while the database refuses.
+const LAST_ATTEMPTS: u32 = 5;
+
+/// Something to write, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) unit: Unit,
+    pub(super) ack: Ack,
+}
+
+/// Who waits for a unit.
+#[derive(Debug)]
+pub(super) enum Ack {
+    /// A caller of `intend`. The `OpenCall` is made only after the commit and travels to the caller by
+    /// itself: if the caller is gone by then, dropping it records that the call was aborted.
+    Call(Box<OutcomeSlot>, oneshot::Sender<Result<OpenCall, RecordError>>),
+    /// Any other caller.
+    Done(oneshot::Sender<Result<(), RecordError>>),
+    /// Nobody: the outcome of a call. It is kept until it is written.
+    Nobody,
+}
+
+/// How the writer is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why the last transaction failed; `None` while writing works.
+    pub failing: Option<String>,
+    /// Rows that wait to be written.
+    pub queued: usize,
+    /// Calls without an outcome.
+    pub open_calls: usize,
+    /// Transactions committed since the start.
+    pub transactions: u64,
+    /// Rows written since the start.
+    pub rows: u64,
+    /// Records that the database did not accept, because they contradict what is stored.
+    pub rejected: u64,
+}
+
+/// The task's state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) outcomes: mpsc::Receiver<OutcomeRow>,
+    pub(super) batch_rows: usize,
+    pub(super) retry_max: Duration,
+    pub(super) health: watch::Sender<Health>,
+    /// Cancelled to stop after everything is written.
+    pub(super) closing: CancellationToken,
+    /// Tells that the writer has ended, however it ended.
+    pub(super) stopped: DropGuard,
+    #[cfg(test)]
+    pub(super) faults: mpsc::Receiver<Option<u32>>,
+}
+
+impl Writer {
+    /// Writes until it is told to stop and every open call has ended, or every handle is gone.
+    pub(super) async fn run(mut self) {
+        let mut state = State::default();
+        while let Some(batch) = self.gather(&mut state).await {
+            self.commit(batch, &mut state).await;
+            if !state.commands_open && state.failures >= LAST_ATTEMPTS {
+                tracing::error!(
+                    outcomes = state.kept.len(),
+                    "the session database refuses; the next start will record these calls as unknown"
+                );
+                break;
+            }
+        }
+        self.store.close().await;
+        drop(self.stopped);
+    }
+
+    /// Waits for something to write, then takes all that waits, up to a batch. `None`: nothing will
+    /// come any more.
+    async fn gather(&mut self, state: &mut State) -> Option<Vec<Command>> {
+        let mut batch = Vec::new();
+        let limit = self.batch_rows;
+        while (batch.is_empty() && state.kept.is_empty()) || state.retry_at.is_some() {
+            select! {
+                biased;
+                () = self.closing.cancelled(), if !state.closing && state.commands_open => {
+                    state.closing = true;
+                    self.commands.close();
+                    // Slots that open calls hold stay valid.
+                    self.outcomes.close();
+                }
+                count = self.commands.recv_many(&mut batch, limit), if state.commands_open => {
+                    state.commands_open = count > 0;
+                    // A new call deserves an answer from the database now.
+                    if count > 0 { break; }
+                }
+                // While some outcomes cannot be written, the others stay in their slots: what is kept
+                // here has a bound.
+                count = self.outcomes.recv_many(&mut state.kept, limit),
+                    if state.outcomes_open && state.retry_at.is_none() => {
+                    state.outcomes_open = count > 0;
+                }
+                () = until(state.retry_at), if state.retry_at.is_some() => break,
+                else => return None,
+            }
+        }
+        #[cfg(test)]
+        while let Ok(pages) = self.faults.try_recv() {
+            self.store.limit_pages(pages).await;
+        }
+        while batch.len() < limit
+            && let Ok(command) = self.commands.try_recv()
+        {
+            batch.push(command);
+        }
+        while state.retry_at.is_none()
+            && state.kept.len() < limit
+            && let Ok(outcome) = self.outcomes.try_recv()
+        {
+            state.kept.push(outcome);
+        }
+        Some(batch)
+    }
+
+    /// Writes a batch and the kept outcomes, and tells those who wait.
+    async fn commit(&mut self, batch: Vec<Command>, state: &mut State) {
+        let outcomes = mem::take(&mut state.kept).into_iter().map(|row| (Unit::Outcome(row), Ack::Nobody));
+        let (units, acks): (Vec<Unit>, Vec<Ack>) =
+            outcomes.chain(batch.into_iter().map(|command| (command.unit, command.ack))).unzip();
+        match self.store.write(&units).await {
+            Ok(written) => {
+                state.recovered();
+                // Health first: whoever is told that its record is durable finds it counted.
+                self.health.send_modify(|health| count(health, &units, &written));
+                for (ack, written) in acks.into_iter().zip(written) {
+                    answer(ack, written);
+                }
+            }
+            Err(error) => {
+                state.failed(self.retry_max);
+                tracing::error!(%error, rows = units.len(), "the session database refuses; calls are refused");
+                self.health.send_modify(|health| health.failing = Some(error.to_string()));
+                for (unit, ack) in units.into_iter().zip(acks) {
+                    match (ack, unit) {
+                        (Ack::Nobody, Unit::Outcome(row)) => state.kept.push(row),
+                        (Ack::Nobody, _) => {}
+                        (Ack::Call(slot, caller), _) => {
+                            drop(slot);
+                            let _ = caller.send(Err(error.clone()));
+                        }
+                        (Ack::Done(caller), _) => {
+                            let _ = caller.send(Err(error.clone()));
+                        }
+                    }
+                }
+                if state.kept.is_empty() {
+                    state.retry_at = None;
+                }
+            }
+        }
+    }
+}
+
+/// What the loop remembers between batches.
+#[derive(Debug)]
+struct State {
+    /// Outcomes taken from their slots and not yet written.
+    kept: Vec<OutcomeRow>,
+    commands_open: bool,
+    outcomes_open: bool,
+    closing: bool,
+    /// Failed transactions since the last good one.
+    failures: u32,
+    /// When to try again; `Some` only while `kept` waits for a refusing database.
+    retry_at: Option<tokio::time::Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            kept: Vec::new(),
+            commands_open: true,
+            outcomes_open: true,
+            closing: false,
+            failures: 0,
+            retry_at: None,
+        }
+    }
+}
+
+impl State {
+    fn recovered(&mut self) {
+        self.failures = 0;
+        self.retry_at = None;
+    }
+
+    fn failed(&mut self, retry_max: Duration) {
+        let pause = RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(retry_max);
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = Some(tokio::time::Instant::now() + pause);
+    }
+}
+
+async fn until(instant: Option<tokio::time::Instant>) {
+    if let Some(instant) = instant {
+        tokio::time::sleep_until(instant).await;
+    }
+}
+
+fn count(health: &mut Health, units: &[Unit], written: &[Written]) {
+    health.failing = None;
+    health.transactions += 1;
+    for (unit, written) in units.iter().zip(written) {
+        match written {
+            Written::Durable => health.rows += unit.rows(),
+            Written::Rejected(_) => health.rejected += 1,
+        }
+    }
+}
+
+/// Tells the caller; one that is gone has nothing to be told.
+fn answer(ack: Ack, written: Written) {
+    match (ack, written) {
+        (Ack::Call(slot, caller), Written::Durable) => {
+            // A caller that is gone leaves the OpenCall to be dropped here: aborted.
+            let _ = caller.send(Ok(OpenCall::new(*slot)));
+        }
+        (Ack::Call(_, caller), Written::Rejected(why)) => {
+            let _ = caller.send(Err(RecordError::Rejected(why)));
+        }
+        (Ack::Done(caller), Written::Durable) => {
+            let _ = caller.send(Ok(()));
+        }
+        (Ack::Done(caller), Written::Rejected(why)) => {
+            let _ = caller.send(Err(RecordError::Rejected(why)));
+        }
+        (Ack::Nobody, Written::Durable) => {}
+        (Ack::Nobody, Written::Rejected(why)) => {
+            tracing::error!(%why, "the session database does not accept an outcome; it is dropped");
+        }
+    }
+}
