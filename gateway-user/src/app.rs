@@ -1,27 +1,30 @@
 //! Builds every stage, binds everything, then serves until told to stop.
 
+mod listen;
 mod reload;
 mod status;
 mod upkeep;
 
-use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, sync::Semaphore};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
     api,
     clock::Clock,
-    config::{Config, policies},
+    config::Config,
     credentials,
     forward::Upstream,
-    identify::{BootId, CgroupFs, MasterKey, Placeholders, Registry, Workloads},
-    prim::{AgentAddr, CgroupPath},
-    record::{Event, Recorder},
-    redirect::Redirect,
-    serve::Gateway,
+    identify::{BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, StoredSession, Workloads},
+    prim::CgroupPath,
+    record::{Event, Opened, Recorder, SessionEnd},
+    redirect::{self, Redirect},
+    serve::{Counters, Gateway},
     telemetry,
     terminate::Terminator,
 };
@@ -35,4 +38,157 @@ pub fn main(config: &Config, config_path: &Path) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(run(config, config_path))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything is loaded and bound before the first connection is accepted.
+async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config_path.display(), "chaperone starts");
+    let clock = Clock::system();
+    let shutdown = CancellationToken::new();
+    // Loaded first: a daemon with broken policies must not even touch the kernel.
+    let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
+    tracing::info!(digest = policies.digest(), rules = policies.len(), "policies loaded");
+    let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
+    let Opened { recorder, writer, open_sessions, closed_calls } =
+        Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
+    if closed_calls > 0 {
+        tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
+    }
+    let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
+    let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, &clock)?;
+    restore(&registry, &recorder, open_sessions).await?;
+
+    // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
+    let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
+    let own_cgroup = redirect::own_cgroup().context("finding the daemon's cgroup")?;
+    let mut redirect = Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?;
+    let kernel_events = redirect.events().context("opening the kernel's events")?;
+
+    let gateway = Arc::new(Gateway {
+        config: config.serve.clone(),
+        route: config.route.clone(),
+        overrides: config.forward.overrides.clone(),
+        own: config.redirect.listen_v4.iter().chain(&config.redirect.listen_v6).copied().collect(),
+        origins: redirect.origins(),
+        registry: Arc::clone(&registry),
+        hostname: hostname(),
+        terminator,
+        metadata_key: random_key()?,
+        policies: ArcSwap::from_pointee(policies),
+        recorder: recorder.clone(),
+        credentials: credentials::Source::new(&config.credentials, clock.clone()).await.context("reading the gateway's own AWS credentials")?,
+        upstream: Upstream::new(&config.forward).context("setting up the client towards AWS")?,
+        clock,
+        counters: Counters::default(),
+        shutdown: shutdown.clone(),
+    });
+    let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
+    let status = Arc::new(DaemonStatus::new(Arc::clone(&gateway), redirect, Arc::clone(&reloader)));
+
+    let tasks = TaskTracker::new();
+    let connections = TaskTracker::new();
+    tasks.spawn(api::serve(&config.api, status, launcher, shutdown.clone()));
+    tasks.spawn(upkeep::sweep(Arc::clone(&gateway), Duration::from_secs(config.identify.sweep_secs)));
+    tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), kernel_events));
+    tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
+    listeners.accept(&gateway, &connections);
+    recorder.event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
+    notify(&[NotifyState::Ready]);
+    tracing::info!("serving");
+
+    until_told_to_stop(&reloader, writer).await?;
+    notify(&[NotifyState::Stopping]);
+    drain(config, &gateway, tasks, connections).await;
+    Ok(())
+}
+
+fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow::Result<Arc<Registry>> {
+    let slice = CgroupPath::new(&config.redirect.slice);
+    let workloads = Workloads::new(slice, config.workload.iter().cloned()).context("reading the workloads")?;
+    let key = MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
+    let boot = BootId::current().context("reading the boot id")?;
+    let placeholders = Placeholders::new(&key);
+    Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, boot, clock.clone())))
+}
+
+/// Takes up the sessions of a former run; those whose cgroup is gone are ended.
+async fn restore(
+    registry: &Registry,
+    recorder: &Recorder,
+    stored: Vec<crate::record::OpenSession>,
+) -> anyhow::Result<()> {
+    let hostname = hostname();
+    // Other hosts' sessions in the same database are theirs to end.
+    let ours = stored.into_iter().filter(|session| session.hostname == hostname).map(|session| StoredSession {
+        id: session.id,
+        workload: session.workload,
+        cgroup: session.cgroup_path,
+        cgroup_id: session.cgroup_id,
+        boot: BootId::new(&session.boot_id),
+        started: session.started,
+        launch: None,
+    });
+    for (session, reason) in registry.restore(ours) {
+        recorder.session_ended(SessionEnd { session, reason: reason.as_str().to_owned() }).await?;
+    }
+    tracing::info!(open = registry.open().len(), "sessions of a former run taken up");
+    Ok(())
+}
+
+/// SIGHUP reloads the policies; SIGTERM, SIGINT and the death of the record writer end the daemon.
+async fn until_told_to_stop(reloader: &Reloader, writer: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut writer = std::pin::pin!(writer);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reloader.reload().await,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            ended = writer.as_mut() => {
+                ended.context("the record writer died")?;
+                anyhow::bail!("the record writer stopped: no call can be recorded any more");
+            }
+        }
+    }
+}
+
+/// Lets calls in flight end, up to the deadline, then writes what is left.
+async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connections: TaskTracker) {
+    let within = Duration::from_secs(config.serve.drain_timeout_secs);
+    gateway.shutdown.cancel();
+    tasks.close();
+    connections.close();
+    let ended = tokio::time::timeout(within, async {
+        connections.wait().await;
+        tasks.wait().await;
+    });
+    if ended.await.is_err() {
+        tracing::warn!(open = connections.len(), ?within, "connections were cut off at the drain deadline");
+    }
+    let stopped = Event::new("daemon-stopped", "told to stop");
+    if let Err(error) = gateway.recorder.event(stopped).await {
+        tracing::error!(%error, "the end could not be recorded");
+    }
+    if tokio::time::timeout(within, gateway.recorder.close()).await.is_err() {
+        tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn random_key() -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+    Ok(key)
+}
+
+/// Tells systemd; outside a unit nobody listens, which is no error.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
 }
