@@ -2,45 +2,221 @@
 //!
 //! An [`AwsRequest`] owns the head exactly as it arrived; nothing between here and `sign` can
 //! change it, so policy sees the bytes that are signed.
+//!
+//! One file per AWS concept, in the order in which [`AwsRequest::read`] uses them: `strict` (HTTP),
+//! `endpoint` (host), `query`, `authorization`, `payload`; then `canonical` and `verify`. `shape`
+//! guesses how an error must be written.
 
 use bytes::Bytes;
-use http::request::Parts;
-use time::OffsetDateTime;
+use http::{HeaderMap, Method, request::Parts};
 
-use crate::{identify::Placeholder, prim::HostName};
+use crate::prim::{HostName, Region};
 
-/// How errors are written on the wire; guessed early, because even a request that cannot be parsed
-/// deserves an error its SDK can show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorShape {
-    /// `application/x-amz-json-1.0` or `-1.1`: JSON body with `__type`.
-    AwsJson,
-    /// REST-JSON: `x-amzn-errortype` header and JSON body.
-    RestJson,
-    /// AWS query: `<ErrorResponse><Error>…`.
-    Query,
-    /// EC2 query: `<Response><Errors><Error>…`.
-    Ec2,
-    /// S3 and other REST-XML services with a bare `<Error>`.
-    S3,
-    /// `smithy-protocol: rpc-v2-cbor`.
-    Cbor,
+mod authorization;
+mod canonical;
+mod endpoint;
+mod payload;
+mod query;
+mod shape;
+mod strict;
+mod verify;
+
+pub use authorization::AuthorizationError;
+pub use endpoint::{AWS_SUFFIXES, AddressStyle, Endpoint, EndpointError, Partition, is_aws};
+pub use payload::{PayloadError, PayloadMode};
+pub use query::{Query, QueryError};
+pub use shape::ErrorShape;
+pub use strict::HeadError;
+pub use verify::SignatureError;
+
+use authorization::Authorization;
+
+/// Why a request head is refused before its signature is even looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The HTTP head itself can be read in two ways, or is not what an AWS client sends.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The host is not an AWS endpoint that the gateway understands.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The query string can be read in two ways.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The request is not signed in the one way that is accepted.
+    #[error(transparent)]
+    Authorization(#[from] AuthorizationError),
+    /// The payload is announced in a way that is not accepted.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
 }
 
-/// A request head that could be read in exactly one way. Private fields: see `impl`.
+/// What has to happen to the body before the call can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// Nothing: what matters is in the head, and the body may be of any size.
+    Stream,
+    /// It must be read whole (within the configured bound): its hash was not announced, or
+    /// parameters and resources are in it.
+    Inspect,
+}
+
+/// A request head that could be read in exactly one way.
 #[derive(Debug)]
 pub struct AwsRequest {
     parts: Parts,
+    host: HostName,
+    endpoint: Endpoint,
+    query: Query,
+    authorization: Authorization,
+    payload: PayloadMode,
 }
 
-/// A request whose SigV4 signature was verified with the session's placeholder.
+impl AwsRequest {
+    /// Reads a head as hyper delivered it on a TLS connection to `sni`.
+    ///
+    /// # Errors
+    /// [`ParseError`]. The head is consumed: callers that want to answer in the protocol's own
+    /// shape take [`ErrorShape::guess`] and the method first.
+    pub fn read(parts: Parts, sni: &HostName) -> Result<Self, ParseError> {
+        let host = strict::check(&parts, sni)?;
+        let endpoint = Endpoint::read(&host)?;
+        let query = Query::read(parts.uri.query())?;
+        let authorization = Authorization::read(&parts.headers, &query)?;
+        let payload = PayloadMode::read(&parts.headers, endpoint.is_s3())?;
+        Ok(Self { parts, host, endpoint, query, authorization, payload })
+    }
+
+    /// Whether the body must be read before the call can be verified and decided.
+    #[must_use]
+    pub fn body_plan(&self) -> BodyPlan {
+        // S3 data is never looked at. The one S3 operation whose resources are in its body is
+        // DeleteObjects.
+        let names_resources = !self.endpoint.is_s3() || self.query.contains("delete");
+        if names_resources || self.payload == PayloadMode::Absent {
+            BodyPlan::Inspect
+        } else {
+            BodyPlan::Stream
+        }
+    }
+
+    /// The access key id the request is signed with: not verified yet.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        self.authorization.access_key_id()
+    }
+
+    /// The region of the signature scope.
+    #[must_use]
+    pub fn region(&self) -> &Region {
+        self.authorization.region()
+    }
+
+    /// The service of the signature scope, e.g. `s3`, `monitoring`.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        self.authorization.service()
+    }
+
+    /// The host it is addressed to; equal to the SNI.
+    #[must_use]
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// What the host says: service, partition, region, bucket.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// How the body is announced.
+    #[must_use]
+    pub fn payload(&self) -> &PayloadMode {
+        &self.payload
+    }
+
+    /// How an error for this request must be written.
+    #[must_use]
+    pub fn error_shape(&self) -> ErrorShape {
+        ErrorShape::guess(&self.parts)
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The path as it was on the wire: percent-encoded, starting with `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// The decoded query string.
+    #[must_use]
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// The headers as they arrived.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+}
+
+/// A request whose SigV4 signature was verified with the session's placeholder. One constructor:
+/// [`AwsRequest::verify`].
+///
+/// ```compile_fail,E0451
+/// use gateway_user::parse::{RequestDigest, VerifiedRequest};
+/// let forged = |request| VerifiedRequest { request, body: None, digest: RequestDigest([0; 32]) };
+/// ```
 #[derive(Debug)]
 pub struct VerifiedRequest {
     request: AwsRequest,
     /// The whole body where it was inspected; `None` where it streams.
     body: Option<Bytes>,
+    digest: RequestDigest,
+}
+
+impl VerifiedRequest {
+    /// The head.
+    #[must_use]
+    pub fn request(&self) -> &AwsRequest {
+        &self.request
+    }
+
+    /// The whole body where it was inspected; `None` where it streams.
+    #[must_use]
+    pub fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// The canonical request's digest, which a permit for this request must carry.
+    #[must_use]
+    pub fn digest(&self) -> RequestDigest {
+        self.digest
+    }
+
+    /// Taken apart for signing: head, host, endpoint, payload mode, inspected body.
+    pub(crate) fn into_signable(self) -> (Parts, HostName, Endpoint, PayloadMode, Option<Bytes>) {
+        let AwsRequest { parts, host, endpoint, payload, .. } = self.request;
+        (parts, host, endpoint, payload, self.body)
+    }
 }
 
 /// SHA-256 of the canonical request: what a permit is bound to.
+///
+/// Headers that the agent left unsigned are not part of it. That is no gap: the head is immutable
+/// from [`AwsRequest::read`] to `sign`, and every `x-amz-*` header must be signed by the agent
+/// ([`AuthorizationError::HeaderNotSigned`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 32]);
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The `Authorization` header of Signature Version 4, and every other way to sign, refused by name.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+
+use http::{HeaderMap, header};
+
+use super::query::Query;
+use crate::prim::Region;
+
+/// Why a request is not signed in the one way that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizationError {
+    /// No signature at all.
+    #[error("the request is not signed; unsigned (anonymous) requests are refused")]
+    Unsigned,
+    /// Two Authorization headers.
+    #[error("there is more than one Authorization header")]
+    Duplicate,
+    /// The signature is in the query string.
+    #[error("presigned URLs are refused; sign in the Authorization header")]
+    Presigned,
+    /// Signed in the header and in the query string.
+    #[error("the request is signed twice: in the Authorization header and in the query string")]
+    DoublySigned,
+    /// Signature Version 4A (several regions).
+    #[error("Signature Version 4A is not supported")]
+    SigV4a,
+    /// Some other scheme: Signature Version 2, Bearer, Basic …
+    #[error("only AWS4-HMAC-SHA256 signatures are accepted")]
+    Scheme,
+    /// AWS4-HMAC-SHA256, but not well formed.
+    #[error("the Authorization header is not well formed: {0}")]
+    Malformed(&'static str),
+    /// SignedHeaders names a header that the request does not have.
+    #[error("the signature covers the header {0}, which the request does not have")]
+    SignedHeaderMissing(String),
+    /// A header with a meaning for AWS is not covered by the signature.
+    #[error("the signature must cover the header {0}")]
+    HeaderNotSigned(String),
+    /// No `x-amz-date`, or not of the form `20150830T123600Z`.
+    #[error("x-amz-date is missing or not of the form 20150830T123600Z")]
+    Date,
+}
+
+/// A well-formed `Authorization` header together with the date it belongs to; not verified.
+#[derive(Debug, Clone)]
+pub(super) struct Authorization {
+    access_key_id: String,
+    date: String,
+    region: Region,
+    service: String,
+    signed_headers: Vec<String>,
+    signature: [u8; 32],
+    timestamp: String,
+}
+
+impl Authorization {
+    pub(super) fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+    /// The scope's date, `YYYYMMDD`.
+    pub(super) fn date(&self) -> &str {
+        &self.date
+    }
+    pub(super) fn region(&self) -> &Region {
+        &self.region
+    }
+    pub(super) fn service(&self) -> &str {
+        &self.service
+    }
+    /// Lower case, sorted, each present in the request.
+    pub(super) fn signed_headers(&self) -> &[String] {
+        &self.signed_headers
+    }
+    pub(super) fn signature(&self) -> &[u8; 32] {
+        &self.signature
+    }
+    /// `x-amz-date`, of the form `20150830T123600Z`, on the scope's date.
+    pub(super) fn timestamp(&self) -> &str {
+        &self.timestamp
+    }
+}
+
+/// `x-amz-*` headers that may be left unsigned: some services' SDKs add the token after signing,
+/// and it is compared with the placeholder's anyway.
+const MAY_BE_UNSIGNED: [&str; 1] = ["x-amz-security-token"];
+
+impl Authorization {
+    pub(super) fn read(headers: &HeaderMap, query: &Query) -> Result<Self, AuthorizationError> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let in_query = query.pairs().any(|(name, _)| is_signing_parameter(name));
+        let value = match (values.next(), values.next(), in_query) {
+            (None, _, false) => return Err(AuthorizationError::Unsigned),
+            (None, _, true) => return Err(AuthorizationError::Presigned),
+            (Some(_), _, true) => return Err(AuthorizationError::DoublySigned),
+            (Some(_), Some(_), false) => return Err(AuthorizationError::Duplicate),
+            (Some(value), None, false) => value,
+        };
+        let value = value.to_str().map_err(|_| AuthorizationError::Malformed("it is not ASCII"))?;
+        let (scheme, fields) = value.split_once(' ').unwrap_or((value, ""));
+        match scheme {
+            "AWS4-HMAC-SHA256" => {}
+            "AWS4-ECDSA-P256-SHA256" => return Err(AuthorizationError::SigV4a),
+            _ => return Err(AuthorizationError::Scheme),
+        }
+        let fields = Fields::read(fields)?;
+        let timestamp = timestamp(headers)?;
+        let authorization = fields.into_authorization(timestamp)?;
+        authorization.check_coverage(headers)?;
+        Ok(authorization)
+    }
+
+    /// Every signed header exists; host and every `x-amz-*` header are signed.
+    ///
+    /// AWS itself demands the second only for S3. Demanding it everywhere costs nothing (all SDKs
+    /// sign all of them) and makes the digest that a permit is bound to cover everything that
+    /// gives a request its meaning. Other unsigned headers are harmless: the gateway signs what it
+    /// sends, and the head cannot change in between.
+    fn check_coverage(&self, headers: &HeaderMap) -> Result<(), AuthorizationError> {
+        let signed = |name: &str| self.signed_headers.iter().any(|signed| signed == name);
+        for name in &self.signed_headers {
+            // Over HTTP/2 the host is in `:authority`; that there is one is already known.
+            if name != "host" && !headers.contains_key(name) {
+                return Err(AuthorizationError::SignedHeaderMissing(name.clone()));
+            }
+        }
+        if !signed("host") {
+            return Err(AuthorizationError::HeaderNotSigned("host".to_owned()));
+        }
+        let unsigned = headers
+            .keys()
+            .map(http::HeaderName::as_str)
+            .find(|name| name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(name) && !signed(name));
+        match unsigned {
+            Some(name) => Err(AuthorizationError::HeaderNotSigned(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Parameters of presigned URLs of Signature Version 4 and 2.
+fn is_signing_parameter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("x-amz-") || name == "awsaccesskeyid" || name == "signature"
+}
+
+struct Fields<'a> {
+    credential: &'a str,
+    signed_headers: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    /// `Credential=…, SignedHeaders=…, Signature=…`: each once, in any order.
+    fn read(text: &'a str) -> Result<Self, AuthorizationError> {
+        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
+        for field in text.split(',') {
+            let (name, value) = field
+                .trim_matches(' ')
+                .split_once('=')
+                .ok_or(AuthorizationError::Malformed("a field has no value"))?;
+            let slot = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed_headers,
+                "Signature" => &mut signature,
+                _ => return Err(AuthorizationError::Malformed("an unknown field")),
+            };
+            if slot.replace(value).is_some() {
+                return Err(AuthorizationError::Malformed("a field is there twice"));
+            }
+        }
+        Ok(Self {
+            credential: credential.ok_or(AuthorizationError::Malformed("Credential is missing"))?,
+            signed_headers: signed_headers
+                .ok_or(AuthorizationError::Malformed("SignedHeaders is missing"))?,
+            signature: signature.ok_or(AuthorizationError::Malformed("Signature is missing"))?,
+        })
+    }
+
+    fn into_authorization(self, timestamp: String) -> Result<Authorization, AuthorizationError> {
+        let mut scope = self.credential.split('/');
+        let mut part =
+            || scope.next().ok_or(AuthorizationError::Malformed("the credential scope is too short"));
+        let (access_key_id, date, region, service, end) = (part()?, part()?, part()?, part()?, part()?);
+        if scope.next().is_some() {
+            return Err(AuthorizationError::Malformed("the credential scope is too long"));
+        }
+        if end != "aws4_request" {
+            return Err(AuthorizationError::Malformed("the credential scope does not end in aws4_request"));
+        }
+        if !(1..=128).contains(&access_key_id.len())
+            || !access_key_id.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
+            return Err(AuthorizationError::Malformed("the access key id is not one"));
+        }
+        if timestamp.get(..8) != Some(date) {
+            return Err(AuthorizationError::Malformed("the date of the scope is not that of x-amz-date"));
+        }
+        let service_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if service.is_empty() || service.len() > 64 || !service.bytes().all(service_ok) {
+            return Err(AuthorizationError::Malformed("the service of the scope is not one"));
+        }
+        Ok(Authorization {
+            access_key_id: access_key_id.to_owned(),
+            date: date.to_owned(),
+            region: region
+                .parse()
+                .map_err(|_| AuthorizationError::Malformed("the region of the scope is not one"))?,
+            service: service.to_owned(),
+            signed_headers: signed_headers(self.signed_headers)?,
+            signature: signature(self.signature)?,
+            timestamp,
+        })
+    }
+}
+
+fn signed_headers(text: &str) -> Result<Vec<String>, AuthorizationError> {
+    let names: Vec<String> = text.split(';').map(str::to_owned).collect();
+    let valid = |name: &String| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase())
+    };
+    if !names.iter().all(valid) {
+        return Err(AuthorizationError::Malformed("a name in SignedHeaders is not one in lower case"));
+    }
+    if !names.is_sorted_by(|one, two| one < two) {
+        return Err(AuthorizationError::Malformed("SignedHeaders is not sorted or names a header twice"));
+    }
+    Ok(names)
+}
+
+fn signature(text: &str) -> Result<[u8; 32], AuthorizationError> {
+    let lower_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut bytes = [0; 32];
+    match hex::decode_to_slice(text, &mut bytes) {
+        Ok(()) if lower_hex => Ok(bytes),
+        _ => Err(AuthorizationError::Malformed("the signature is not 64 lower-case hexadecimal digits")),
+    }
+}
+
+/// `x-amz-date`. The `Date` header that AWS takes in its place is not used by any SDK.
+fn timestamp(headers: &HeaderMap) -> Result<String, AuthorizationError> {
+    let text =
+        headers.get("x-amz-date").and_then(|value| value.to_str().ok()).ok_or(AuthorizationError::Date)?;
+    let shape = b"00000000T000000Z";
+    let fits = text.len() == shape.len()
+        && text.bytes().zip(shape).all(|(byte, shape)| match shape {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == *shape,
+        });
+    if fits { Ok(text.to_owned()) } else { Err(AuthorizationError::Date) }
+}

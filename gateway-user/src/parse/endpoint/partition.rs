@@ -1,0 +1,137 @@
+//! AWS partitions: separate clouds with their own DNS suffixes, regions and ARNs.
+//!
+//! Source: `partitions.json` of botocore 1.44.
+
+use crate::prim::{HostName, Region};
+
+/// One of the AWS clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partition {
+    /// The commercial one.
+    Aws,
+    /// China.
+    Cn,
+    /// US GovCloud; shares its suffixes with [`Partition::Aws`].
+    UsGov,
+    /// European Sovereign Cloud.
+    Eusc,
+    /// US isolated (top secret).
+    Iso,
+    /// US isolated (secret).
+    IsoB,
+    /// Isolated, Europe.
+    IsoE,
+    /// US isolated, fourth.
+    IsoF,
+}
+
+impl Partition {
+    /// The partition as ARNs write it.
+    #[must_use]
+    pub fn arn_name(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Cn => "aws-cn",
+            Self::UsGov => "aws-us-gov",
+            Self::Eusc => "aws-eusc",
+            Self::Iso => "aws-iso",
+            Self::IsoB => "aws-iso-b",
+            Self::IsoE => "aws-iso-e",
+            Self::IsoF => "aws-iso-f",
+        }
+    }
+
+    /// The region that hosts without one (IAM's, the old STS's) are signed for.
+    pub(super) fn global_region(self) -> &'static str {
+        match self {
+            Self::Aws => "us-east-1",
+            Self::Cn => "cn-north-1",
+            Self::UsGov => "us-gov-west-1",
+            Self::Eusc => "eusc-de-east-1",
+            Self::Iso => "us-iso-east-1",
+            Self::IsoB => "us-isob-east-1",
+            Self::IsoE => "eu-isoe-west-1",
+            Self::IsoF => "us-isof-south-1",
+        }
+    }
+
+    /// The partition whose regions look like this one: `PREFIX-word-digits`.
+    pub(super) fn of_region(region: &str) -> Option<Self> {
+        let (rest, number) = region.rsplit_once('-')?;
+        let (prefix, word) = rest.rsplit_once('-')?;
+        let well_formed = !number.is_empty()
+            && number.len() <= 2
+            && number.bytes().all(|b| b.is_ascii_digit())
+            && !word.is_empty()
+            && word.bytes().all(|b| b.is_ascii_lowercase());
+        if !well_formed {
+            return None;
+        }
+        match prefix {
+            "us" | "eu" | "ap" | "sa" | "ca" | "me" | "af" | "il" | "mx" => Some(Self::Aws),
+            "cn" => Some(Self::Cn),
+            "us-gov" => Some(Self::UsGov),
+            "eusc-de" => Some(Self::Eusc),
+            "us-iso" => Some(Self::Iso),
+            "us-isob" => Some(Self::IsoB),
+            "eu-isoe" => Some(Self::IsoE),
+            "us-isof" => Some(Self::IsoF),
+            _ => None,
+        }
+    }
+
+    /// Whether `region` is one of this partition's.
+    pub(super) fn has(self, region: &Region) -> bool {
+        Self::of_region(region.as_str()) == Some(self)
+    }
+}
+
+/// Every DNS suffix under which AWS APIs live, all partitions. A host that equals one or lies below
+/// one is AWS's and is never passed through; the local CA may sign for nothing else.
+pub const AWS_SUFFIXES: [&str; 15] = [
+    "amazonaws.com",
+    "api.aws",
+    "on.aws",
+    "amazonaws.com.cn",
+    "api.amazonwebservices.com.cn",
+    "amazonaws.eu",
+    "api.amazonwebservices.eu",
+    "c2s.ic.gov",
+    "api.aws.ic.gov",
+    "sc2s.sgov.gov",
+    "api.aws.scloud",
+    "cloud.adc-e.uk",
+    "api.cloud-aws.adc-e.uk",
+    "csp.hci.ic.gov",
+    "api.aws.hci.ic.gov",
+];
+
+/// Whether `host` belongs to AWS.
+#[must_use]
+pub fn is_aws(host: &HostName) -> bool {
+    split_suffix(host.as_str()).is_some()
+}
+
+/// Splits `host` into what stands before the AWS suffix (may be empty) and the suffix.
+pub(super) fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
+    AWS_SUFFIXES.into_iter().find_map(|suffix| {
+        let rest = host.strip_suffix(suffix)?;
+        if rest.is_empty() {
+            return Some(("", suffix));
+        }
+        rest.strip_suffix('.').map(|labels| (labels, suffix))
+    })
+}
+
+/// The partition that a suffix belongs to; GovCloud is told from the commercial one by the region.
+pub(super) fn of_suffix(suffix: &str) -> Partition {
+    match suffix {
+        "amazonaws.com.cn" | "api.amazonwebservices.com.cn" => Partition::Cn,
+        "amazonaws.eu" | "api.amazonwebservices.eu" => Partition::Eusc,
+        "c2s.ic.gov" | "api.aws.ic.gov" => Partition::Iso,
+        "sc2s.sgov.gov" | "api.aws.scloud" => Partition::IsoB,
+        "cloud.adc-e.uk" | "api.cloud-aws.adc-e.uk" => Partition::IsoE,
+        "csp.hci.ic.gov" | "api.aws.hci.ic.gov" => Partition::IsoF,
+        _ => Partition::Aws,
+    }
+}

@@ -1,0 +1,168 @@
+use super::*;
+
+fn read(host: &str) -> Result<Endpoint, EndpointError> {
+    Endpoint::read(&host.parse().unwrap())
+}
+
+#[test]
+fn every_host_of_the_endpoint_rulesets_is_understood() {
+    let mut rows = 0;
+    for line in include_str!("hosts.tsv").lines() {
+        let mut columns = line.split('\t');
+        let mut column = || columns.next().unwrap();
+        let (host, signing_name, region) = (column(), column(), column());
+        let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        assert!(endpoint.serves(signing_name), "{host}");
+        assert!(endpoint.accepts_region(&region.parse().unwrap()), "{host}");
+        assert!(!endpoint.accepts_region(&"ap-northeast-3".parse().unwrap()), "{host}");
+        rows += 1;
+    }
+    assert!(rows > 800);
+}
+
+#[test]
+fn s3_hosts() {
+    use AddressStyle::{S3Bucket, S3Path};
+    let bucket = |name: &str| S3Bucket(name.to_owned());
+    let check = |host: &str, style: AddressStyle, region: Option<&str>, partition: Partition| {
+        let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        let regions = region.map_or(Regions::AnyOfPartition, |region| Regions::One(region.to_owned()));
+        let expected = Endpoint { partition, label: "s3", signing_name: "s3", regions, style };
+        assert_eq!(endpoint, expected, "{host}");
+    };
+    let aws = Partition::Aws;
+    check("s3.amazonaws.com", S3Path, None, aws);
+    check("s3.us-west-2.amazonaws.com", S3Path, Some("us-west-2"), aws);
+    check("s3-us-west-2.amazonaws.com", S3Path, Some("us-west-2"), aws);
+    check("s3-external-1.amazonaws.com", S3Path, None, aws);
+    check("s3.dualstack.us-west-2.amazonaws.com", S3Path, Some("us-west-2"), aws);
+    check("s3-fips.us-gov-west-1.amazonaws.com", S3Path, Some("us-gov-west-1"), Partition::UsGov);
+    check("s3-fips.dualstack.us-east-1.amazonaws.com", S3Path, Some("us-east-1"), aws);
+    check("s3.cn-north-1.amazonaws.com.cn", S3Path, Some("cn-north-1"), Partition::Cn);
+    check("s3.eusc-de-east-1.amazonaws.eu", S3Path, Some("eusc-de-east-1"), Partition::Eusc);
+    check("s3.us-iso-east-1.c2s.ic.gov", S3Path, Some("us-iso-east-1"), Partition::Iso);
+    check("my-bucket.s3.amazonaws.com", bucket("my-bucket"), None, aws);
+    check("my.dotted.bucket.s3.eu-west-1.amazonaws.com", bucket("my.dotted.bucket"), Some("eu-west-1"), aws);
+    check("bkt.s3-eu-west-1.amazonaws.com", bucket("bkt"), Some("eu-west-1"), aws);
+    check("bkt.s3.dualstack.eu-west-1.amazonaws.com", bucket("bkt"), Some("eu-west-1"), aws);
+    check("bkt.s3-fips.eu-west-1.amazonaws.com", bucket("bkt"), Some("eu-west-1"), aws);
+    check("bkt.s3-accelerate.amazonaws.com", bucket("bkt"), None, aws);
+    check("bkt.s3-accelerate.dualstack.amazonaws.com", bucket("bkt"), None, aws);
+    // Buckets named after labels and regions.
+    check("s3.s3.s3.eu-west-1.amazonaws.com", bucket("s3.s3"), Some("eu-west-1"), aws);
+    check("us-east-1.s3.amazonaws.com", bucket("us-east-1"), None, aws);
+    check("dualstack.s3.eu-west-1.amazonaws.com", bucket("dualstack"), Some("eu-west-1"), aws);
+    check("bkt.s3.cn-northwest-1.amazonaws.com.cn", bucket("bkt"), Some("cn-northwest-1"), Partition::Cn);
+    // VPC endpoints.
+    check("bucket.vpce-0a-1b.s3.us-east-1.vpce.amazonaws.com", S3Path, Some("us-east-1"), aws);
+    check("bkt.bucket.vpce-0a-1b.s3.us-east-1.vpce.amazonaws.com", bucket("bkt"), Some("us-east-1"), aws);
+    // Access points.
+    let access_point =
+        AddressStyle::S3AccessPoint { name: "my-ap".to_owned(), account: "123456789012".parse().unwrap() };
+    check(
+        "my-ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com",
+        access_point.clone(),
+        Some("us-west-2"),
+        aws,
+    );
+    check(
+        "my-ap-123456789012.s3-accesspoint-fips.dualstack.us-west-2.amazonaws.com",
+        access_point.clone(),
+        Some("us-west-2"),
+        aws,
+    );
+    check(
+        "my-ap-123456789012.accesspoint.vpce-0a-1b.s3.us-west-2.vpce.amazonaws.com",
+        access_point,
+        Some("us-west-2"),
+        aws,
+    );
+}
+
+#[test]
+fn other_hosts() {
+    let check = |host: &str, label: &str, signing_name: &str, region: &str| {
+        let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        assert_eq!(endpoint.label(), label, "{host}");
+        assert!(endpoint.serves(signing_name) && endpoint.accepts_region(&region.parse().unwrap()), "{host}");
+        assert!(!endpoint.is_s3(), "{host}");
+    };
+    check("123456789012.ddb.us-east-1.amazonaws.com", "ddb", "dynamodb", "us-east-1");
+    check("123456789012.data-kinesis.us-east-1.amazonaws.com", "data-kinesis", "kinesis", "us-east-1");
+    check("iam.us-gov.amazonaws.com", "iam", "iam", "us-gov-west-1");
+    check("vpce-0a-1b.sqs.eu-west-1.vpce.amazonaws.com", "sqs", "sqs", "eu-west-1");
+    check("vpce-0a-1b-eu-west-1a.api.ecr.eu-west-1.vpce.amazonaws.com", "api.ecr", "ecr", "eu-west-1");
+}
+
+#[test]
+fn refused_hosts() {
+    let unknown = |host: &str| Err(EndpointError::Unknown(host.to_owned()));
+    let check = |host: &str, expected: Result<Endpoint, EndpointError>| {
+        assert_eq!(read(host), expected, "{host}");
+    };
+    check("example.com", Err(EndpointError::NotAws("example.com".to_owned())));
+    check(
+        "s3.amazonaws.com.example.com",
+        Err(EndpointError::NotAws("s3.amazonaws.com.example.com".to_owned())),
+    );
+    check("evilamazonaws.com", Err(EndpointError::NotAws("evilamazonaws.com".to_owned())));
+    for host in [
+        "amazonaws.com",
+        "nosuchservice.us-east-1.amazonaws.com",
+        "dynamodb.amazonaws.com",
+        "dynamodb.cn-north-1.amazonaws.com",
+        "dynamodb.us-east-1.amazonaws.com.cn",
+        "a.dynamodb.us-east-1.amazonaws.com",
+        "ddb.us-east-1.amazonaws.com",
+        "12345678901.ddb.us-east-1.amazonaws.com",
+        "sqs.us-gov.amazonaws.com",
+        "sqs.global.api.aws",
+        "s3.us-east-1.api.aws",
+        "ec2-192-0-2-1.compute-1.amazonaws.com",
+        "my-lb-1234.us-east-1.elb.amazonaws.com",
+        "s3-nowhere.amazonaws.com",
+        "prefix.vpce-0a-1b.sqs.eu-west-1.vpce.amazonaws.com",
+        "sqs.eu-west-1.vpce.amazonaws.com",
+    ] {
+        check(host, unknown(host));
+    }
+    let unsupported = |what| Err(EndpointError::Unsupported(what));
+    check("123456789012.s3-control.us-east-1.amazonaws.com", unsupported("S3 Control"));
+    check("bkt.s3-website.eu-central-1.amazonaws.com", unsupported("S3 website hosting"));
+    check("bkt.s3-website-us-east-1.amazonaws.com", unsupported("S3 website hosting"));
+    check("ol-123456789012.s3-object-lambda.us-east-1.amazonaws.com", unsupported("S3 Object Lambda"));
+    check("x.op-1.s3-outposts.us-east-1.amazonaws.com", unsupported("S3 on Outposts"));
+    check(
+        "x.mrap.accesspoint.s3-global.amazonaws.com",
+        unsupported("an S3 Multi-Region Access Point (Signature Version 4A)"),
+    );
+    check("b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com", unsupported("S3 Express"));
+    check("b--use1-az4--x-s3.s3.us-east-1.amazonaws.com", unsupported("S3 Express"));
+    check("ap-xyz-s3alias.s3.us-east-1.amazonaws.com", unsupported("an S3 access point alias"));
+    check("ab.s3.us-east-1.amazonaws.com", unsupported("this bucket name in the host"));
+    check("s3-fips.amazonaws.com", unsupported("this form of S3 host"));
+    check("abc.lambda-url.us-east-1.on.aws", unsupported("a Lambda function URL"));
+    check("noaccount.s3-accesspoint.us-east-1.amazonaws.com", unsupported("this form of S3 access point"));
+    check("control.vpce-1.s3.us-east-1.vpce.amazonaws.com", unsupported("this form of S3 VPC endpoint"));
+}
+
+#[test]
+fn aws_names_are_recognised_at_label_borders() {
+    let check = |host: &str, expected: bool| assert_eq!(is_aws(&host.parse().unwrap()), expected, "{host}");
+    for suffix in AWS_SUFFIXES {
+        check(suffix, true);
+        check(&format!("x.y.{suffix}"), true);
+        check(&format!("x{suffix}"), false);
+        check(&format!("{suffix}.example"), false);
+    }
+    check("aws.amazon.com", false);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_host_panics(host in "([a-z0-9-]{1,12}\\.){0,6}(s3|s3-accesspoint|vpce|us-east-1|dualstack)?\\.?amazonaws\\.com(\\.cn)?") {
+        if let Ok(host) = host.parse() {
+            let _ = Endpoint::read(&host);
+        }
+    }
+}

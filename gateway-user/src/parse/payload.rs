@@ -1,0 +1,83 @@
+//! `x-amz-content-sha256`: how the signature covers the body.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>
+
+use http::HeaderMap;
+
+/// How the signature covers the body. The mode of a request is never changed on its way: the wrong
+/// mode would corrupt objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadMode {
+    /// The header gives the body's SHA-256: 64 lower-case hexadecimal digits.
+    Hash(String),
+    /// No header: the signature covers the SHA-256 of the body all the same.
+    Absent,
+    /// `UNSIGNED-PAYLOAD`: the signature does not cover the body (S3 over TLS).
+    Unsigned,
+    /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with a checksum trailer, body not covered.
+    StreamingUnsignedTrailer,
+}
+
+/// Why the announced payload is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// Every chunk carries a signature of its own; the gateway cannot re-sign chunks yet.
+    #[error("payloads with signed chunks ({0}) are not supported; SDKs use another mode over TLS by default")]
+    SignedChunks(String),
+    /// An event stream whose messages are signed.
+    #[error("signed event streams are not supported")]
+    EventStream,
+    /// A mode that only S3 has.
+    #[error("only S3 accepts a body that the signature does not cover")]
+    OnlyForS3,
+    /// aws-chunked without the headers that describe it, or the headers without the mode.
+    #[error("the headers of the aws-chunked body do not fit together: {0}")]
+    Chunked(&'static str),
+    /// Not a hash, and no mode that exists.
+    #[error("x-amz-content-sha256 is neither a lower-case SHA-256 nor a known payload mode")]
+    Unknown,
+}
+
+impl PayloadMode {
+    pub(super) fn read(headers: &HeaderMap, s3: bool) -> Result<Self, PayloadError> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let mode = match text("x-amz-content-sha256") {
+            None => Self::Absent,
+            Some("UNSIGNED-PAYLOAD") => Self::Unsigned,
+            Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Self::StreamingUnsignedTrailer,
+            Some("STREAMING-AWS4-HMAC-SHA256-EVENTS") => return Err(PayloadError::EventStream),
+            Some(mode) if mode.starts_with("STREAMING-AWS4-") => {
+                return Err(PayloadError::SignedChunks(mode.chars().take(60).collect()));
+            }
+            Some(hash) if is_sha256(hash) => Self::Hash(hash.to_owned()),
+            Some(_) => return Err(PayloadError::Unknown),
+        };
+        match mode {
+            Self::Unsigned | Self::StreamingUnsignedTrailer if !s3 => return Err(PayloadError::OnlyForS3),
+            Self::Hash(_) | Self::Absent | Self::Unsigned | Self::StreamingUnsignedTrailer => {}
+        }
+        let coding_is_chunked = text("content-encoding").is_some_and(|codings| {
+            codings.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked"))
+        });
+        let streaming = mode == Self::StreamingUnsignedTrailer;
+        if streaming && !coding_is_chunked {
+            return Err(PayloadError::Chunked("content-encoding is not aws-chunked"));
+        }
+        if !streaming && coding_is_chunked {
+            return Err(PayloadError::Chunked(
+                "content-encoding is aws-chunked, x-amz-content-sha256 is not",
+            ));
+        }
+        if streaming && text("x-amz-decoded-content-length").is_none() {
+            return Err(PayloadError::Chunked("x-amz-decoded-content-length is missing"));
+        }
+        if !streaming && text("x-amz-trailer").is_some() {
+            return Err(PayloadError::Chunked("x-amz-trailer without a trailer"));
+        }
+        Ok(mode)
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

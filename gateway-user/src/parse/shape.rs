@@ -1,0 +1,56 @@
+//! How an error must be written so that the agent's SDK shows it as a normal AWS error.
+
+use http::{HeaderMap, header, request::Parts};
+
+/// How errors are written on the wire; guessed early, because even a request that cannot be parsed
+/// deserves an error its SDK can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorShape {
+    /// `application/x-amz-json-1.0` or `-1.1`: JSON body with `__type`.
+    AwsJson,
+    /// REST-JSON: `x-amzn-errortype` header and JSON body.
+    RestJson,
+    /// AWS query: `<ErrorResponse><Error>…`.
+    Query,
+    /// EC2 query: `<Response><Errors><Error>…`.
+    Ec2,
+    /// S3 and other REST-XML services with a bare `<Error>`.
+    S3,
+    /// `smithy-protocol: rpc-v2-cbor`.
+    Cbor,
+}
+
+impl ErrorShape {
+    /// The likeliest shape for a head, however broken; decides nothing but how an error looks.
+    #[must_use]
+    pub fn guess(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        let content_type = text(headers, header::CONTENT_TYPE.as_str());
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => text(headers, header::HOST.as_str()),
+        };
+        if headers.contains_key("smithy-protocol") || content_type.starts_with("application/cbor") {
+            return Self::Cbor;
+        }
+        if headers.contains_key("x-amz-target") || content_type.starts_with("application/x-amz-json") {
+            return Self::AwsJson;
+        }
+        let action_in_query =
+            parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
+        if content_type.starts_with("application/x-www-form-urlencoded") || action_in_query {
+            return if host.starts_with("ec2.") || host.starts_with("ec2-fips.") {
+                Self::Ec2
+            } else {
+                Self::Query
+            };
+        }
+        let is_s3_label =
+            |label: &str| label == "s3" || label.starts_with("s3-") || label.starts_with("s3express");
+        if host.split('.').any(is_s3_label) { Self::S3 } else { Self::RestJson }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

@@ -1,0 +1,177 @@
+//! Verifies the placeholder's signature: only the session's own SDK can have made it.
+
+use aws_lc_rs::{constant_time, digest, hmac};
+use bytes::Bytes;
+use http::header;
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, macros::format_description};
+
+use super::{
+    AwsRequest, PayloadMode, RequestDigest, VerifiedRequest,
+    canonical::{Canonical, PathRule},
+};
+use crate::identify::Placeholder;
+
+/// Why a signature is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The key is not the session's placeholder; the agent brought keys of its own.
+    #[error("the access key id {0} is not the one this session was given; keys of one's own are refused")]
+    UnknownAccessKey(String),
+    /// The session token is missing or not the placeholder's.
+    #[error("the session token is missing or not the one this session was given")]
+    SessionToken,
+    /// The date of the signature is too far from the gateway's clock.
+    #[error("the signature's date {sent} is more than {max_skew_secs} seconds from {now}")]
+    Skew {
+        /// `x-amz-date`.
+        sent: String,
+        /// The gateway's time.
+        now: String,
+        /// The accepted difference.
+        max_skew_secs: i64,
+    },
+    /// The scope's service is not one that the host serves.
+    #[error("the signature is for the service {scope}, which {host} does not serve")]
+    Service {
+        /// The scope's service.
+        scope: String,
+        /// The host.
+        host: String,
+    },
+    /// The scope's region is not the host's.
+    #[error("the signature is for the region {scope}, which is not that of {host}")]
+    Region {
+        /// The scope's region.
+        scope: String,
+        /// The host.
+        host: String,
+    },
+    /// The body was to be inspected and is not there.
+    #[error("the body was not read")]
+    BodyMissing,
+    /// The body does not have the hash that the head announces.
+    #[error("the body does not have the SHA-256 that x-amz-content-sha256 announces")]
+    BodyHash,
+    /// Everything is in its place, but the signature is another.
+    #[error("the signature does not match")]
+    Mismatch,
+}
+
+impl AwsRequest {
+    /// Verifies the signature with the session's `placeholder`. `body` is the whole body where
+    /// [`AwsRequest::body_plan`] says Inspect, else `None`. `now` may differ from the request's
+    /// date by at most `max_skew`.
+    ///
+    /// # Errors
+    /// [`SignatureError`]; the request is consumed either way.
+    pub fn verify(
+        self,
+        body: Option<Bytes>,
+        placeholder: &Placeholder,
+        now: OffsetDateTime,
+        max_skew: Duration,
+    ) -> Result<VerifiedRequest, SignatureError> {
+        self.check_keys(placeholder)?;
+        self.check_date(now, max_skew)?;
+        self.check_scope()?;
+        let payload = self.payload_text(body.as_ref())?;
+        let canonical = self.canonical_request(&payload);
+        let hash = digest::digest(&digest::SHA256, canonical.as_bytes());
+        let expected = self.signature_with(placeholder, hash.as_ref());
+        constant_time::verify_slices_are_equal(expected.as_ref(), self.authorization.signature())
+            .map_err(|_| SignatureError::Mismatch)?;
+        let mut digest = RequestDigest([0; 32]);
+        digest.0.copy_from_slice(hash.as_ref());
+        Ok(VerifiedRequest { request: self, body, digest })
+    }
+
+    fn check_keys(&self, placeholder: &Placeholder) -> Result<(), SignatureError> {
+        let sent = self.authorization.access_key_id();
+        constant_time::verify_slices_are_equal(sent.as_bytes(), placeholder.access_key_id.as_bytes())
+            .map_err(|_| SignatureError::UnknownAccessKey(sent.to_owned()))?;
+        let token = self.parts.headers.get("x-amz-security-token").ok_or(SignatureError::SessionToken)?;
+        constant_time::verify_slices_are_equal(
+            token.as_bytes(),
+            placeholder.session_token.expose().as_bytes(),
+        )
+        .map_err(|_| SignatureError::SessionToken)
+    }
+
+    fn check_date(&self, now: OffsetDateTime, max_skew: Duration) -> Result<(), SignatureError> {
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let sent = self.authorization.timestamp();
+        let skew = || SignatureError::Skew {
+            sent: sent.to_owned(),
+            now: now.format(format).unwrap_or_default(),
+            max_skew_secs: max_skew.whole_seconds(),
+        };
+        let signed = PrimitiveDateTime::parse(sent, format).map_err(|_| skew())?.assume_utc();
+        if (now - signed).abs() > max_skew { Err(skew()) } else { Ok(()) }
+    }
+
+    /// The signature's scope must be one that the host serves: a signature for another service or
+    /// region would make policy and AWS see different calls.
+    fn check_scope(&self) -> Result<(), SignatureError> {
+        let host = || self.host.to_string();
+        let service = self.authorization.service();
+        if !self.endpoint.serves(service) {
+            return Err(SignatureError::Service { scope: service.to_owned(), host: host() });
+        }
+        let region = self.authorization.region();
+        if !self.endpoint.accepts_region(region) {
+            return Err(SignatureError::Region { scope: region.to_string(), host: host() });
+        }
+        Ok(())
+    }
+
+    /// The last line of the canonical request; checks an announced hash where the body is known.
+    fn payload_text(&self, body: Option<&Bytes>) -> Result<String, SignatureError> {
+        let inspected = body.map(|body| hex::encode(digest::digest(&digest::SHA256, body)));
+        match (&self.payload, inspected) {
+            (PayloadMode::Hash(announced), Some(actual)) if *announced != actual => {
+                Err(SignatureError::BodyHash)
+            }
+            (PayloadMode::Hash(announced), _) => Ok(announced.clone()),
+            (PayloadMode::Absent, Some(actual)) => Ok(actual),
+            (PayloadMode::Absent, None) => Err(SignatureError::BodyMissing),
+            (PayloadMode::Unsigned, _) => Ok("UNSIGNED-PAYLOAD".to_owned()),
+            (PayloadMode::StreamingUnsignedTrailer, _) => Ok("STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned()),
+        }
+    }
+
+    pub(super) fn canonical_request(&self, payload: &str) -> String {
+        let host = match self.parts.headers.get(header::HOST) {
+            Some(value) => value.to_str().unwrap_or_default(),
+            None => self.parts.uri.authority().map_or("", http::uri::Authority::as_str),
+        };
+        Canonical {
+            method: &self.parts.method,
+            path: self.parts.uri.path(),
+            path_rule: if self.endpoint.is_s3() { PathRule::AsSent } else { PathRule::Normalized },
+            query: &self.query,
+            headers: &self.parts.headers,
+            host,
+            signed_headers: self.authorization.signed_headers(),
+            payload,
+        }
+        .to_text()
+    }
+
+    pub(super) fn signature_with(&self, placeholder: &Placeholder, canonical_hash: &[u8]) -> hmac::Tag {
+        let (date, region, service) =
+            (self.authorization.date(), self.authorization.region(), self.authorization.service());
+        let string_to_sign = format!(
+            "AWS4-HMAC-SHA256\n{}\n{date}/{region}/{service}/aws4_request\n{}",
+            self.authorization.timestamp(),
+            hex::encode(canonical_hash),
+        );
+        let first = zeroize::Zeroizing::new(format!("AWS4{}", placeholder.secret.expose()));
+        let step =
+            |key: &[u8], data: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data.as_bytes());
+        let key = step(first.as_bytes(), date);
+        let key = step(key.as_ref(), region.as_str());
+        let key = step(key.as_ref(), service);
+        let key = step(key.as_ref(), "aws4_request");
+        step(key.as_ref(), &string_to_sign)
+    }
+}
