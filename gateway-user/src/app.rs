@@ -5,7 +5,7 @@ mod reload;
 mod status;
 mod upkeep;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -15,14 +15,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api,
+    api::{Api, Launcher, SessionLog, Socket},
     clock::Clock,
     config::Config,
     credentials,
     forward::Upstream,
-    identify::{BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, StoredSession, Workloads},
+    identify::{BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, Session, StoredSession, Workloads},
     prim::CgroupPath,
-    record::{Event, Opened, Recorder, SessionEnd},
+    record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
     redirect::{self, Redirect},
     serve::{Counters, Gateway},
     telemetry,
@@ -47,7 +47,7 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     // Loaded first: a daemon with broken policies must not even touch the kernel.
     let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
-    tracing::info!(digest = policies.digest(), rules = policies.len(), "policies loaded");
+    tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
     let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
     let Opened { recorder, writer, open_sessions, closed_calls } =
         Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
@@ -61,7 +61,7 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
     let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
     let own_cgroup = redirect::own_cgroup().context("finding the daemon's cgroup")?;
-    let mut redirect = Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?;
+    let redirect = Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
     let kernel_events = redirect.events().context("opening the kernel's events")?;
 
     let gateway = Arc::new(Gateway {
@@ -83,13 +83,22 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     });
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
-    let status = Arc::new(DaemonStatus::new(Arc::clone(&gateway), redirect, Arc::clone(&reloader)));
+    let client_env = crate::terminate::bundle::client_env(&config.terminate);
+    let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
+    let launcher =
+        Arc::new(Launcher::new(&config.api, Arc::clone(&registry), tree, log, client_env, gateway.clock.clone()));
+    let status = Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
+    let socket = Socket::bind(&config.api).context("binding the api socket")?;
+    let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
-    tasks.spawn(api::serve(&config.api, status, launcher, shutdown.clone()));
-    tasks.spawn(upkeep::sweep(Arc::clone(&gateway), Duration::from_secs(config.identify.sweep_secs)));
-    tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), kernel_events));
+    tasks.spawn(api.serve(socket, shutdown.clone().cancelled_owned()));
+    tasks.spawn(upkeep::sweep(Arc::clone(&gateway), launcher, Duration::from_secs(config.identify.sweep_secs)));
+    tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
+    if let Some(events) = kernel_events {
+        tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
+    }
     tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
     listeners.accept(&gateway, &connections);
     recorder.event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
@@ -115,7 +124,7 @@ fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow
 async fn restore(
     registry: &Registry,
     recorder: &Recorder,
-    stored: Vec<crate::record::OpenSession>,
+    stored: Vec<OpenSession>,
 ) -> anyhow::Result<()> {
     let hostname = hostname();
     // Other hosts' sessions in the same database are theirs to end.
@@ -173,6 +182,18 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
     }
     if tokio::time::timeout(within, gateway.recorder.close()).await.is_err() {
         tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
+    }
+}
+
+/// Sessions that the launcher makes are recorded as any other.
+struct SessionRecord(Arc<Gateway>);
+
+impl SessionLog for SessionRecord {
+    fn enrolled<'a>(
+        &'a self,
+        session: &'a Session,
+    ) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>> {
+        Box::pin(self.0.enrol(session))
     }
 }
 

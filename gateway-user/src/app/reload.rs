@@ -29,7 +29,7 @@ impl Reloader {
     pub(super) async fn reload(&self) {
         let event = match policies::load(&self.dir) {
             Ok(policies) => {
-                let (digest, rules) = (policies.digest().to_owned(), policies.len());
+                let (digest, rules) = (policies.digest().to_owned(), policies.rule_count());
                 self.gateway.policies.store(Arc::new(policies));
                 self.remember(None);
                 tracing::info!(digest, rules, "policies reloaded");

@@ -6,15 +6,17 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::{
+    api::Launcher,
     record::{Event, SessionEnd},
-    redirect::KernelEvent,
+    redirect::{Redirect, Refusal},
     serve::Gateway,
 };
 
-/// Ends the sessions whose cgroup is gone.
-pub(super) async fn sweep(gateway: Arc<Gateway>, every: Duration) {
+/// Removes the cgroups of launched commands that are over, and ends the sessions whose cgroup is gone.
+pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
+        launcher.sweep();
         for session in gateway.registry.ended() {
             tracing::info!(session = %session.id, "session ended");
             let reason = crate::identify::EndReason::CgroupGone.as_str().to_owned();
@@ -27,14 +29,43 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, every: Duration) {
 }
 
 /// Records what the kernel refused.
-pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Receiver<KernelEvent>) {
+pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Receiver<Refusal>) {
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
             () = gateway.shutdown.cancelled() => None,
         };
-        let Some(event) = event else { return };
-        let _ = event;
+        let Some(refusal) = event else { return };
+        let destination = refusal.destination.to_string();
+        let mut event = Event::new("kernel-refused", format!("{} to {destination}", refusal.kind));
+        event.pid = Some(refusal.pid);
+        event.uid = Some(refusal.uid);
+        event.detail = json!({ "destination": destination, "cgroup_id": refusal.cgroup.0 });
+        if let Some(session) = gateway.registry.session_of(refusal.cgroup) {
+            event.session = Some(session.id);
+            event.workload = Some(session.workload.name.clone());
+        }
+        if let Err(error) = gateway.recorder.event(event).await {
+            tracing::error!(%error, "a refusal of the kernel could not be recorded");
+        }
+    }
+}
+
+/// Keeps the fence whole where somebody removed and remade the slice.
+pub(super) async fn tend(gateway: Arc<Gateway>, redirect: Arc<Redirect>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(60));
+    while tick(&gateway, &mut ticks).await {
+        let event = match redirect.tend() {
+            Ok(tended) if !tended.repaired => continue,
+            Ok(_) => Event::new("fence-repaired", "the agent slice had lost its programs; they are attached again"),
+            Err(error) => {
+                tracing::error!(%error, "the fence of the agent slice is not whole");
+                Event::new("fence-broken", error.to_string())
+            }
+        };
+        if let Err(error) = gateway.recorder.event(event).await {
+            tracing::error!(%error, "the state of the fence could not be recorded");
+        }
     }
 }
 

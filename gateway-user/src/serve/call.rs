@@ -34,7 +34,7 @@ pub(super) async fn call(
 ) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     let mut draft = Draft::new(caller, name, &head.method);
-    let wire = Wire { id: draft.id, shape: ErrorShape::guess(&head, name), method: head.method.clone() };
+    let wire = Wire { id: draft.id, shape: ErrorShape::guess(&head), method: head.method.clone() };
     let (mut unread, bytes_in) = Unread::new(incoming, &head.headers);
     draft.counting(bytes_in);
 

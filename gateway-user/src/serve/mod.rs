@@ -235,7 +235,7 @@ impl Gateway {
                 workload,
                 issuer: "host".to_owned(),
                 hostname: self.hostname.clone(),
-                boot_id: self.registry.boot().to_string(),
+                boot_id: self.registry.boot().as_str().to_owned(),
                 cgroup_path: session.cgroup.clone(),
                 cgroup_id: session.cgroup_id,
                 command: session.launch.as_ref().map(|launch| launch.command.clone()).unwrap_or_default(),

@@ -1,0 +1,73 @@
+//! How the daemon is, for `chaperone status`.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::reload::Reloader;
+use crate::{
+    api::{
+        StatusSource,
+        wire::{CallCounts, Health, PolicyStatus, Status},
+    },
+    redirect::Redirect,
+    serve::Gateway,
+};
+
+/// Reads every part's own state when it is asked.
+pub(super) struct DaemonStatus {
+    gateway: Arc<Gateway>,
+    redirect: Arc<Redirect>,
+    reloader: Arc<Reloader>,
+    started: OffsetDateTime,
+}
+
+impl DaemonStatus {
+    pub(super) fn new(gateway: Arc<Gateway>, redirect: Arc<Redirect>, reloader: Arc<Reloader>) -> Self {
+        let started = gateway.clock.now();
+        Self { gateway, redirect, reloader, started }
+    }
+
+    fn redirect(&self) -> Health {
+        match self.redirect.health() {
+            Ok(health) if health.is_whole() => Health { ok: true, detail: String::new() },
+            Ok(health) => {
+                let missing: Vec<_> =
+                    health.hooks.iter().filter(|hook| !hook.effective).map(|hook| hook.program).collect();
+                let detail = format!("not attached: {}; restart chaperone to attach them", missing.join(", "));
+                Health { ok: false, detail }
+            }
+            Err(error) => Health { ok: false, detail: error.to_string() },
+        }
+    }
+
+    fn store(&self) -> Health {
+        match self.gateway.recorder.health().failing {
+            None => Health { ok: true, detail: String::new() },
+            Some(why) => Health { ok: false, detail: format!("{why}; calls are refused until it can be written") },
+        }
+    }
+}
+
+impl StatusSource for DaemonStatus {
+    fn status(&self) -> Status {
+        let policies = self.gateway.policies.load();
+        let counts = self.gateway.counters.read();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started,
+            abi: gateway_common::ABI_VERSION,
+            workloads: self.gateway.registry.workloads().all().map(|workload| workload.name.clone()).collect(),
+            open_sessions: self.gateway.registry.open().len() as u64,
+            calls: CallCounts { allowed: counts.forwarded, denied: counts.refused, failed: counts.failed },
+            policy: PolicyStatus {
+                digest: policies.digest().to_owned(),
+                count: policies.rule_count() as u64,
+                last_reload_error: self.reloader.last_error(),
+            },
+            store: self.store(),
+            redirect: self.redirect(),
+        }
+    }
+}
