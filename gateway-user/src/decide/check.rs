@@ -36,7 +36,13 @@ pub(super) fn check(rule: &pst::Template) -> Vec<Complaint> {
         checker.condition(condition);
     }
     checker.unguarded(names_any_resource(rule));
-    checker.complaints
+    let mut complaints: Vec<Complaint> = Vec::new();
+    for complaint in checker.complaints {
+        if !complaints.contains(&complaint) {
+            complaints.push(complaint);
+        }
+    }
+    complaints
 }
 
 /// Checks the text of a rule id: it appears in messages, logs and records.
@@ -118,8 +124,7 @@ impl Checker {
     fn scope_entity(&mut self, entity: &pst::EntityOrSlot, place: &str, types: &[&str]) {
         match entity {
             pst::EntityOrSlot::Entity(uid) => {
-                self.complain(expect_type(&uid.ty, place, types));
-                self.complain(check_literal(uid, true));
+                self.complain(expect_type(&uid.ty, place, types).and_then(|()| check_literal(uid, true)));
             }
             pst::EntityOrSlot::Slot(_) => self.complaints.push(no_templates()),
         }

@@ -79,7 +79,7 @@ impl fmt::Display for PolicyErrors {
 impl std::error::Error for PolicyErrors {}
 
 /// What is wrong with one rule, before it is known where it stands.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) message: String,
     pub(super) help: Option<String>,

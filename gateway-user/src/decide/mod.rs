@@ -10,6 +10,7 @@ use crate::{classify::Operation, identify::Caller, parse::RequestDigest};
 mod arn;
 mod check;
 mod error;
+mod lexical;
 mod names;
 mod policies;
 mod rule;

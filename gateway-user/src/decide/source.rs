@@ -5,10 +5,10 @@ use std::path::Path;
 use cedar_policy::{PolicySet, pst};
 use miette::Diagnostic as _;
 
-use super::error::{Complaint, PolicyError, Position};
-
-/// Bytes one rule may have: bounds how deep its expressions can nest.
-const MAX_RULE_BYTES: usize = 64 * 1024;
+use super::{
+    error::{Complaint, PolicyError, Position},
+    lexical::{blank, check_bounds},
+};
 
 /// A rule as written.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Source<'_> {
     /// `complaint` with its place: the words it is about, else the start of the rule.
     pub(super) fn locate(&self, complaint: Complaint) -> PolicyError {
         let text = self.file_text.get(self.start..self.end).unwrap_or_default();
-        let offset = complaint.about.as_deref().and_then(|words| find_outside_comments(text, words));
+        let offset = complaint.about.as_deref().and_then(|words| blank(text, false).find(words));
         PolicyError {
             file: self.file.to_owned(),
             at: Position::of(self.file_text, self.start + offset.unwrap_or(0)),
@@ -45,9 +45,11 @@ impl Source<'_> {
 
 /// Splits a file into its rules.
 pub(super) fn split<'a>(file: &'a Path, text: &'a str) -> Result<Vec<Source<'a>>, Vec<PolicyError>> {
-    let at_start = |message: String| {
-        vec![PolicyError { file: file.to_owned(), at: Position::of(text, 0), message, help: None }]
+    let at = |offset: usize, message: String, help: Option<String>| {
+        vec![PolicyError { file: file.to_owned(), at: Position::of(text, offset), message, help }]
     };
+    let at_start = |message: String| at(0, message, None);
+    check_bounds(text).map_err(|(offset, complaint)| at(offset, complaint.message, complaint.help))?;
     let set: PolicySet = text.parse().map_err(|errors| syntax_errors(file, text, &errors))?;
 
     // Cedar numbers static policies and templates together, in file order.
@@ -75,12 +77,7 @@ pub(super) fn split<'a>(file: &'a Path, text: &'a str) -> Result<Vec<Source<'a>>
         let found = text.get(from..).and_then(|rest| rest.find(&written)).unwrap_or(0);
         let (start, end) = (from + found, from + found + written.len());
         from = end;
-        let source = Source { file, file_text: text, start, end, ordinal, tree };
-        if written.len() > MAX_RULE_BYTES {
-            let message = format!("a rule may have at most {MAX_RULE_BYTES} bytes, this one has {}", written.len());
-            return Err(vec![source.locate(Complaint::new(message).help("split it into several rules"))]);
-        }
-        sources.push(source);
+        sources.push(Source { file, file_text: text, start, end, ordinal, tree });
     }
     Ok(sources)
 }
@@ -102,29 +99,4 @@ fn syntax_errors(file: &Path, text: &str, errors: &cedar_policy::ParseErrors) ->
         help: error.help().map(|help| help.to_string()),
     };
     errors.iter().map(one).collect()
-}
-
-/// The byte offset of `words` in Cedar text, not looking into `//` comments.
-fn find_outside_comments(text: &str, words: &str) -> Option<usize> {
-    let mut blanked = text.as_bytes().to_vec();
-    let (mut in_string, mut in_comment, mut escaped) = (false, false, false);
-    let mut previous = b'\0';
-    for at in 0..blanked.len() {
-        let byte = *blanked.get(at)?;
-        if in_comment {
-            in_comment = byte != b'\n';
-        } else if in_string {
-            in_string = byte != b'"' || escaped;
-            escaped = byte == b'\\' && !escaped;
-        } else {
-            in_string = byte == b'"';
-            in_comment = byte == b'/' && previous == b'/';
-        }
-        previous = byte;
-        if in_comment && let Some(slot) = blanked.get_mut(at) {
-            *slot = b' ';
-        }
-    }
-    // Blanking replaced whole characters byte by byte, so this is still UTF-8 of the same length.
-    String::from_utf8_lossy(&blanked).find(words)
 }
