@@ -1,6 +1,39 @@
 //! The daemon's unix socket: status, and the launcher's requests.
+//!
+//! HTTP/1.1 with JSON, one request per connection. Who may ask is the socket's mode; who asks is
+//! known from the kernel (`SO_PEERCRED`). Requests:
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /v1/status` | – | [`wire::Status`] |
+//! | `POST /v1/sessions` | [`wire::LaunchRequest`] | [`wire::Launched`] |
+//! | `POST /v1/sessions/ID/adopt` | [`wire::AdoptRequest`] | `{}` |
+//!
+//! Every refusal is a [`wire::ErrorReply`]: what is wrong and what to do next.
 
 use std::path::PathBuf;
+
+/// The other end of the socket.
+pub mod client;
+/// What a launched command's environment gets.
+pub mod environment;
+/// Makes the sessions and cgroups of `chaperone run`.
+pub mod launcher;
+/// Looking at a process without being fooled by a reused pid.
+pub mod process;
+/// Requests to replies.
+pub mod server;
+/// The socket's file: who may connect.
+pub mod socket;
+/// The messages.
+pub mod wire;
+
+pub use self::{
+    client::{Client, ClientError},
+    launcher::{Launcher, SessionLog},
+    server::{Api, StatusSource},
+    socket::{Socket, SocketError},
+};
 
 /// The daemon's unix socket.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -10,10 +43,25 @@ pub struct Config {
     pub socket: PathBuf,
     /// Group whose members may launch agents and ask for status.
     pub group: String,
+    /// Connections open at once; further ones wait in the listen queue.
+    pub max_connections: usize,
+    /// Bytes of one request's body; command lines are cut to half of it for the record.
+    pub body_max_bytes: usize,
+    /// Time for a whole request and its answer, in seconds.
+    pub request_timeout_secs: u64,
+    /// How long a scope that an earlier daemon made may stay empty before it is removed, in seconds.
+    pub launch_timeout_secs: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { socket: "/run/chaperone/api.sock".into(), group: "chaperone".to_owned() }
+        Self {
+            socket: "/run/chaperone/api.sock".into(),
+            group: "chaperone".to_owned(),
+            max_connections: 64,
+            body_max_bytes: 128 * 1024,
+            request_timeout_secs: 10,
+            launch_timeout_secs: 30,
+        }
     }
 }

@@ -32,7 +32,9 @@ impl FakeTree {
     /// A tree with the cgroups `paths`.
     pub(crate) fn with(paths: &[&str]) -> Self {
         let tree = Self::default();
-        paths.iter().for_each(|path| drop(tree.add(path)));
+        for path in paths {
+            tree.add(path);
+        }
         tree
     }
 

@@ -197,7 +197,9 @@ async fn a_connection_that_goes_away_while_recording_leaves_the_session_to_the_n
 async fn sessions_are_bounded_and_an_ended_one_makes_room() {
     let bench = bench();
     let paths: Vec<_> = (1..=4).map(|n| format!("agents.slice/claude-n{n}.service")).collect();
-    paths.iter().for_each(|path| drop(bench.tree.add(path)));
+    for path in &paths {
+        bench.tree.add(path);
+    }
     for path in paths.iter().take(3) {
         bench.identify(path).await.unwrap();
     }

@@ -1,0 +1,135 @@
+//! The messages on the daemon's socket, as JSON.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::prim::{CgroupPath, SessionId, WorkloadName};
+
+/// How the daemon is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+    /// Version of the kernel half's data layout.
+    pub abi: u32,
+    /// The configured workloads.
+    pub workloads: Vec<WorkloadName>,
+    /// Sessions open now.
+    pub open_sessions: u64,
+    /// Calls since the start.
+    pub calls: CallCounts,
+    /// The policies in force.
+    pub policy: PolicyStatus,
+    /// Whether the session database takes records.
+    pub store: Health,
+    /// Whether agents' connections are captured.
+    pub redirect: Health,
+}
+
+impl Status {
+    /// Whether everything works: what `chaperone status` makes its exit code of.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.store.ok && self.redirect.ok && self.policy.last_reload_error.is_none()
+    }
+}
+
+/// Calls since the daemon started, by outcome.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct CallCounts {
+    /// Allowed and answered by AWS, whatever the answer.
+    pub allowed: u64,
+    /// Refused by policy.
+    pub denied: u64,
+    /// Allowed, but AWS could not be reached or the exchange broke off.
+    pub failed: u64,
+}
+
+/// The policies in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Digest of the set, as records carry it.
+    pub digest: String,
+    /// Number of policies.
+    pub count: u64,
+    /// Why the last reload kept this set instead of the files'; `None` when they agree.
+    pub last_reload_error: Option<String>,
+}
+
+/// Whether a part works.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// It does.
+    pub ok: bool,
+    /// What is wrong and what to do; empty when nothing is.
+    pub detail: String,
+}
+
+/// Asks for a session to start a command in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchRequest {
+    /// The workload; not needed where exactly one is configured.
+    #[serde(default)]
+    pub workload: Option<WorkloadName>,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+}
+
+/// A session that waits for its first process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Launched {
+    /// The session.
+    pub session: SessionId,
+    /// The workload it runs.
+    pub workload: WorkloadName,
+    /// Its cgroup, below the cgroup v2 mount.
+    pub cgroup: CgroupPath,
+    /// How the process gets into it.
+    pub placement: Placement,
+    /// What the process's environment needs.
+    pub environment: Environment,
+}
+
+/// How a launched process gets into its cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// The launcher may start it there: `clone3(CLONE_INTO_CGROUP)` needs root.
+    Clone,
+    /// The launcher starts it, and the daemon moves it before it runs anything.
+    Adopt,
+}
+
+/// How the environment of a launched command differs from the launcher's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Names to drop, before anything is set.
+    pub remove: Vec<String>,
+    /// Names and values that replace what the launcher has.
+    pub set: Vec<(String, String)>,
+    /// Names and values for what is not set otherwise.
+    pub default: Vec<(String, String)>,
+}
+
+/// Asks to move a process into its session's cgroup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptRequest {
+    /// A child of the process that asks.
+    pub pid: u32,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReply {
+    /// What is wrong.
+    pub error: String,
+    /// What to do.
+    pub next_step: String,
+}
