@@ -41,6 +41,11 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// A permit without a decision, for tests of the stages after it.
+    #[cfg(test)]
+    pub(crate) fn for_tests(operation: Operation, rules: Vec<String>) -> Self {
+        Self { operation, rules }
+    }
     /// What was allowed.
     #[must_use]
     pub fn operation(&self) -> &Operation {

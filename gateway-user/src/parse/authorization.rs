@@ -75,6 +75,10 @@ impl Authorization {
     pub(super) fn signature(&self) -> &[u8; 32] {
         &self.signature
     }
+    /// Region and service of the scope.
+    pub(super) fn into_scope(self) -> (Region, String) {
+        (self.region, self.service)
+    }
     /// `x-amz-date`, of the form `20150830T123600Z`, on the scope's date.
     pub(super) fn timestamp(&self) -> &str {
         &self.timestamp

@@ -201,11 +201,30 @@ impl VerifiedRequest {
         self.digest
     }
 
-    /// Taken apart for signing: head, host, endpoint, payload mode, inspected body.
-    pub(crate) fn into_signable(self) -> (Parts, HostName, Endpoint, PayloadMode, Option<Bytes>) {
-        let AwsRequest { parts, host, endpoint, payload, .. } = self.request;
-        (parts, host, endpoint, payload, self.body)
+    /// Taken apart for signing.
+    pub(crate) fn into_signable(self) -> Signable {
+        let AwsRequest { parts, host, endpoint, authorization, payload, .. } = self.request;
+        let (region, service) = authorization.into_scope();
+        Signable { parts, host, s3: endpoint.is_s3(), region, service, payload, body: self.body }
     }
+}
+
+/// A verified request taken apart for signing.
+pub(crate) struct Signable {
+    /// The head as it arrived.
+    pub(crate) parts: Parts,
+    /// Where it goes.
+    pub(crate) host: HostName,
+    /// Whether S3's signing rules apply.
+    pub(crate) s3: bool,
+    /// The verified scope's region.
+    pub(crate) region: Region,
+    /// The verified scope's service.
+    pub(crate) service: String,
+    /// How the body is announced.
+    pub(crate) payload: PayloadMode,
+    /// The whole body where it was inspected.
+    pub(crate) body: Option<Bytes>,
 }
 
 /// SHA-256 of the canonical request: what a permit is bound to.

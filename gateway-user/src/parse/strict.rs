@@ -156,6 +156,10 @@ const REFUSED: [&str; 6] = [
     "x-original-url",
 ];
 
+/// What `Connection` may name. Any other header named there would have to be dropped before
+/// forwarding (RFC 9110 section 7.6.1), after policy has seen it.
+const CONNECTION_OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "trailer", ""];
+
 fn headers(headers: &HeaderMap) -> Result<(), HeadError> {
     for name in headers.keys() {
         let amz = name.as_str().starts_with("x-amz-") && !LISTS.contains(&name.as_str());
@@ -169,6 +173,14 @@ fn headers(headers: &HeaderMap) -> Result<(), HeadError> {
             std::str::from_utf8(value.as_bytes()).is_ok_and(|text| !text.chars().any(char::is_control));
         if !plain {
             return Err(HeadError::HeaderValue(name.to_string()));
+        }
+    }
+    for named in
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','))
+    {
+        let named = named.trim_ascii();
+        if !CONNECTION_OPTIONS.iter().any(|option| named.eq_ignore_ascii_case(option.as_bytes())) {
+            return Err(HeadError::RefusedHeader("connection"));
         }
     }
     match REFUSED.iter().find(|name| headers.contains_key(**name)) {

@@ -1,15 +1,39 @@
 //! `Permit` + request + keys → `SignedRequest`; consumes the permit. *pure*
+//!
+//! There is no way around it: a [`SignedRequest`] has private fields and this one constructor, and a
+//! [`Permit`] is made by `decide` alone.
+//!
+//! ```compile_fail,E0451
+//! use gateway_user::sign::SignedRequest;
+//! let forge = |parts, body, host| SignedRequest { parts, body, host };
+//! ```
+//! ```compile_fail,E0451
+//! use gateway_user::decide::Permit;
+//! let forge = |operation| Permit { operation, rules: Vec::new() };
+//! ```
+//! A permit is good for one request:
+//! ```compile_fail,E0382
+//! use gateway_user::{credentials::Keys, decide::Permit, parse::VerifiedRequest, prim::SessionId};
+//! fn twice(permit: Permit, one: VerifiedRequest, two: VerifiedRequest, keys: &Keys, id: SessionId) {
+//!     let now = time::OffsetDateTime::UNIX_EPOCH;
+//!     let _ = gateway_user::sign::sign(permit, one, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(permit, two, None, keys, id, now);
+//! }
+//! ```
 
 use http::request::Parts;
 use time::OffsetDateTime;
 
 use crate::{
-    body::Body,
+    body::{self, Body},
     credentials::Keys,
     decide::Permit,
     parse::VerifiedRequest,
     prim::{HostName, SessionId},
 };
+
+mod head;
+mod v4;
 
 /// A request that may leave the host: signed with the gateway's keys. One constructor: [`sign`].
 #[derive(Debug)]
@@ -25,7 +49,9 @@ impl SignedRequest {
     pub fn host(&self) -> &HostName {
         &self.host
     }
-    /// Taken apart for the HTTP client.
+    /// Taken apart for the HTTP client. The URI is absolute (`https://host/path?query`); there is
+    /// no Host header, the client makes it or `:authority` from the URI. `Content-Length` is there
+    /// if the agent sent one; otherwise a body of unknown length is the client's to frame.
     #[must_use]
     pub fn into_http(self) -> http::Request<Body> {
         http::Request::from_parts(self.parts, self.body)
@@ -38,12 +64,20 @@ pub enum SignError {
     /// The permit was given for another request.
     #[error("the permit is bound to another request")]
     PermitMismatch,
+    /// There is a stream although the body was inspected, or neither.
+    #[error("the body must be either inspected or streamed")]
+    Body,
     /// The signer refused the head.
     #[error("signing failed: {0}")]
     Signing(String),
 }
 
-/// Signs `request` with `keys`. `stream` is the body where it was not inspected.
+/// Signs `request` with `keys` at the time `now`. `stream` is the body where it was not inspected
+/// ([`crate::parse::BodyPlan::Stream`]). `session` is appended to User-Agent, so that CloudTrail
+/// rows can be joined with the session's records.
+///
+/// The payload mode, the path and the query stay what they are; the signature covers what the
+/// agent's SDK would have covered.
 ///
 /// # Errors
 /// [`SignError`].
@@ -55,6 +89,19 @@ pub fn sign(
     session: SessionId,
     now: OffsetDateTime,
 ) -> Result<SignedRequest, SignError> {
-    let _ = (permit, request, stream, keys, session, now);
-    todo!("helper")
+    if permit.digest() != request.digest() {
+        return Err(SignError::PermitMismatch);
+    }
+    let mut signable = request.into_signable();
+    head::prepare(&mut signable, session)?;
+    v4::apply(&mut signable, keys, now)?;
+    let body = match (signable.body, stream) {
+        (Some(bytes), None) => body::full(bytes),
+        (None, Some(stream)) => stream,
+        (Some(_), Some(_)) | (None, None) => return Err(SignError::Body),
+    };
+    Ok(SignedRequest { parts: signable.parts, body, host: signable.host })
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,7 @@ fn heads_that_are_not_http_as_aws_clients_speak_it() {
     check(|parts| parts.uri = Uri::from_static("/a|b"), raw.clone());
     check(|parts| parts.uri = "/é".parse().unwrap(), raw);
     check(with("upgrade", "h2c"), HeadError::RefusedHeader("upgrade"));
+    check(with("connection", "keep-alive, x-amz-acl"), HeadError::RefusedHeader("connection"));
     check(with("x-http-method-override", "DELETE"), HeadError::RefusedHeader("x-http-method-override"));
 }
 

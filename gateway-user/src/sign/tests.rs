@@ -1,0 +1,181 @@
+use std::collections::BTreeMap;
+
+use http::{Method, Version};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    classify::{ActionOn, Operation},
+    identify::Placeholder,
+    parse::{AwsRequest, BodyPlan, RequestDigest, testing::*},
+    secret::SecretText,
+};
+
+fn keys() -> Keys {
+    Keys {
+        access_key_id: "ASIAGATEWAY000000001".to_owned(),
+        secret: SecretText::new("gateway-secret".to_owned()),
+        session_token: Some(SecretText::new("gateway-token".to_owned())),
+        expires: None,
+    }
+}
+
+/// The gateway's keys in the form that `verify` takes, to act as AWS.
+fn keys_as_placeholder() -> Placeholder {
+    Placeholder {
+        access_key_id: keys().access_key_id,
+        secret: keys().secret,
+        session_token: keys().session_token.unwrap(),
+    }
+}
+
+fn permit(digest: RequestDigest) -> Permit {
+    let operation = Operation {
+        service: "s3".to_owned(),
+        name: "PutObject".to_owned(),
+        region: "us-east-1".parse().unwrap(),
+        account: None,
+        actions: vec![ActionOn { action: "s3:PutObject".to_owned(), resource: "*".to_owned() }],
+        params: BTreeMap::new(),
+        digest,
+    };
+    Permit::for_tests(operation, Vec::new())
+}
+
+fn session() -> SessionId {
+    "s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a".parse().unwrap()
+}
+
+fn signed(call: &TestCall) -> http::Request<Body> {
+    let request = call.verify().unwrap();
+    let stream = request.body().is_none().then(|| body::full(call.body.clone()));
+    let digest = request.digest();
+    sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap().into_http()
+}
+
+/// Verifies an outgoing request as AWS does, with our own verifier and the gateway's keys.
+fn accepted_by_aws(call: &TestCall) -> Parts {
+    let (parts, _) = signed(call).into_parts();
+    let mut received = parts.clone();
+    // As an HTTP/2 client would send it.
+    received.version = Version::HTTP_2;
+    let request = AwsRequest::read(received, &call.sni()).unwrap();
+    let body = (request.body_plan() == BodyPlan::Inspect).then(|| call.body.clone().into());
+    request.verify(body, &keys_as_placeholder(), NOW, SKEW).unwrap();
+    parts
+}
+
+fn put_object() -> TestCall {
+    TestCall::s3(Method::PUT, "bkt.s3.us-east-1.amazonaws.com", "/a%20b//c%2Fd?x-id=PutObject").body("hello")
+}
+
+#[test]
+fn every_payload_mode_is_re_signed_as_it_came() {
+    let check = |call: TestCall, mode: Option<&str>| {
+        let parts = accepted_by_aws(&call);
+        let sent = parts.headers.get("x-amz-content-sha256").map(|value| value.to_str().unwrap());
+        assert_eq!(sent, mode);
+    };
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    check(put_object(), Some(hash));
+    check(put_object().payload("absent"), Some(hash));
+    check(put_object().payload("UNSIGNED-PAYLOAD"), Some("UNSIGNED-PAYLOAD"));
+    let trailer = put_object()
+        .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+        .header("content-encoding", "aws-chunked")
+        .header("transfer-encoding", "chunked")
+        .header("expect", "100-continue")
+        .header("x-amz-decoded-content-length", "5")
+        .header("x-amz-trailer", "x-amz-checksum-crc32");
+    check(trailer.clone(), Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
+    let parts = accepted_by_aws(&trailer);
+    for (name, kept) in [
+        ("content-encoding", true),
+        ("x-amz-decoded-content-length", true),
+        ("x-amz-trailer", true),
+        ("transfer-encoding", false),
+        ("expect", false),
+    ] {
+        assert_eq!(parts.headers.contains_key(name), kept, "{name}");
+    }
+    let json = TestCall::json("kms", "kms.us-east-1.amazonaws.com", "TrentService.ListKeys", "{}");
+    check(json.clone(), None);
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    check(json.payload(hash), Some(hash));
+}
+
+#[test]
+fn nothing_of_the_agents_signature_or_connection_is_left() {
+    let call = put_object()
+        .header("connection", "keep-alive")
+        .header("te", "trailers")
+        .header("date", "Sat, 30 Aug 2025 12:36:00 GMT")
+        .header("content-length", "5")
+        .header("x-amz-meta-note", "kept");
+    let parts = accepted_by_aws(&call);
+    for name in ["connection", "te", "date", "host"] {
+        assert!(!parts.headers.contains_key(name), "{name}");
+    }
+    assert_eq!(parts.headers.get("x-amz-security-token").unwrap(), "gateway-token");
+    assert!(parts.headers.get("x-amz-security-token").unwrap().is_sensitive());
+    assert_eq!(parts.headers.get("x-amz-meta-note").unwrap(), "kept");
+    assert_eq!(parts.headers.get("content-length").unwrap(), "5");
+    let everything = format!("{parts:?}");
+    assert!(!everything.contains("PLACEHOLDER"), "{everything}");
+    assert_eq!(parts.headers.get_all("authorization").iter().count(), 1);
+}
+
+#[test]
+fn the_target_is_untouched_and_the_session_is_named() {
+    let parts = accepted_by_aws(&put_object());
+    assert_eq!(parts.uri, "https://bkt.s3.us-east-1.amazonaws.com/a%20b//c%2Fd?x-id=PutObject");
+    let agent = parts.headers.get("user-agent").unwrap().to_str().unwrap();
+    assert_eq!(agent, format!("test/1 chaperone/{}", session()));
+    let authorization = parts.headers.get("authorization").unwrap().to_str().unwrap();
+    assert!(!authorization.contains("user-agent"), "{authorization}");
+}
+
+#[test]
+fn signing_uses_the_time_of_release() {
+    let request = put_object().verify().unwrap();
+    let digest = request.digest();
+    let later = NOW + time::Duration::minutes(50);
+    let signed = sign(permit(digest), request, Some(body::full("hello")), &keys(), session(), later)
+        .unwrap()
+        .into_http();
+    assert_eq!(signed.headers().get("x-amz-date").unwrap(), "20250830T132600Z");
+}
+
+#[test]
+fn a_permit_for_another_request_is_refused() {
+    let request = put_object().verify().unwrap();
+    let other = permit(TestCall { target: "/other".to_owned(), ..put_object() }.verify().unwrap().digest());
+    let error = sign(other, request, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
+    assert!(matches!(error, SignError::PermitMismatch));
+}
+
+#[test]
+fn a_body_is_inspected_or_streamed_never_both_or_neither() {
+    let check = |call: TestCall, stream: Option<Body>| {
+        let request = call.verify().unwrap();
+        let digest = request.digest();
+        let error = sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap_err();
+        assert!(matches!(error, SignError::Body));
+    };
+    check(put_object(), None);
+    check(put_object().payload("absent"), Some(body::empty()));
+}
+
+proptest! {
+    #[test]
+    fn every_target_survives(path in "(/[a-zA-Z0-9:@.+*~_-]{0,6}(%20|%2F|%C3%A9)?){1,4}", query in "([a-z]{1,4}=(%2B|%20|[a-z0-9])*&){0,3}", s3 in any::<bool>()) {
+        let target = format!("{path}?{}", query.trim_end_matches('&'));
+        let call = if s3 {
+            TestCall::s3(Method::GET, "bkt.s3.us-east-1.amazonaws.com", &target)
+        } else {
+            TestCall::new(Method::GET, "sts", "sts.us-east-1.amazonaws.com", &target)
+        };
+        let parts = accepted_by_aws(&call);
+        prop_assert_eq!(parts.uri.path_and_query().unwrap().as_str(), target);
+    }
+}
