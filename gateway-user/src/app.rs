@@ -76,7 +76,7 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         metadata_key: random_key()?,
         policies: ArcSwap::from_pointee(policies),
         recorder: recorder.clone(),
-        credentials: credentials::Source::new(&config.credentials, clock.clone()).await.context("reading the gateway's own AWS credentials")?,
+        credentials: credentials::Source::new(config.credentials.clone(), clock.clone()),
         upstream: Upstream::new(&config.forward).context("setting up the client towards AWS")?,
         clock,
         counters: Counters::default(),

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gateway_common::event::EventKind;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -37,7 +38,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
         };
         let Some(refusal) = event else { return };
         let destination = refusal.destination.to_string();
-        let mut event = Event::new("kernel-refused", format!("{} to {destination}", refusal.kind));
+        let mut event = Event::new("kernel-refused", format!("{}: {destination}", in_words(refusal.kind)));
         event.pid = Some(refusal.pid);
         event.uid = Some(refusal.uid);
         event.detail = json!({ "destination": destination, "cgroup_id": refusal.cgroup.0 });
@@ -48,6 +49,19 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
         if let Err(error) = gateway.recorder.event(event).await {
             tracing::error!(%error, "a refusal of the kernel could not be recorded");
         }
+    }
+}
+
+fn in_words(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Udp443 => "UDP to port 443 (QUIC)",
+        EventKind::ForeignNetns => "a connection from another network namespace",
+        EventKind::BoundDevice => "a connection bound to a network device",
+        EventKind::ProxyPort => "a connection to the gateway's own listeners",
+        EventKind::BindProxyPort => "binding the gateway's port",
+        EventKind::NoMemory => "the kernel had no memory for the origin",
+        EventKind::NoListener => "the gateway has no listener of this address family",
+        EventKind::OutsideSlice => "the socket belongs to the agent slice, its process does not",
     }
 }
 

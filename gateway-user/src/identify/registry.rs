@@ -224,6 +224,15 @@ impl Registry {
         gone.iter().filter(|slot| slot.recorded.initialized()).map(|slot| Arc::clone(&slot.session)).collect()
     }
 
+    /// The session of the cgroup `leaf`, where a connection from it was identified before.
+    #[must_use]
+    pub fn session_of(&self, leaf: CgroupId) -> Option<Arc<Session>> {
+        let state = self.state();
+        state.leaves.get(&leaf).cloned().or_else(|| {
+            state.slots.get(&leaf).filter(|slot| slot.recorded.initialized()).map(|slot| Arc::clone(&slot.session))
+        })
+    }
+
     /// The sessions that live, oldest first.
     #[must_use]
     pub fn open(&self) -> Vec<Arc<Session>> {

@@ -58,7 +58,7 @@ pub(super) async fn call(
             gateway.counters.failed();
             tracing::warn!(call = %wire.id, session = %caller.session.id, reason = %failed, "failed");
             let refusal = failed.explain(caller, wire.id);
-            started.failed(refusal.status, refusal.code);
+            started.failed(refusal.status, refusal.code.as_str());
             wire.render(&refusal)
         }
     }
@@ -139,7 +139,7 @@ async fn refuse(gateway: &Gateway, caller: &Caller, draft: Draft, wire: &Wire, r
     gateway.counters.refused();
     tracing::info!(call = %wire.id, session = %caller.session.id, reason = %refused, "refused");
     let refusal = refused.explain(caller, wire.id);
-    draft.refuse(refusal.status, refusal.code, refused.to_string(), &gateway.recorder).await;
+    draft.refuse(refusal.status, refusal.code.as_str(), refused.to_string(), &gateway.recorder).await;
     wire.render(&refusal)
 }
 

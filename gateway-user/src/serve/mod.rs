@@ -11,7 +11,7 @@ mod refused;
 mod reply;
 mod watched_io;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
@@ -211,8 +211,9 @@ impl Gateway {
 
     /// Bytes that are none of our business, in both directions.
     async fn relay(&self, accepted: Accepted, upstream: TcpStream) {
+        let idle = Duration::from_secs(self.route.idle_timeout_secs);
         tokio::select! {
-            ended = passthrough::relay(accepted.io, upstream, &self.route) => match ended {
+            ended = passthrough::relay(accepted.io, upstream, idle) => match ended {
                 Ok(traffic) => tracing::debug!(agent = %accepted.agent.0, ?traffic, "relayed"),
                 Err(error) => tracing::debug!(agent = %accepted.agent.0, %error, "a relayed connection broke off"),
             },
