@@ -1,8 +1,23 @@
 //! `Permit` → short-lived keys that only the gateway holds.
+//!
+//! The ambient chain of the AWS SDK gives the gateway's own keys; where the workload has a role,
+//! STS gives keys of that role for this session alone, so that CloudTrail names the session.
 
-use std::time::SystemTime;
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
-use crate::{decide::Permit, identify::Caller, secret::SecretText};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use self::cache::{Owner, Slots};
+use crate::{clock::Clock, decide::Permit, identify::Caller, prim::Region, secret::SecretText};
+
+mod ambient;
+mod cache;
+mod sts;
+#[cfg(test)]
+mod tests;
 
 /// AWS keys of the gateway. They never leave `sign`.
 #[derive(Debug, Clone)]
@@ -18,7 +33,7 @@ pub struct Keys {
 }
 
 /// Why there are no keys; the call is refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CredentialsError {
     /// The ambient chain found nothing.
     #[error("the gateway has no AWS credentials: {0}")]
@@ -31,24 +46,129 @@ pub enum CredentialsError {
         /// STS's words.
         detail: String,
     },
+    /// The source gave keys that no longer work.
+    #[error("the keys of {0} have expired")]
+    Expired(String),
     /// No answer in time.
     #[error("no credentials within {0:?}")]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
 }
 
 /// Where keys come from: the ambient chain, then `sts:AssumeRole` where the workload has a role.
-#[derive(Debug)]
-pub struct Source {}
+///
+/// Keys are kept per role and session, renewed in time by one caller while the others go on with
+/// what they have, and never handed out after their expiry.
+pub struct Source {
+    origin: Origin,
+    config: Config,
+    clock: Clock,
+    slots: Slots,
+}
+
+enum Origin {
+    /// The gateway's own keys, and STS with them.
+    Provider(SharedCredentialsProvider),
+    /// These keys, whatever the workload.
+    Fixed(Keys),
+}
 
 impl Source {
-    /// The keys to sign this permit with; cached, single flight.
+    /// The ambient chain of this process: its environment, profile, web identity, container and
+    /// instance role, in the SDK's order. Nothing is contacted before the first call.
+    #[must_use]
+    pub fn new(config: Config, clock: Clock) -> Self {
+        Self::with_provider(SharedCredentialsProvider::new(ambient::Ambient::default()), config, clock)
+    }
+
+    /// Always these keys, also for workloads with a role, which is not assumed: for upstreams that
+    /// are not AWS.
+    #[must_use]
+    pub fn fixed(keys: Keys, clock: Clock) -> Self {
+        Self { origin: Origin::Fixed(keys), config: Config::default(), clock, slots: Slots::new(1) }
+    }
+
+    fn with_provider(provider: SharedCredentialsProvider, config: Config, clock: Clock) -> Self {
+        let slots = Slots::new(config.cache);
+        Self { origin: Origin::Provider(provider), config, clock, slots }
+    }
+
+    /// The keys to sign this permit with.
     ///
     /// # Errors
     /// [`CredentialsError`]; never an expired key.
     pub async fn keys(&self, permit: &Permit, caller: &Caller) -> Result<Keys, CredentialsError> {
-        let _ = (permit, caller);
-        todo!("helper")
+        self.keys_in(&permit.operation().region, caller).await
     }
+
+    async fn keys_in(&self, region: &Region, caller: &Caller) -> Result<Keys, CredentialsError> {
+        let provider = match &self.origin {
+            Origin::Provider(provider) => provider,
+            Origin::Fixed(keys) => return unexpired(keys.clone(), "the gateway", self.now()),
+        };
+        let workload = &caller.session.workload;
+        let owner = match &workload.role_arn {
+            None => Owner::Gateway,
+            Some(role) => Owner::Role { role: role.clone(), session: caller.session.id },
+        };
+        let fetch = async {
+            let keys = match &workload.role_arn {
+                None => ambient::keys(provider).await?,
+                Some(role) => {
+                    let request = sts::Request {
+                        role,
+                        session: caller.session.id,
+                        source_identity: self.config.source_identity.then(|| workload.name.as_str()),
+                        // A role's keys work in every region; the workload's own is nearest.
+                        region: workload.region.as_ref().unwrap_or(region),
+                        endpoint: self.config.sts_endpoint.as_deref(),
+                        timeout: self.timeout(),
+                    };
+                    sts::assume_role(provider, request).await?
+                }
+            };
+            unexpired(keys, workload.role_arn.as_deref().unwrap_or("the gateway"), self.now())
+        };
+        self.slots
+            .get(owner)
+            .keys(&self.clock, Duration::from_secs(self.config.refresh_before_secs), self.timeout(), fetch)
+            .await
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now().into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.config.timeout_secs)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn unexpired(keys: Keys, whose: &str, now: SystemTime) -> Result<Keys, CredentialsError> {
+    if keys.expires.is_some_and(|expires| expires <= now) {
+        return Err(CredentialsError::Expired(whose.to_owned()));
+    }
+    Ok(keys)
+}
+
+/// An error and its causes in one line; the SDK hides the useful part in the last of them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let detail = error.to_string();
+        if !words.contains(&detail) {
+            words.push_str(": ");
+            words.push_str(&detail);
+        }
+        cause = error.source();
+    }
+    words
 }
 
 /// The gateway's own AWS credentials: the ambient chain of the AWS SDK.
@@ -57,12 +177,25 @@ impl Source {
 pub struct Config {
     /// Time to get keys, in seconds.
     pub timeout_secs: u64,
+    /// Time before their expiry at which keys are renewed, in seconds.
+    pub refresh_before_secs: u64,
+    /// Keys of roles kept, one for each role and session.
+    pub cache: usize,
+    /// Whether `AssumeRole` carries the workload's name as SourceIdentity; the role's trust policy
+    /// must then allow `sts:SetSourceIdentity`.
+    pub source_identity: bool,
     /// STS endpoint URL, for VPC endpoints and tests; otherwise the region's own.
     pub sts_endpoint: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { timeout_secs: 10, sts_endpoint: None }
+        Self {
+            timeout_secs: 10,
+            refresh_before_secs: 300,
+            cache: 4096,
+            source_identity: false,
+            sts_endpoint: None,
+        }
     }
 }

@@ -1,0 +1,406 @@
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, error::CredentialsError as SdkCredentialsError, future},
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::{
+    identify::{Egress, Identity, Placeholder, Session, WorkloadConfig},
+    prim::{CgroupId, CgroupPath, SessionId},
+};
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
+const START: i64 = 1_800_000_000;
+
+fn clock() -> Clock {
+    Clock::manual(OffsetDateTime::from_unix_timestamp(START).unwrap())
+}
+
+fn at(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(START + seconds).unwrap()
+}
+
+fn caller(role: Option<&str>) -> Caller {
+    let secret = || SecretText::new("none".to_owned());
+    let workload = WorkloadConfig {
+        name: "builds".parse().unwrap(),
+        cgroup: None,
+        tag: Some("builds".to_owned()),
+        identity: Identity::Host,
+        egress: Egress::Aws,
+        region: None,
+        account: None,
+        groups: Vec::new(),
+        role_arn: role.map(str::to_owned),
+    };
+    let session = Session {
+        id: SessionId::generate(),
+        workload: Arc::new(workload),
+        cgroup: CgroupPath::new("agents.slice/builds"),
+        cgroup_id: CgroupId(7),
+        started: OffsetDateTime::UNIX_EPOCH,
+        placeholder: Placeholder {
+            access_key_id: "ASIA0000000000000000".to_owned(),
+            secret: secret(),
+            session_token: secret(),
+        },
+    };
+    Caller { session: Arc::new(session), pid: 1, uid: 1 }
+}
+
+fn region() -> Region {
+    "eu-central-1".parse().unwrap()
+}
+
+/// An ambient source that counts, numbers its keys and does what it is told.
+#[derive(Debug, Clone, Default)]
+struct Ambient {
+    asked: Arc<AtomicUsize>,
+    /// Seconds after START at which the keys expire; `None` for keys that do not.
+    expires: Arc<Mutex<Option<i64>>>,
+    fails: Arc<Mutex<bool>>,
+}
+
+impl Ambient {
+    fn expiring(seconds: i64) -> Self {
+        Self { expires: Arc::new(Mutex::new(Some(seconds))), ..Self::default() }
+    }
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+    fn set(&self, expires: i64) {
+        *self.expires.lock().unwrap() = Some(expires);
+    }
+    fn fail(&self, fails: bool) {
+        *self.fails.lock().unwrap() = fails;
+    }
+    async fn answer(&self) -> Result<Credentials, SdkCredentialsError> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        // Lets every other caller reach the slot while this flight is up.
+        tokio::task::yield_now().await;
+        if *self.fails.lock().unwrap() {
+            return Err(SdkCredentialsError::not_loaded("nothing here"));
+        }
+        let expires = self.expires.lock().unwrap().map(|seconds| at(seconds).into());
+        Ok(Credentials::new(format!("AKIA{number}"), "ambient-secret", None, expires, "test"))
+    }
+}
+
+impl ProvideCredentials for Ambient {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.answer())
+    }
+}
+
+fn source(ambient: &Ambient, config: Config, clock: &Clock) -> Source {
+    Source::with_provider(SharedCredentialsProvider::new(ambient.clone()), config, clock.clone())
+}
+
+async fn id(source: &Source, caller: &Caller) -> String {
+    source.keys_in(&region(), caller).await.unwrap().access_key_id
+}
+
+async fn error(source: &Source, caller: &Caller) -> String {
+    source.keys_in(&region(), caller).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn ambient_keys_are_kept_and_renewed_before_their_end() {
+    let (clock, ambient, caller) = (clock(), Ambient::expiring(3600), caller(None));
+    let source = source(&ambient, Config::default(), &clock);
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    clock.set(at(3299));
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    // Five minutes before the end.
+    ambient.set(7200);
+    clock.set(at(3300));
+    assert_eq!(id(&source, &caller).await, "AKIA2");
+    assert_eq!(id(&source, &caller).await, "AKIA2");
+    assert_eq!(ambient.asked(), 2);
+    // Long after the end nothing old is left.
+    ambient.set(99_999);
+    clock.set(at(7200));
+    assert_eq!(id(&source, &caller).await, "AKIA3");
+}
+
+#[tokio::test]
+async fn a_failed_renewal_keeps_what_works_but_never_an_expired_key() {
+    let (clock, ambient, caller) = (clock(), Ambient::expiring(3600), caller(None));
+    let source = source(&ambient, Config::default(), &clock);
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    ambient.fail(true);
+    clock.set(at(3400));
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    assert_eq!(ambient.asked(), 2, "not again right after a failure");
+    clock.set(at(3415));
+    assert_eq!(id(&source, &caller).await, "AKIA1");
+    assert_eq!(ambient.asked(), 3);
+    clock.set(at(3600));
+    let words = error(&source, &caller).await;
+    assert!(words.starts_with("the gateway has no AWS credentials: "), "{words}");
+    assert!(words.contains("nothing here"), "{words}");
+    ambient.fail(false);
+    ambient.set(3600);
+    assert_eq!(error(&source, &caller).await, "the keys of the gateway have expired");
+    ambient.set(7200);
+    assert_eq!(id(&source, &caller).await, "AKIA6");
+}
+
+#[tokio::test]
+async fn a_source_that_repeats_its_ageing_keys_is_not_asked_for_every_call() {
+    let (clock, ambient, caller) = (clock(), Ambient::expiring(200), caller(None));
+    let source = source(&ambient, Config::default(), &clock);
+    for _ in 0..10 {
+        assert_eq!(id(&source, &caller).await, "AKIA1");
+    }
+    assert_eq!(ambient.asked(), 1);
+}
+
+#[tokio::test]
+async fn many_callers_make_one_flight() {
+    let (clock, ambient, caller) = (clock(), Ambient::default(), caller(None));
+    let source = Arc::new(source(&ambient, Config::default(), &clock));
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let (source, caller) = (Arc::clone(&source), caller.clone());
+            tokio::spawn(async move { id(&source, &caller).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), "AKIA1");
+    }
+    assert_eq!(ambient.asked(), 1);
+
+    // A failure is shared by those who waited for it.
+    let ambient = Ambient::default();
+    ambient.fail(true);
+    let source = Arc::new(self::source(&ambient, Config::default(), &clock));
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let (source, caller) = (Arc::clone(&source), caller.clone());
+            tokio::spawn(async move { error(&source, &caller).await })
+        })
+        .collect();
+    for call in calls {
+        assert!(call.await.unwrap().contains("nothing here"));
+    }
+    assert_eq!(ambient.asked(), 1);
+}
+
+#[tokio::test]
+async fn fixed_keys_are_what_they_are() {
+    let keys = |expires| Keys {
+        access_key_id: "AKIAFIXED".to_owned(),
+        secret: SecretText::new("secret".to_owned()),
+        session_token: None,
+        expires,
+    };
+    let clock = clock();
+    let source = Source::fixed(keys(None), clock.clone());
+    assert_eq!(id(&source, &caller(Some(ROLE))).await, "AKIAFIXED");
+    let source = Source::fixed(keys(Some(at(0).into())), clock);
+    assert_eq!(error(&source, &caller(None)).await, "the keys of the gateway have expired");
+}
+
+/// An STS that speaks just enough HTTP; each answer is one connection.
+struct Sts {
+    endpoint: String,
+    /// Head and body of each request.
+    requests: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Sts {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Serves `answers` in turn, the last one for ever; `None` never answers.
+async fn sts(answers: Vec<Option<(u16, String)>>) -> Sts {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
+    let task = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut io, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !complete(&request) {
+                let read = io.read(&mut buffer).await.unwrap();
+                assert_ne!(read, 0, "the client broke off");
+                request.extend_from_slice(&buffer[..read]);
+            }
+            let number = {
+                let mut seen = seen.lock().unwrap();
+                seen.push(String::from_utf8(request).unwrap());
+                seen.len()
+            };
+            match &answers[(number - 1).min(answers.len() - 1)] {
+                None => held.push(io),
+                Some((status, body)) => {
+                    let head = format!(
+                        "HTTP/1.1 {status} x\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        body.len()
+                    );
+                    io.write_all(head.as_bytes()).await.unwrap();
+                    io.write_all(body.as_bytes()).await.unwrap();
+                }
+            }
+        }
+    });
+    Sts { endpoint, requests, task }
+}
+
+fn complete(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned))
+        .map_or(0, |length| length.parse().unwrap());
+    body.len() >= length
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one of several answers")]
+fn granted(id: &str, expires: i64) -> Option<(u16, String)> {
+    let expiration = at(expires).format(&Rfc3339).unwrap();
+    let body = format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>{id}</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>\
+         <SessionToken>role-token</SessionToken><Expiration>{expiration}</Expiration>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    );
+    Some((200, body))
+}
+
+fn at_endpoint(sts: &Sts) -> Config {
+    Config { sts_endpoint: Some(sts.endpoint.clone()), ..Config::default() }
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_once_for_each_session() {
+    let sts = sts(vec![granted("ASIAONE", 3600), granted("ASIATWO", 3600)]).await;
+    let (clock, ambient) = (clock(), Ambient::default());
+    let source = source(&ambient, at_endpoint(&sts), &clock);
+    let (one, two) = (caller(Some(ROLE)), caller(Some(ROLE)));
+    let keys = source.keys_in(&region(), &one).await.unwrap();
+    assert_eq!(keys.access_key_id, "ASIAONE");
+    assert_eq!(keys.secret.expose(), "role-secret");
+    assert_eq!(keys.session_token.as_ref().unwrap().expose(), "role-token");
+    assert_eq!(keys.expires, Some(at(3600).into()));
+    assert!(!format!("{keys:?}").contains("role-"), "{keys:?}");
+    assert_eq!(id(&source, &two).await, "ASIATWO");
+    assert_eq!(id(&source, &one).await, "ASIAONE");
+
+    let requests = sts.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[0].contains("Action=AssumeRole&"), "{}", requests[0]);
+    assert!(requests[0].contains(&format!("RoleSessionName={}", one.session.id)));
+    assert!(requests[0].contains("RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fagents"));
+    assert!(!requests[0].contains("SourceIdentity"));
+    assert!(requests[0].contains("/eu-central-1/sts/aws4_request"), "{}", requests[0]);
+    assert!(requests[1].contains(&format!("RoleSessionName={}", two.session.id)));
+}
+
+#[tokio::test]
+async fn the_source_identity_is_sent_where_configured() {
+    let sts = sts(vec![granted("ASIAONE", 3600)]).await;
+    let source =
+        source(&Ambient::default(), Config { source_identity: true, ..at_endpoint(&sts) }, &clock());
+    assert_eq!(id(&source, &caller(Some(ROLE))).await, "ASIAONE");
+    assert!(sts.requests.lock().unwrap()[0].contains("SourceIdentity=builds"));
+}
+
+#[tokio::test]
+async fn the_cache_is_bounded() {
+    let sts = sts(vec![granted("ASIA1", 3600), granted("ASIA2", 3600), granted("ASIA3", 3600), granted("ASIA4", 3600)]).await;
+    let source = source(&Ambient::default(), Config { cache: 2, ..at_endpoint(&sts) }, &clock());
+    let [one, two, three] = [caller(Some(ROLE)), caller(Some(ROLE)), caller(Some(ROLE))];
+    assert_eq!(id(&source, &one).await, "ASIA1");
+    assert_eq!(id(&source, &two).await, "ASIA2");
+    assert_eq!(id(&source, &one).await, "ASIA1");
+    assert_eq!(id(&source, &three).await, "ASIA3");
+    assert_eq!(id(&source, &one).await, "ASIA1");
+    assert_eq!(id(&source, &two).await, "ASIA4");
+}
+
+#[tokio::test]
+async fn a_refused_role_is_named_with_the_words_of_sts() {
+    let refusal = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+        <Code>AccessDenied</Code><Message>User x is not authorized</Message></Error><RequestId>r</RequestId></ErrorResponse>";
+    let sts = sts(vec![Some((403, refusal.to_owned()))]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    assert_eq!(
+        error(&source, &caller(Some(ROLE))).await,
+        format!("assuming {ROLE} failed: AccessDenied: User x is not authorized")
+    );
+    assert_eq!(sts.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unreachable_or_speechless_sts() {
+    let (clock, ambient) = (clock(), Ambient::default());
+    // Bound and closed again: nobody listens there.
+    let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+    let config = Config { sts_endpoint: Some(format!("http://127.0.0.1:{port}")), ..Config::default() };
+    let words = error(&source(&ambient, config, &clock), &caller(Some(ROLE))).await;
+    assert!(words.starts_with(&format!("assuming {ROLE} failed: ")), "{words}");
+
+    let silent = sts(vec![None]).await;
+    let config = Config { timeout_secs: 1, ..at_endpoint(&silent) };
+    let words = error(&source(&ambient, config, &clock), &caller(Some(ROLE))).await;
+    assert!(words == "no credentials within 1s" || words.contains("timed out") || words.contains("timeout"), "{words}");
+}
+
+#[tokio::test]
+async fn a_role_whose_keys_are_born_expired_is_refused() {
+    let sts = sts(vec![granted("ASIAOLD", 0)]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    assert_eq!(error(&source, &caller(Some(ROLE))).await, format!("the keys of {ROLE} have expired"));
+}
+
+/// The public signature, in a task of its own: calls run on several threads.
+#[tokio::test]
+async fn a_permit_gets_its_keys() {
+    use crate::{
+        classify::{ActionOn, Operation},
+        decide::{Facts, Policies, Verdict},
+        parse::RequestDigest,
+    };
+    let clock = clock();
+    let policies =
+        Policies::parse([("p.cedar".into(), "permit (principal, action, resource);".to_owned())]).unwrap();
+    let operation = Operation {
+        service: "s3".to_owned(),
+        name: "GetObject".to_owned(),
+        region: region(),
+        account: None,
+        actions: vec![ActionOn { action: "s3:GetObject".to_owned(), resource: "*".to_owned() }],
+        params: Default::default(),
+        digest: RequestDigest([0; 32]),
+    };
+    let caller = caller(None);
+    let Verdict::Allow(permit) = policies.decide(&caller, operation, Facts { now: clock.now() }) else {
+        panic!("denied")
+    };
+    let source = source(&Ambient::default(), Config::default(), &clock);
+    let call = tokio::spawn(async move { source.keys(&permit, &caller).await.map(|keys| keys.access_key_id) });
+    assert_eq!(call.await.unwrap().unwrap(), "AKIA1");
+}
