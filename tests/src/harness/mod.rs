@@ -1,0 +1,1 @@
+//! The daemon, its cgroups and real clients, started and cleaned up.

@@ -1,0 +1,241 @@
+//! Connections and requests of the upstream.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::Result;
+use http::{Request, Response, request::Parts};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Behaviour, Protocols, Received, State,
+    answer::{self, Refusal, Shape},
+    body::{Ending, ReplyBody, Reset},
+    lock,
+    payload::{Payloaded, Receiver},
+    sigv4::{Claim, Payload},
+};
+use crate::pki;
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Flow control windows of HTTP/2, wide enough not to be what a transfer waits for.
+const WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Accepts for ever; the connections end with the returned future.
+pub(super) fn accept(
+    listener: TcpListener,
+    state: Arc<State>,
+) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let tls = TlsAcceptor::from(Arc::new(tls(&state)?));
+    Ok(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            if let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&state)));
+            }
+        }
+    })
+}
+
+fn tls(state: &Arc<State>) -> Result<ServerConfig> {
+    let leaves = Leaves { state: Arc::clone(state), minted: Mutex::default() };
+    let mut tls = ServerConfig::builder_with_provider(pki::provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(leaves));
+    tls.alpn_protocols = match state.config.protocols {
+        Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Protocols::H2 => vec![b"h2".to_vec()],
+        Protocols::Http1 => vec![b"http/1.1".to_vec()],
+    };
+    Ok(tls)
+}
+
+/// A leaf per server name.
+#[derive(Debug)]
+struct Leaves {
+    state: Arc<State>,
+    minted: Mutex<HashMap<String, Arc<CertifiedKey>>>,
+}
+
+impl ResolvesServerCert for Leaves {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name()?;
+        let mut minted = lock(&self.minted);
+        if let Some(leaf) = minted.get(name) {
+            return Some(Arc::clone(leaf));
+        }
+        let leaf = Arc::new(self.state.config.ca.leaf(&[name], self.state.config.certificate).ok()?);
+        minted.insert(name.to_owned(), Arc::clone(&leaf));
+        Some(leaf)
+    }
+}
+
+async fn connection(stream: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
+    // A failure to set the option would only be slow.
+    let _ = stream.set_nodelay(true);
+    let Ok(socket) = stream.as_fd().try_clone_to_owned() else { return };
+    let Ok(Ok(io)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await else { return };
+    let number = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
+    let socket = Arc::new(socket);
+    let service = service_fn(|request| {
+        let (state, socket) = (Arc::clone(&state), Arc::clone(&socket));
+        async move {
+            let response = request_received(request, &state, number).await;
+            let resets = response.as_ref().map_or(true, |response| response.body().resets());
+            if resets {
+                reset_on_close(&socket);
+            }
+            response
+        }
+    });
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http2().initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+    // Clients that hang up, and resets on purpose, end here.
+    let _ = http.serve_connection(TokioIo::new(io), service).await;
+}
+
+/// Makes the kernel send RST instead of FIN when the last handle is closed.
+fn reset_on_close(socket: &OwnedFd) {
+    let lingered: io::Result<()> =
+        rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO)).map_err(Into::into);
+    // Without the option the client still sees the connection end in mid-message.
+    let _ = lingered;
+}
+
+/// One request: verified, drained, recorded, answered. `Err` closes the connection.
+async fn request_received(
+    request: Request<Incoming>,
+    state: &State,
+    connection: u64,
+) -> Result<Response<ReplyBody>, Reset> {
+    let behaviour = lock(&state.script).pop_front();
+    let (head, mut body) = request.into_parts();
+    match &behaviour {
+        Some(Behaviour::ResetUploadAfter(bytes)) => {
+            drain_some(&mut body, *bytes).await;
+            return Err(Reset);
+        }
+        Some(Behaviour::SlowContinue(delay)) => tokio::time::sleep(*delay).await,
+        Some(
+            Behaviour::Answer { .. }
+            | Behaviour::Fail { .. }
+            | Behaviour::ResetBeforeHead
+            | Behaviour::ResetAfter(_)
+            | Behaviour::StallAfter(_)
+            | Behaviour::Silence,
+        )
+        | None => {}
+    }
+    let outcome = verify(&head, &mut body, state).await?;
+    let refused = outcome.as_ref().err().cloned();
+    state.keep(received(&head, outcome, connection));
+    match (refused, behaviour) {
+        (Some(refusal), _) => Ok(refusal.answer(&head)),
+        (None, Some(behaviour)) => behave(behaviour, &head).await,
+        (None, None) => Ok(answer::success(&head, Ending::Whole)),
+    }
+}
+
+async fn behave(behaviour: Behaviour, head: &Parts) -> Result<Response<ReplyBody>, Reset> {
+    match behaviour {
+        Behaviour::Answer { status, content_type, body } => {
+            Ok(answer::reply(status, content_type, ReplyBody::whole(body)))
+        }
+        Behaviour::Fail { status, code } => {
+            Ok(answer::error(Shape::of(head), status, code, "the upstream fails on purpose"))
+        }
+        Behaviour::ResetBeforeHead | Behaviour::ResetUploadAfter(_) => Err(Reset),
+        Behaviour::ResetAfter(bytes) => Ok(answer::success(head, Ending::ResetAfter(bytes))),
+        Behaviour::StallAfter(bytes) => Ok(answer::success(head, Ending::StallAfter(bytes))),
+        Behaviour::Silence => std::future::pending().await,
+        Behaviour::SlowContinue(_) => Ok(answer::success(head, Ending::Whole)),
+    }
+}
+
+/// Checks signature and body; what is refused by its head is not read, as AWS does.
+///
+/// The outer error is a client that broke off: there is nobody to answer.
+async fn verify(
+    head: &Parts,
+    body: &mut Incoming,
+    state: &State,
+) -> Result<Result<Payloaded, Refusal>, Reset> {
+    let checked = || {
+        let now = state.config.clock.now();
+        let max_skew = time::Duration::try_from(state.config.max_skew).unwrap_or(time::Duration::MAX);
+        let claim = Claim::read(head, now, max_skew)?;
+        let key = state.key(&claim.key_id).ok_or_else(|| Refusal::unknown_key(&claim.key_id))?;
+        if claim.payload != Payload::Absent {
+            claim.verify(head, key, "")?;
+        }
+        let receiver = Receiver::new(&claim.payload, &head.headers, state.config.hash_bodies)?;
+        Ok((claim, key, receiver))
+    };
+    let (claim, key, mut receiver) = match checked() {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Err(Reset) };
+        if let Some(data) = frame.data_ref()
+            && let Err(refusal) = receiver.push(data)
+        {
+            return Ok(Err(refusal));
+        }
+    }
+    Ok(receiver.finish(&claim.payload).and_then(|payload| {
+        if claim.payload == Payload::Absent {
+            claim.verify(head, key, &payload.sha256)?;
+        }
+        Ok(payload)
+    }))
+}
+
+fn received(head: &Parts, outcome: Result<Payloaded, Refusal>, connection: u64) -> Received {
+    let (payload, refused) = match outcome {
+        Ok(payload) => (Some(payload), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    Received {
+        method: head.method.clone(),
+        uri: head.uri.clone(),
+        version: head.version,
+        headers: head.headers.clone(),
+        body_length: payload.as_ref().map_or(0, |payload| payload.length),
+        body_sha256: payload.map(|payload| payload.sha256),
+        refused,
+        connection,
+    }
+}
+
+async fn drain_some(body: &mut Incoming, bytes: u64) {
+    let mut left = bytes;
+    while left > 0
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+        left = left.saturating_sub(read);
+    }
+}
