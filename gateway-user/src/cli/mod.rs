@@ -1,1 +1,6 @@
 //! The command line.
+
+pub mod calls;
+pub mod events;
+pub mod sessions;
+pub mod table;
