@@ -116,4 +116,4 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -296,3 +296,28 @@ fn is_constraint(error: &sqlx::Error) -> bool {
         .and_then(|error| error.code()?.parse::<i64>().ok())
         .is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_writer_is_as_durable_as_documented() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { database: dir.path().join("chaperone.db"), ..Config::default() };
+        let mut store = Store::open(&config).await.unwrap();
+        // After a failure the connection is a new one, and no worse.
+        for _ in 0..2 {
+            let mut tx = store.begin().await.unwrap();
+            let pragmas: (String, i64, i64) =
+                sqlx::query_as("SELECT * FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys")
+                    .fetch_one(&mut *tx)
+                    .await
+                    .unwrap();
+            const FULL: i64 = 2;
+            assert_eq!(pragmas, ("wal".to_owned(), FULL, 1));
+            drop(tx);
+            store.disconnect().await;
+        }
+    }
+}

@@ -6,4 +6,7 @@ mod crash;
 mod disk;
 mod durable;
 mod opening;
-mod support;
+mod questions;
+mod reading;
+pub(crate) mod seed;
+pub(crate) mod support;

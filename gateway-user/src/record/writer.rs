@@ -212,7 +212,8 @@ impl State {
     }
 
     fn failed(&mut self, retry_max: Duration) {
-        let pause = RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(retry_max);
+        let pause =
+            RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(retry_max.max(RETRY_MIN));
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(tokio::time::Instant::now() + pause);
     }

@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::client::{Agent, Reply, Signing};
+pub use self::client::{AWS, Agent, Payload, Reply, Signing};
 use self::kernel::{AGENT_CGROUP, FakeKernel};
 use crate::{
     pki::TestCa,

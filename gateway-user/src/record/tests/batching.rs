@@ -1,1 +1,104 @@
+//! Group commit: many rows, few transactions.
 
+use super::support::{Bench, call_id, eventually, intent, session_id};
+use crate::record::{Event, Intent, Outcome, OutcomeKind, RecordError};
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let before = recorder.health();
+    // One runtime thread: all of these are queued before the writer runs.
+    let calls: Vec<_> = (1..=300)
+        .map(|n| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move { recorder.intend(intent(n)).await })
+        })
+        .collect();
+    let mut open = Vec::new();
+    for call in calls {
+        open.push(call.await.unwrap().unwrap());
+    }
+    let after = recorder.health();
+    assert_eq!((after.rows - before.rows, after.transactions - before.transactions), (300, 1));
+    assert_eq!(after.open_calls, 300);
+
+    open.into_iter().for_each(|call| call.finish(Outcome::new(OutcomeKind::Forwarded)));
+    eventually(async || recorder.health().rows == before.rows + 600).await;
+    assert_eq!(recorder.health().transactions, before.transactions + 2);
+    assert_eq!(recorder.health().open_calls, 0);
+    recorder.close().await;
+    assert_eq!(bench.ask("SELECT count(*) || outcome FROM v_calls GROUP BY outcome").await, "300forwarded");
+}
+
+#[tokio::test]
+async fn a_batch_has_a_bound() {
+    let bench = Bench::with(|config| config.batch_rows = 10);
+    let recorder = bench.recorder().await;
+    let before = recorder.health().transactions;
+    let events: Vec<_> = (0..25)
+        .map(|_| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move { recorder.event(Event::new("tick", "")).await })
+        })
+        .collect();
+    for event in events {
+        event.await.unwrap().unwrap();
+    }
+    assert_eq!(recorder.health().transactions - before, 3);
+}
+
+#[tokio::test]
+async fn open_calls_have_a_bound_and_give_their_slots_back() {
+    let bench = Bench::with(|config| config.open_calls = 2);
+    let recorder = bench.recorder().await;
+    let first = recorder.intend(intent(1)).await.unwrap();
+    let second = recorder.intend(intent(2)).await.unwrap();
+    let third = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.intend(intent(3)).await }
+    });
+    // Other records are not held back by open calls.
+    recorder.event(Event::new("tick", "")).await.unwrap();
+    assert!(!third.is_finished());
+    drop(first);
+    drop(third.await.unwrap().unwrap());
+    drop(second);
+    recorder.close().await;
+    assert_eq!(bench.ask("SELECT count(*) || outcome FROM v_calls GROUP BY outcome").await, "3aborted");
+}
+
+#[tokio::test]
+async fn no_slot_in_time_refuses_the_call() {
+    let bench = Bench::with(|config| {
+        config.open_calls = 1;
+        config.write_timeout_secs = 1;
+    });
+    let recorder = bench.recorder().await;
+    let _first = recorder.intend(intent(1)).await.unwrap();
+    assert_eq!(recorder.intend(intent(2)).await.err(), Some(RecordError::TooManyOpenCalls(1)));
+}
+
+#[tokio::test]
+async fn every_statement_size_is_correct() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    // 256 + 64 + 16 + 4 + 1 rows.
+    let refusals: Vec<_> = (1..=341)
+        .map(|n| {
+            let recorder = recorder.clone();
+            let intent = Intent { id: call_id(n), session: session_id(1), ..intent(n) };
+            let outcome = Outcome { bytes_out: Some(n.into()), ..Outcome::new(OutcomeKind::Denied) };
+            tokio::spawn(async move { recorder.refuse(intent, outcome).await })
+        })
+        .collect();
+    for refusal in refusals {
+        refusal.await.unwrap().unwrap();
+    }
+    assert_eq!(bench.ask("SELECT count(*) || ' ' || sum(bytes_out) FROM v_calls").await, "341 58311");
+    assert_eq!(
+        bench.ask("SELECT group_concat(DISTINCT seq - bytes_out) FROM v_calls").await,
+        "0",
+        "rows are in the order in which they came"
+    );
+}

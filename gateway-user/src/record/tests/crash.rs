@@ -1,1 +1,139 @@
+//! kill -9: what was acknowledged is there, what was open becomes unknown.
 
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+use super::support::{Bench, session};
+use crate::{
+    clock::Clock,
+    prim::{CallId, SessionId},
+    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart},
+};
+
+/// The database of the child; set in the child only.
+const DATABASE: &str = "CHAPERONE_TEST_CRASH_DATABASE";
+const ROUNDS: u64 = 24;
+
+/// This test runs itself again as the process that is killed.
+#[test]
+fn a_killed_daemon_loses_nothing_it_acknowledged() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Some(database) = std::env::var_os(DATABASE) {
+        let config = Config { database: database.into(), ..Config::default() };
+        runtime.block_on(record_until_killed(config));
+        return;
+    }
+    let bench = Bench::new();
+    let mut acknowledged = BTreeSet::new();
+    let mut finished = BTreeSet::new();
+    for round in 0..ROUNDS {
+        for line in killed_after(&bench, 1 + scatter(round) % 400) {
+            match line.split_once(' ') {
+                Some(("intended", id)) => _ = acknowledged.insert(id.to_owned()),
+                Some(("finished", id)) => _ = finished.insert(id.to_owned()),
+                _ => {} // The test harness of the child speaks, too.
+            }
+        }
+        runtime.block_on(check_database(&bench, &acknowledged, &finished));
+    }
+    assert!(u64::try_from(acknowledged.len()).unwrap() >= ROUNDS);
+}
+
+/// The same well-mixed numbers in every run (SplitMix64).
+fn scatter(seed: u64) -> u64 {
+    let z = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Starts the child, kills it once it has said `count` lines, and returns all it has said.
+fn killed_after(bench: &Bench, count: u64) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "record::tests::crash::a_killed_daemon_loses_nothing_it_acknowledged",
+            "--nocapture",
+        ])
+        .env(DATABASE, &bench.config.database)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = Vec::new();
+    let mut said = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        said += u64::from(line.starts_with("intended"));
+        lines.push(line);
+        if said == count {
+            child.kill().unwrap();
+        }
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}: {lines:?}");
+    lines
+}
+
+/// The child: several callers at once, some of which finish their calls, all of which say what was
+/// acknowledged.
+async fn record_until_killed(config: Config) {
+    let recorder = Recorder::open(&config, Clock::system()).await.unwrap().recorder;
+    let id = SessionId::generate();
+    recorder.session_started(SessionStart { id, ..session(1) }).await.unwrap();
+    let callers: Vec<_> = (0..8_u32)
+        .map(|n| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move {
+                let mut open = Vec::new();
+                // Far more than the parent waits for.
+                for turn in 0..2000_u32 {
+                    let intent = Intent { id: CallId::generate(), session: id, ..super::support::intent(1) };
+                    let call_id = intent.id;
+                    let call = recorder.intend(intent).await.unwrap();
+                    say(&format!("intended {call_id}\n"));
+                    if (turn + n) % 3 == 0 {
+                        open.push(call);
+                    } else {
+                        say(&format!("finished {call_id}\n"));
+                        call.finish(Outcome::new(OutcomeKind::Forwarded));
+                    }
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
+/// One write per line, past the capture of the test harness.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+async fn check_database(bench: &Bench, acknowledged: &BTreeSet<String>, finished: &BTreeSet<String>) {
+    assert_eq!(bench.ask("PRAGMA integrity_check").await, "ok");
+    let opened = bench.open().await;
+    assert!(opened.closed_calls > 0, "some calls were open");
+    opened.recorder.close().await;
+    let mut conn = bench.sqlite().await;
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, outcome FROM v_calls").fetch_all(&mut conn).await.unwrap();
+    let stored: BTreeSet<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains(id.as_str())).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    for (id, outcome) in &rows {
+        match outcome.as_str() {
+            "forwarded" => assert!(finished.contains(id), "{id} was not finished"),
+            // Outcomes follow their calls: the last ones were still in the queue.
+            "unknown" => {}
+            other => panic!("{id} is {other}"),
+        }
+    }
+}

@@ -1,1 +1,145 @@
+//! Opening: what is created, what is refused, what a former run left.
 
+use std::os::unix::fs::PermissionsExt;
+
+use super::support::{Bench, START, intent, session, session_id};
+use crate::{
+    prim::CgroupId,
+    record::{OpenSession, RecordError, Recorder, SessionEnd, SessionStart},
+};
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[tokio::test]
+async fn files_are_closed_to_others() {
+    let bench = Bench::new();
+    let _recorder = bench.recorder().await;
+    assert_eq!(mode(bench.config.database.parent().unwrap()), 0o750);
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        assert_eq!(mode(&bench.file(suffix)), 0o640, "{suffix:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_open_to_others_is_closed_to_them() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.config.database.parent().unwrap()).unwrap();
+    std::fs::write(&bench.config.database, "").unwrap();
+    std::fs::set_permissions(&bench.config.database, PermissionsExt::from_mode(0o666)).unwrap();
+    let _recorder = bench.recorder().await;
+    assert_eq!(mode(&bench.config.database), 0o640);
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused_by_name() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let refused = Recorder::open(&bench.config, bench.clock.clone()).await.err();
+    let pid = std::process::id();
+    assert_eq!(refused, Some(RecordError::InUse { path: bench.config.database.clone(), pid: Some(pid) }));
+    assert_eq!(
+        refused.unwrap().to_string(),
+        format!(
+            "the session database {} is in use by another chaperone daemon (pid {pid}); stop it first, or set \
+             another record.database",
+            bench.config.database.display()
+        )
+    );
+    recorder.close().await;
+    bench.open().await.recorder.close().await;
+}
+
+#[tokio::test]
+async fn opening_twice_migrates_once() {
+    let bench = Bench::new();
+    let schema =
+        "SELECT group_concat(sql, ';') || (SELECT count(*) FROM _sqlx_migrations) FROM sqlite_schema";
+    bench.recorder().await.close().await;
+    let first = bench.ask(schema).await;
+    bench.open().await.recorder.close().await;
+    assert_eq!(bench.ask(schema).await, first);
+    assert_eq!(bench.ask("SELECT group_concat(kind) FROM events").await, "record-opened,record-opened");
+}
+
+async fn check_cannot_open(bench: &Bench, expected: &str) {
+    match Recorder::open(&bench.config, bench.clock.clone()).await {
+        Err(RecordError::Open { detail, .. }) => assert_eq!(detail, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let bench = Bench::new();
+    bench.recorder().await.close().await;
+    bench
+        .ask(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'future', 1, x'00', 0) RETURNING description",
+        )
+        .await;
+    check_cannot_open(
+        &bench,
+        "its schema (version 9999) was written by a newer chaperone; use that version or another file",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.config.database.parent().unwrap()).unwrap();
+    std::fs::write(&bench.config.database, "not a database, but more than a hundred bytes of text".repeat(4))
+        .unwrap();
+    check_cannot_open(&bench, "error returned from database: (code: 26) file is not a database").await;
+}
+
+#[tokio::test]
+async fn a_parent_that_is_a_file_is_refused() {
+    let bench = Bench::new();
+    std::fs::write(bench.dir.path().join("state"), "").unwrap();
+    check_cannot_open(&bench, "its directory: File exists (os error 17)").await;
+}
+
+#[tokio::test]
+async fn open_sessions_are_handed_over_for_adoption() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let huge = CgroupId(u64::MAX - 1);
+    recorder.session_started(SessionStart { cgroup_id: huge, ..session(2) }).await.unwrap();
+    recorder.session_started(session(3)).await.unwrap();
+    let end = SessionEnd { session: session_id(3), reason: "cgroup removed".to_owned() };
+    recorder.session_ended(end).await.unwrap();
+    recorder.close().await;
+
+    let open = bench.open().await.open_sessions;
+    assert_eq!(open.iter().map(|session| session.id).collect::<Vec<_>>(), [session_id(1), session_id(2)]);
+    let start = session(2);
+    let expected = OpenSession {
+        id: start.id,
+        started: START,
+        workload: start.workload,
+        subject: start.subject,
+        issuer: start.issuer,
+        hostname: start.hostname,
+        boot_id: start.boot_id,
+        cgroup_path: start.cgroup_path,
+        cgroup_id: huge,
+    };
+    assert_eq!(open.get(1), Some(&expected));
+}
+
+#[tokio::test]
+async fn an_adopted_session_goes_on() {
+    let bench = Bench::new();
+    bench.recorder().await.close().await;
+    let recorder = bench.open().await.recorder;
+    drop(recorder.intend(intent(1)).await.unwrap());
+    recorder.close().await;
+    assert_eq!(
+        bench.ask("SELECT session || outcome FROM v_calls").await,
+        format!("{}aborted", session_id(1))
+    );
+}

@@ -1,0 +1,262 @@
+//! `chaperone calls`: single AWS requests and what became of them.
+
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+
+use super::table::{Field, Screen, short_time};
+use crate::{
+    clock::Clock,
+    config::Config,
+    record::{
+        Decision,
+        query::{CallFilter, CallView, Json, Order, Page, Reader, StatusFilter, when},
+    },
+};
+
+/// Look at the calls that agents made.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List calls, newest first
+    List(Box<List>),
+    /// Show everything that is recorded of one call
+    Show {
+        /// The call's id, or the beginning of it
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which calls, and how they are printed.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// At this time or later: 1h, 7d, today, 2026-03-01, 2026-03-01T02:15:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Of this workload
+    #[arg(long)]
+    workload: Option<String>,
+    /// Of this session: its id, or the beginning of it
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Needing an action like this, e.g. 's3:Get*'
+    #[arg(long, value_name = "PATTERN")]
+    action: Option<String>,
+    /// Touching a resource whose ARN contains this
+    #[arg(long, value_name = "TEXT")]
+    resource: Option<String>,
+    /// Decided so
+    #[arg(long, value_parser = ["allow", "deny", "refused"])]
+    decision: Option<String>,
+    /// Of this service, e.g. s3
+    #[arg(long)]
+    service: Option<String>,
+    /// In this region
+    #[arg(long)]
+    region: Option<String>,
+    /// Answered with this HTTP status: 403, 4xx
+    #[arg(long)]
+    status: Option<StatusFilter>,
+    /// With this text in operation, resources, parameters, rules, reason, error code or AWS request id
+    #[arg(long)]
+    text: Option<String>,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// Which part of a listing, and in which form.
+#[derive(Debug, clap::Args)]
+pub struct PageArgs {
+    /// Rows at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Go on where an earlier page ended
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Oldest first
+    #[arg(long)]
+    oldest_first: bool,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl PageArgs {
+    pub(super) fn page(&self) -> Page {
+        let order = if self.oldest_first { Order::Oldest } else { Order::Newest };
+        Page { limit: self.limit, cursor: self.cursor.clone(), order }
+    }
+}
+
+/// Runs `chaperone calls …`.
+///
+/// # Errors
+/// A time that is none; writing the output. What cannot be found is exit code 1.
+pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
+    let now = Clock::system().now();
+    Screen::stdio(async |screen| {
+        let reader = Reader::open(&config.record.database).await?;
+        execute(command, &reader, now, screen).await
+    })
+    .await
+}
+
+async fn execute(
+    command: Command,
+    reader: &Reader,
+    now: OffsetDateTime,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    match command {
+        Command::List(list) => {
+            let listing = reader.calls(&list.filter(now)?, &list.page.page()).await?;
+            if list.page.json {
+                listing.rows.iter().try_for_each(|call| screen.json(call))?;
+            } else if !listing.rows.is_empty() {
+                let header =
+                    ["TIME", "WORKLOAD", "DECISION", "OPERATION", "RESOURCE", "STATUS", "RULE", "CALL"];
+                screen.table(&header, listing.rows.iter().map(row).collect())?;
+            }
+            end_of_list("calls", listing.rows.is_empty(), listing.next.as_deref(), screen)?;
+        }
+        Command::Show { id, json } => {
+            let call = reader.call(&id).await?;
+            if json {
+                screen.json(&call)?;
+            } else {
+                screen.fields(&fields(&call))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl List {
+    fn filter(&self, now: OffsetDateTime) -> anyhow::Result<CallFilter> {
+        Ok(CallFilter {
+            since: self.since.as_deref().map(|text| when::parse(text, now)).transpose()?,
+            until: self.until.as_deref().map(|text| when::parse(text, now)).transpose()?,
+            workload: self.workload.clone(),
+            session: self.session.clone(),
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            decision: self.decision.as_deref().and_then(|word| {
+                [Decision::Allow, Decision::Deny, Decision::Refused].into_iter().find(|d| d.as_str() == word)
+            }),
+            service: self.service.clone(),
+            region: self.region.clone(),
+            status: self.status,
+            text: self.text.clone(),
+        })
+    }
+}
+
+/// Says on standard error that there was nothing, or how to go on.
+pub(super) fn end_of_list(
+    what: &str,
+    empty: bool,
+    next: Option<&str>,
+    screen: &mut Screen<'_>,
+) -> std::io::Result<()> {
+    if empty {
+        screen.note(&format!("no {what} match"))?;
+    }
+    if let Some(cursor) = next {
+        screen.note(&format!("there are more: --cursor {cursor}"))?;
+    }
+    Ok(())
+}
+
+/// `s3:GetObject`; what is not known is `?`.
+pub(super) fn operation(call: &CallView) -> String {
+    let known = |name: &Option<String>| name.as_deref().unwrap_or("?").to_owned();
+    if call.service.is_none() && call.operation.is_none() {
+        return String::new();
+    }
+    format!("{}:{}", known(&call.service), known(&call.operation))
+}
+
+/// The first resource, and how many more there are.
+pub(super) fn resource(call: &CallView) -> String {
+    let mut resources = call.resources.texts();
+    resources.dedup();
+    match resources.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} (+{})", rest.len()),
+    }
+}
+
+/// The HTTP status; without one, how it ended.
+pub(super) fn status(call: &CallView) -> String {
+    call.status.map_or_else(|| call.outcome.clone(), |status| status.to_string())
+}
+
+/// The rules; without one, the reason.
+pub(super) fn rule(call: &CallView) -> String {
+    let rules = call.rules.texts();
+    if rules.is_empty() { call.reason.clone().unwrap_or_default() } else { rules.join(", ") }
+}
+
+fn row(call: &CallView) -> Vec<Field> {
+    vec![
+        Field::Text(short_time(&call.time)),
+        Field::Text(call.workload.clone()),
+        Field::Decision(call.decision.clone()),
+        Field::Text(operation(call)),
+        Field::Text(resource(call)),
+        Field::Text(status(call)),
+        Field::Text(rule(call)),
+        Field::Text(call.id.clone()),
+    ]
+}
+
+fn fields(call: &CallView) -> Vec<(&'static str, Field)> {
+    let list = |json: &Json| Field::Text(json.texts().join(", "));
+    vec![
+        ("call", Field::text(Some(&call.id))),
+        ("time", Field::text(Some(&call.time))),
+        ("session", Field::text(Some(&call.session))),
+        ("workload", Field::text(Some(&call.workload))),
+        ("subject", Field::text(Some(&call.subject))),
+        ("issuer", Field::text(Some(&call.issuer))),
+        ("hostname", Field::text(Some(&call.hostname))),
+        ("pid", Field::text(Some(call.pid))),
+        ("uid", Field::text(Some(call.uid))),
+        ("operation", Field::Text(operation(call))),
+        ("account", Field::text(call.account.as_ref())),
+        ("region", Field::text(call.region.as_ref())),
+        ("method", Field::text(call.method.as_ref())),
+        ("host", Field::text(call.host.as_ref())),
+        ("actions", list(&call.actions)),
+        ("resources", list(&call.resources)),
+        ("params", Field::text(Some(&call.params.0))),
+        ("decision", Field::Decision(call.decision.clone())),
+        ("rules", list(&call.rules)),
+        ("reason", Field::text(call.reason.as_ref())),
+        ("policy digest", Field::text(call.policy_digest.as_ref())),
+        ("access key id", Field::text(call.access_key_id.as_ref())),
+        ("request digest", Field::text(call.request_digest.as_ref())),
+        ("outcome", Field::text(Some(&call.outcome))),
+        ("ended", Field::text(call.ended.as_ref())),
+        ("status", Field::text(call.status)),
+        ("AWS request id", Field::text(call.aws_request_id.as_ref())),
+        ("error code", Field::text(call.error_code.as_ref())),
+        ("upstream", Field::text(call.upstream_us.map(|us| format!("{us} µs")))),
+        ("gateway", Field::text(call.gateway_us.map(|us| format!("{us} µs")))),
+        ("bytes in", Field::text(call.bytes_in)),
+        ("bytes out", Field::text(call.bytes_out)),
+        (
+            "cut to fit",
+            Field::Text([call.truncated.texts(), call.outcome_truncated.texts()].concat().join(", ")),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

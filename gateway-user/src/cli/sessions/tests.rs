@@ -1,0 +1,100 @@
+use clap::Parser;
+
+use super::*;
+use crate::{
+    cli::{events, table::tests::printed},
+    record::tests::seed::{MORNING, Night},
+};
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+async fn output(arguments: &[&str]) -> (String, String) {
+    let night = Night::new().await;
+    let line = Line::try_parse_from([&["sessions"], arguments].concat()).unwrap();
+    printed(None, false, async |screen| execute(line.command, &night.reader, MORNING, screen).await).await
+}
+
+#[tokio::test]
+async fn sessions_are_listed_with_their_counts() {
+    let (out, err) = output(&["list"]).await;
+    insta::assert_snapshot!(out, @r#"
+    STARTED               ENDED                 WORKLOAD       SUBJECT             HOST    CALLS  DENIED  SESSION
+    2026-03-01 02:05:00Z  2026-03-01 02:30:00Z  docs-bot       host:docs-bot       build8  3      2       s-000000020000700080000000000000aa
+    2026-03-01 02:00:00Z  open                  claude-builds  host:claude-builds  build7  6      1       s-000000010000700080000000000000aa
+    "#);
+    assert_eq!(err, "");
+}
+
+#[tokio::test]
+async fn a_session_is_shown_with_every_call_in_order() {
+    let (out, _) = output(&["show", "s-00000001"]).await;
+    insta::assert_snapshot!(out, @r#"
+    session     s-000000010000700080000000000000aa
+    workload    claude-builds
+    subject     host:claude-builds
+    issuer      host
+    started     2026-03-01T02:00:00.000000Z
+    ended       open
+    host        build7
+    cgroup      /agents.slice/claude-1.scope
+    command     claude -p "fix the build"
+    uid         1000
+    calls       6, 1 of them not allowed
+
+    TIME                  DECISION  OPERATION         RESOURCE                                            STATUS   RULE
+    2026-03-01 02:14:10Z  allow     s3:GetObject      arn:aws:s3:::builds/app.tar                         200      builds-read
+    2026-03-01 02:15:00Z  allow     s3:ListObjectsV2  arn:aws:s3:::builds                                 200      builds-read
+    2026-03-01 02:18:00Z  refused                                                                         400      two Authorization headers
+    2026-03-01 02:19:00Z  allow     dynamodb:PutItem  arn:aws:dynamodb:us-east-1:123456789012:table/jobs  aborted  jobs-write
+    2026-03-01 02:20:00Z  allow     s3:CopyObject     arn:aws:s3:::builds/old.tar (+1)                    404      builds-write
+    2026-03-01 03:00:00Z  allow     s3:GetObject      arn:aws:s3:::builds/big.iso                         open     builds-read
+    "#);
+}
+
+#[tokio::test]
+async fn a_session_as_json_is_followed_by_its_calls() {
+    let (out, _) = output(&["show", "--json", "s-00000002"]).await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<_> = lines.iter().map(|line| line["id"].as_str().unwrap().get(..10).unwrap()).collect();
+    assert_eq!(ids, ["s-00000002", "c-00000003", "c-00000004", "c-00000005"]);
+    insta::assert_snapshot!(out.lines().next().unwrap(), @r#"
+    {"seq":2,"id":"s-000000020000700080000000000000aa","started":"2026-03-01T02:05:00.000000Z","ended":"2026-03-01T02:30:00.000000Z","end_reason":"cgroup removed","workload":"docs-bot","subject":"host:docs-bot","issuer":"host","hostname":"build8","boot_id":"6f1d7c1e-4a7b-4a53-9d8e-3f2c3b1a0e55","cgroup_path":"agents.slice/claude-1.scope","cgroup_id":4711,"command":["aider","--api-key","[redacted]"],"uid":1000,"calls":3,"denied":2,"truncated":[]}
+    "#);
+}
+
+#[tokio::test]
+async fn no_sessions_is_said_beside_the_output() {
+    let (out, err) = output(&["list", "--workload", "nobody"]).await;
+    assert_eq!((out.as_str(), err.as_str()), ("", "no sessions match\n"));
+}
+
+#[tokio::test]
+async fn events_are_listed() {
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: events::Command,
+    }
+    let night = Night::new().await;
+    let list = async |more: &[&str]| {
+        let line =
+            Line::try_parse_from([&["events", "list", "--kind", "connection-*"], more].concat()).unwrap();
+        let (out, err) = printed(None, false, async |screen| {
+            events::execute(line.command, &night.reader, MORNING, screen).await
+        })
+        .await;
+        assert_eq!(err, "");
+        out
+    };
+    insta::assert_snapshot!(list(&[]).await, @r#"
+    TIME                  KIND                WORKLOAD  MESSAGE                                       DETAIL                            SESSION
+    2026-03-01 02:25:00Z  connection-refused  docs-bot  the TLS ClientHello has no server name (SNI)  {"destination":"192.0.2.10:443"}  s-000000020000700080000000000000aa
+    "#);
+    insta::assert_snapshot!(list(&["--json"]).await, @r#"
+    {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"connection-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
+    "#);
+}

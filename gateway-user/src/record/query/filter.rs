@@ -1,0 +1,228 @@
+//! What is wanted, as types; turned into SQL with every value as a parameter.
+
+use std::str::FromStr;
+
+use sqlx::{QueryBuilder, Sqlite};
+use time::OffsetDateTime;
+
+use crate::record::{Decision, stamp::stamp};
+
+/// Which sessions.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Started at this time or later.
+    pub since: Option<OffsetDateTime>,
+    /// Started before this time.
+    pub until: Option<OffsetDateTime>,
+    /// Of this workload.
+    pub workload: Option<String>,
+    /// Not ended yet.
+    pub open: bool,
+}
+
+/// Which calls.
+#[derive(Debug, Clone, Default)]
+pub struct CallFilter {
+    /// At this time or later.
+    pub since: Option<OffsetDateTime>,
+    /// Before this time.
+    pub until: Option<OffsetDateTime>,
+    /// Of sessions of this workload.
+    pub workload: Option<String>,
+    /// Of this session: its id, or the beginning of it.
+    pub session: Option<String>,
+    /// Needing an action that matches this pattern; `*` and `?` are wild, case does not matter (as in IAM).
+    pub action: Option<String>,
+    /// Touching a resource whose ARN contains this.
+    pub resource: Option<String>,
+    /// Decided so.
+    pub decision: Option<Decision>,
+    /// IAM service prefix.
+    pub service: Option<String>,
+    /// AWS region.
+    pub region: Option<String>,
+    /// HTTP status.
+    pub status: Option<StatusFilter>,
+    /// With this text in operation, resources, parameters, rules, reason, error code or AWS request id.
+    pub text: Option<String>,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// At this time or later.
+    pub since: Option<OffsetDateTime>,
+    /// Before this time.
+    pub until: Option<OffsetDateTime>,
+    /// Of this kind; `*` and `?` are wild.
+    pub kind: Option<String>,
+    /// Concerning this session: its id, or the beginning of it.
+    pub session: Option<String>,
+    /// Concerning this workload.
+    pub workload: Option<String>,
+    /// With this text in message or detail.
+    pub text: Option<String>,
+}
+
+/// One HTTP status, or a class of them: `403`, `4xx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusFilter {
+    from: i64,
+    to: i64,
+}
+
+/// A text that is neither a status nor a class of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an HTTP status such as 403 or a class such as 4xx")]
+pub struct BadStatus(String);
+
+impl FromStr for StatusFilter {
+    type Err = BadStatus;
+
+    fn from_str(text: &str) -> Result<Self, BadStatus> {
+        let bad = || BadStatus(text.chars().take(80).collect());
+        if let Some(class) = text.strip_suffix("xx") {
+            let class: i64 = class.parse().map_err(|_| bad())?;
+            return if (1..=5).contains(&class) {
+                Ok(Self { from: class * 100, to: class * 100 + 99 })
+            } else {
+                Err(bad())
+            };
+        }
+        match text.parse() {
+            Ok(status @ 100..=599) if text.len() == 3 => Ok(Self { from: status, to: status }),
+            Ok(_) | Err(_) => Err(bad()),
+        }
+    }
+}
+
+impl SessionFilter {
+    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        push_times(query, "started", self.since, self.until);
+        push_equal(query, "workload", self.workload.as_deref());
+        if self.open {
+            query.push(" AND ended IS NULL");
+        }
+    }
+}
+
+impl CallFilter {
+    /// `session`: the whole id.
+    pub(super) fn push(&self, session: Option<&str>, query: &mut QueryBuilder<Sqlite>) {
+        push_times(query, "time", self.since, self.until);
+        push_equal(query, "session", session);
+        push_equal(query, "workload", self.workload.as_deref());
+        push_equal(query, "decision", self.decision.map(Decision::as_str));
+        push_equal(query, "service", self.service.as_deref());
+        push_equal(query, "region", self.region.as_deref());
+        if let Some(StatusFilter { from, to }) = self.status {
+            query.push(" AND status BETWEEN ").push_bind(from).push(" AND ").push_bind(to);
+        }
+        if let Some(action) = &self.action {
+            push_any(query, "actions", &glob(action));
+        }
+        if let Some(resource) = &self.resource {
+            push_any(query, "resources", &containing(resource));
+        }
+        push_text(
+            query,
+            "concat_ws(' ', operation, resources, params, rules, reason, error_code, aws_request_id)",
+            self.text.as_deref(),
+        );
+    }
+}
+
+impl EventFilter {
+    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        push_times(query, "time", self.since, self.until);
+        push_equal(query, "workload", self.workload.as_deref());
+        if let Some(kind) = &self.kind {
+            push_like(query, "kind", &glob(kind));
+        }
+        if let Some(session) = &self.session {
+            push_like(query, "session", &format!("{}%", escape(session)));
+        }
+        push_text(query, "concat_ws(' ', message, detail)", self.text.as_deref());
+    }
+}
+
+fn push_times(
+    query: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    since: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+) {
+    if let Some(since) = since {
+        query.push(" AND ").push(column).push(" >= ").push_bind(stamp(since));
+    }
+    if let Some(until) = until {
+        query.push(" AND ").push(column).push(" < ").push_bind(stamp(until));
+    }
+}
+
+fn push_equal(query: &mut QueryBuilder<Sqlite>, column: &'static str, value: Option<&str>) {
+    if let Some(value) = value {
+        query.push(" AND ").push(column).push(" = ").push_bind(value);
+    }
+}
+
+/// Some element of the JSON list in `column` is like `pattern`.
+fn push_any(query: &mut QueryBuilder<Sqlite>, column: &'static str, pattern: &str) {
+    query.push(" AND EXISTS (SELECT 1 FROM json_each(").push(column).push(") AS item WHERE item.value LIKE ");
+    query.push_bind(pattern).push(r" ESCAPE '\')");
+}
+
+fn push_text(query: &mut QueryBuilder<Sqlite>, expression: &'static str, text: Option<&str>) {
+    if let Some(text) = text {
+        push_like(query, expression, &containing(text));
+    }
+}
+
+fn push_like(query: &mut QueryBuilder<Sqlite>, expression: &'static str, pattern: &str) {
+    query.push(" AND ").push(expression).push(" LIKE ").push_bind(pattern).push(r" ESCAPE '\'");
+}
+
+/// A LIKE pattern from one with `*` and `?`.
+fn glob(pattern: &str) -> String {
+    escape(pattern).replace('*', "%").replace('?', "_")
+}
+
+/// A LIKE pattern for a part of a text.
+fn containing(text: &str) -> String {
+    format!("%{}%", escape(text))
+}
+
+/// A LIKE pattern for the text itself.
+fn escape(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_status(text: &str, expected: Option<(i64, i64)>) {
+        let parsed = text.parse::<StatusFilter>();
+        assert_eq!(parsed.as_ref().ok().map(|status| (status.from, status.to)), expected, "{text}");
+        if expected.is_none() {
+            assert_eq!(parsed, Err(BadStatus(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn statuses_and_classes() {
+        check_status("200", Some((200, 200)));
+        check_status("599", Some((599, 599)));
+        check_status("4xx", Some((400, 499)));
+        for bad in ["", "xx", "0xx", "6xx", "99", "600", "+403", "0403", "-4xx", "40x", "4XX", "four"] {
+            check_status(bad, None);
+        }
+    }
+
+    #[test]
+    fn patterns_are_literal_but_for_their_wild_cards() {
+        assert_eq!(glob("s3:Get*"), "s3:Get%");
+        assert_eq!(glob(r"a_b%c\d?"), r"a\_b\%c\\d_");
+        assert_eq!(containing("100%"), r"%100\%%");
+    }
+}
