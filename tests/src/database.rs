@@ -35,3 +35,27 @@ fn object(row: &sqlx::sqlite::SqliteRow) -> Result<Value> {
     }
     Ok(Value::Object(object))
 }
+
+/// Holds the database's write lock until it is released.
+pub struct WriteLock(sqlx::SqliteConnection);
+
+/// Takes the write lock, as another program could.
+///
+/// # Errors
+/// When the database cannot be opened or is locked.
+pub async fn lock(database: &Path) -> Result<WriteLock> {
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(database).connect().await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
+    Ok(WriteLock(connection))
+}
+
+impl WriteLock {
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn release(mut self) -> Result<()> {
+        sqlx::query("ROLLBACK").execute(&mut self.0).await?;
+        Ok(self.0.close().await?)
+    }
+}
