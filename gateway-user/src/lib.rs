@@ -3,62 +3,86 @@
 //! The module list below is the story of one request and, at the same time, the dependency
 //! graph: *a module may use only modules listed above it* (`cargo xtask tidy` checks it).
 //! Modules marked *pure* do no input or output and never read the clock.
+//!
+//! (The blank lines keep rustfmt from sorting it.)
 
 // ── vocabulary ──────────────────────────────────────────────────────────────────────────────
 
-/// HTTP bodies: streams with constant memory, and the bounded exception. *pure*
-pub mod body;
-/// The one place that reads the wall clock.
-pub mod clock;
 /// The words of the product as types: names, ids, addresses. *pure*
 pub mod prim;
-/// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
-pub mod secret;
+
 /// The DNS suffixes of AWS, in every partition. *pure*
 pub mod suffix;
 
+/// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
+pub mod secret;
+
+/// The one place that reads the wall clock.
+pub mod clock;
+
+/// HTTP bodies: streams with constant memory, and the bounded exception. *pure*
+pub mod body;
+
 // ── the life of a call, in order ────────────────────────────────────────────────────────────
+
+/// kernel → origin: loads and pins the eBPF programs, tells where a connection wanted to go.
+pub mod redirect;
 
 /// listener → `Accepted`: an agent's connection together with its origin.
 pub mod accept;
-/// `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
-pub mod classify;
-/// `Permit` → short-lived keys that only the gateway holds.
-pub mod credentials;
-/// policy × caller × operation → `Verdict`; an Allow carries the `Permit`. *pure*
-pub mod decide;
-/// `SignedRequest` → `Reply`: own resolver, own roots, pooled connections.
-pub mod forward;
+
 /// origin → `Caller`: which workload and session the connection belongs to.
 pub mod identify;
-/// request head → `AwsRequest` → `VerifiedRequest`: endpoint, signature, payload mode. *pure*
-pub mod parse;
-/// The session database: the intent is durable before anything leaves the host.
-pub mod record;
-/// kernel → origin: loads and pins the eBPF programs, tells where a connection wanted to go.
-pub mod redirect;
+
 /// first bytes → `Route`: AWS, metadata endpoint, pass-through, or refused.
 pub mod route;
-/// `Permit` + request + keys → `SignedRequest`; consumes the permit. *pure*
-pub mod sign;
+
 /// AWS connection → TLS with a leaf minted for the name the agent asked for.
 pub mod terminate;
 
+/// request head → `AwsRequest` → `VerifiedRequest`: endpoint, signature, payload mode. *pure*
+pub mod parse;
+
+/// `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
+pub mod classify;
+
+/// policy × caller × operation → `Verdict`; an Allow carries the `Permit`. *pure*
+pub mod decide;
+
+/// The session database: the intent is durable before anything leaves the host.
+pub mod record;
+
+/// `Permit` → short-lived keys that only the gateway holds.
+pub mod credentials;
+
+/// `Permit` + request + keys → `SignedRequest`; consumes the permit. *pure*
+pub mod sign;
+
+/// `SignedRequest` → `Reply`: own resolver, own roots, pooled connections.
+pub mod forward;
+
 // ── assembly ────────────────────────────────────────────────────────────────────────────────
+
+/// Any refusal → an error in the protocol's own shape. *pure*
+pub mod respond;
+
+/// The whole story in two functions: one connection, one call.
+pub mod serve;
 
 /// The daemon's unix socket: status, and the launcher's requests.
 pub mod api;
-/// Builds every stage, binds everything, then serves until told to stop.
-pub mod app;
-/// The command line.
-pub mod cli;
-/// The configuration file: composed from each module's own section.
-pub mod config;
+
 /// `chaperone run`: starts a command inside its session's cgroup.
 pub mod launch;
-/// Any refusal → an error in the protocol's own shape. *pure*
-pub mod respond;
-/// The whole story in two functions: one connection, one call.
-pub mod serve;
+
 /// Logging.
 pub mod telemetry;
+
+/// The configuration file: composed from each module's own section.
+pub mod config;
+
+/// Builds every stage, binds everything, then serves until told to stop.
+pub mod app;
+
+/// The command line.
+pub mod cli;

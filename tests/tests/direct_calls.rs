@@ -26,14 +26,20 @@ async fn an_allowed_call_is_signed_anew_forwarded_and_recorded() -> Result<()> {
         assert!(request.header("user-agent").contains("chaperone/s-"), "{}", request.header("user-agent"));
         let placeholder = direct.placeholder().await?;
         for (name, value) in &request.headers {
-            assert!(!value.as_bytes().windows(20).any(|w| w == placeholder.access_key_id.as_bytes()), "{name}");
+            assert!(
+                !value.as_bytes().windows(20).any(|w| w == placeholder.access_key_id.as_bytes()),
+                "{name}"
+            );
         }
 
         let call = direct.row("SELECT * FROM v_calls", |row| !row["outcome"].is_null()).await?;
         assert_eq!((&call["decision"], &call["outcome"]), (&"allow".into(), &"forwarded".into()), "{call}");
         assert_eq!((&call["service"], &call["operation"]), (&"dynamodb".into(), &"GetItem".into()), "{call}");
         assert!(call["rules"].to_string().contains("allow-all"), "{call}");
-        assert!(call["resources"].to_string().contains("arn:aws:dynamodb:eu-central-1:123456789012:table/t"), "{call}");
+        assert!(
+            call["resources"].to_string().contains("arn:aws:dynamodb:eu-central-1:123456789012:table/t"),
+            "{call}"
+        );
     }
     Ok(())
 }
@@ -46,7 +52,9 @@ async fn the_intent_is_on_disk_before_aws_sees_the_request() -> Result<()> {
     let asking = agent.dynamodb("ListTables", "{}");
     let arrived = async {
         direct.upstream.wait_for(1).await;
-        direct.rows("SELECT c.id FROM calls c LEFT JOIN outcomes o ON o.call = c.id WHERE o.call IS NULL").await
+        direct
+            .rows("SELECT c.id FROM calls c LEFT JOIN outcomes o ON o.call = c.id WHERE o.call IS NULL")
+            .await
     };
     tokio::select! {
         answered = asking => panic!("the upstream is silent, but {answered:?}"),
@@ -68,7 +76,10 @@ async fn a_denied_call_names_rule_and_session_and_never_leaves() -> Result<()> {
     let forbidden = agent.dynamodb("DeleteTable", r#"{"TableName":"t"}"#).await?;
     assert_eq!(forbidden.status, StatusCode::FORBIDDEN);
     let text = forbidden.text();
-    assert!(text.contains("AccessDenied") && text.contains("no-delete") && text.contains("session s-"), "{text}");
+    assert!(
+        text.contains("AccessDenied") && text.contains("no-delete") && text.contains("session s-"),
+        "{text}"
+    );
     let unmentioned = agent.dynamodb("PutItem", r#"{"TableName":"t","Item":{}}"#).await?;
     assert_eq!(unmentioned.status, StatusCode::FORBIDDEN);
     assert!(unmentioned.text().contains("no rule permits dynamodb:PutItem"), "{}", unmentioned.text());
@@ -81,11 +92,24 @@ async fn a_denied_call_names_rule_and_session_and_never_leaves() -> Result<()> {
 }
 
 /// One refused request: its status, a part of its text, and that nothing was forwarded.
-async fn refused(direct: &Direct, reply: Result<chaperone_tests::direct::Reply>, status: u16, why: &str) -> Result<()> {
+async fn refused(
+    direct: &Direct,
+    reply: Result<chaperone_tests::direct::Reply>,
+    status: u16,
+    why: &str,
+) -> Result<()> {
     let reply = reply?;
-    assert_eq!((reply.status.as_u16(), reply.text().contains(why)), (status, true), "{why}: {} {}", reply.status, reply.text());
+    assert_eq!(
+        (reply.status.as_u16(), reply.text().contains(why)),
+        (status, true),
+        "{why}: {} {}",
+        reply.status,
+        reply.text()
+    );
     assert!(direct.upstream.requests().is_empty(), "{why}: something was forwarded");
-    direct.row("SELECT * FROM v_calls", |row| row["reason"].as_str().is_some_and(|reason| reason.contains(why))).await?;
+    direct
+        .row("SELECT * FROM v_calls", |row| row["reason"].as_str().is_some_and(|reason| reason.contains(why)))
+        .await?;
     Ok(())
 }
 
@@ -93,7 +117,8 @@ async fn refused(direct: &Direct, reply: Result<chaperone_tests::direct::Reply>,
 async fn requests_that_are_not_the_sessions_own_are_refused() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
     let agent = direct.agent(DYNAMODB);
-    let headers = [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
+    let headers =
+        [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
     let ask = |signing: Signing| agent.ask(Method::POST, "/", &headers, "{}", Box::leak(Box::new(signing)));
     let base = || Signing::new("dynamodb");
 
@@ -144,7 +169,8 @@ async fn s3_objects_stream_in_every_default_payload_mode() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
     let agent = direct.agent(S3);
     let data = vec![b'x'; 300_000];
-    let plain = agent.ask(Method::PUT, "/a%20key+with%2Bsigns", &[], data.clone(), &Signing::new("s3")).await?;
+    let plain =
+        agent.ask(Method::PUT, "/a%20key+with%2Bsigns", &[], data.clone(), &Signing::new("s3")).await?;
     assert_eq!(plain.status, StatusCode::OK, "{}", plain.text());
     let unsigned = Signing { payload: Payload::Unsigned, ..Signing::new("s3") };
     let reply = agent.ask(Method::PUT, "/b", &[], data.clone(), &unsigned).await?;
@@ -178,7 +204,8 @@ async fn s3_objects_stream_in_every_default_payload_mode() -> Result<()> {
 async fn a_body_that_does_not_match_its_hash_does_not_pass_as_another() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
     let agent = direct.agent(DYNAMODB);
-    let headers = [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
+    let headers =
+        [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
     let signed = agent.signed(Method::POST, "/", &headers, "{}", &Signing::new("dynamodb")).await?;
     let swapped = signed.map(|_| http_body_util::Full::new(bytes::Bytes::from_static(br#"{"Limit":1}"#)));
     refused(&direct, agent.send(swapped).await, 403, "signature").await

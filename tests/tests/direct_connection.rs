@@ -46,7 +46,14 @@ async fn first_bytes_that_do_not_name_a_service_are_refused() -> Result<()> {
         let direct = Direct::start(Setup { egress, route: quick_hello(), ..Setup::default() }).await?;
         let aws = "192.0.2.1:443";
         check(&direct, aws, &hello("192.0.2.1")?, "route-refused", "no server name").await?;
-        check(&direct, aws, b"GET / HTTP/1.1\r\nHost: s3.amazonaws.com\r\n\r\n", "route-refused", "not a TLS ClientHello").await?;
+        check(
+            &direct,
+            aws,
+            b"GET / HTTP/1.1\r\nHost: s3.amazonaws.com\r\n\r\n",
+            "route-refused",
+            "not a TLS ClientHello",
+        )
+        .await?;
         check(&direct, aws, b"\x00\xff\x13\x37garbage", "route-refused", "not a TLS ClientHello").await?;
     }
     Ok(())
@@ -107,7 +114,10 @@ async fn open_egress_relays_other_names_untouched() -> Result<()> {
         }
     });
     let mut setup = Setup { egress: Egress::Open, ..Setup::default() };
-    setup.forward.overrides.push(gateway_user::forward::EndpointOverride { host: "example.com".to_owned(), address: echo });
+    setup
+        .forward
+        .overrides
+        .push(gateway_user::forward::EndpointOverride { host: "example.com".to_owned(), address: echo });
     let direct = Direct::start(setup).await?;
     let mut io = direct.connect("192.0.2.1:443".parse()?).await?;
     let sent = hello("example.com")?;

@@ -52,7 +52,8 @@ async fn a_header_block_over_the_bound_is_answered_431() -> Result<()> {
 #[tokio::test]
 async fn a_header_block_far_over_the_bound_is_cut_off() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
-    let seen = direct.agent(HOST).raw(post(&format!("X-Long: {}\r\n", "a".repeat(2 << 20))).as_bytes()).await?;
+    let seen =
+        direct.agent(HOST).raw(post(&format!("X-Long: {}\r\n", "a".repeat(2 << 20))).as_bytes()).await?;
     assert!(seen.is_empty() || seen.starts_with("HTTP/1.1 431"), "{seen}");
     direct.row("SELECT * FROM events WHERE kind = 'http-refused'", |_| true).await?;
     Ok(())
@@ -70,13 +71,16 @@ async fn a_host_other_than_the_server_name_is_refused() -> Result<()> {
     let agent = direct.agent("s3.eu-central-1.amazonaws.com").sni(HOST);
     let reply = agent.ask(Method::GET, "/", &[], "", &Signing::new("s3")).await?;
     assert_eq!(reply.status.as_u16(), 400, "{}", reply.text());
-    direct.row("SELECT * FROM calls", |row| row["reason"].as_str().is_some_and(|r| r.contains("server name"))).await?;
+    direct
+        .row("SELECT * FROM calls", |row| row["reason"].as_str().is_some_and(|r| r.contains("server name")))
+        .await?;
     assert!(direct.upstream.requests().is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn half_a_request_is_closed_at_the_header_time_out_and_an_idle_connection_leaves_no_event() -> Result<()> {
+async fn half_a_request_is_closed_at_the_header_time_out_and_an_idle_connection_leaves_no_event() -> Result<()>
+{
     let mut setup = Setup::default();
     setup.serve.header_timeout_secs = 1;
     let direct = Direct::start(setup).await?;

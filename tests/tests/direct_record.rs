@@ -31,7 +31,8 @@ async fn a_database_that_cannot_be_written_refuses_calls_and_then_recovers() -> 
 #[tokio::test]
 async fn a_second_daemon_cannot_open_the_database() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
-    let config = gateway_user::record::Config { database: direct.database().to_owned(), ..Default::default() };
+    let config =
+        gateway_user::record::Config { database: direct.database().to_owned(), ..Default::default() };
     let second = gateway_user::record::Recorder::open(&config, gateway_user::clock::Clock::system()).await;
     let error = second.expect_err("the first daemon holds it").to_string();
     assert!(error.contains("in use by another chaperone daemon"), "{error}");

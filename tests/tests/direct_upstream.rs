@@ -31,7 +31,8 @@ async fn an_upstream_that_is_down_is_a_bad_gateway() -> Result<()> {
 #[tokio::test]
 async fn a_certificate_that_does_not_verify_is_never_talked_to() -> Result<()> {
     for fault in [CertificateFault::Expired, CertificateFault::WrongName, CertificateFault::UnknownIssuer] {
-        let setup = Setup { upstream: Box::new(move |config| config.certificate = Some(fault)), ..Setup::default() };
+        let setup =
+            Setup { upstream: Box::new(move |config| config.certificate = Some(fault)), ..Setup::default() };
         let direct = Direct::start(setup).await?;
         check(&direct, StatusCode::BAD_GATEWAY, "certificate").await?;
         assert!(direct.upstream.requests().is_empty(), "{fault:?}: a request was sent");
@@ -60,14 +61,16 @@ async fn an_upstream_that_never_answers_is_a_gateway_timeout() -> Result<()> {
 #[tokio::test]
 async fn an_answer_that_breaks_off_breaks_off_at_the_agent_too() -> Result<()> {
     for protocols in [Protocols::Http1, Protocols::H2] {
-        let setup = Setup { upstream: Box::new(move |config| config.protocols = protocols), ..Setup::default() };
+        let setup =
+            Setup { upstream: Box::new(move |config| config.protocols = protocols), ..Setup::default() };
         let direct = Direct::start(setup).await?;
         for h2 in [false, true] {
             direct.upstream.script([Behaviour::ResetAfter(100_000)]);
             let agent = direct.agent(S3);
             let agent = if h2 { agent.h2() } else { agent };
             let path = "/object?x-id=GetObject";
-            let broken = agent.ask(Method::GET, path, &[("x-test-bytes", "1000000")], "", &Signing::new("s3")).await;
+            let broken =
+                agent.ask(Method::GET, path, &[("x-test-bytes", "1000000")], "", &Signing::new("s3")).await;
             assert!(broken.is_err(), "{protocols:?} h2={h2}: a broken answer looked whole: {broken:?}");
         }
         let failed = direct.rows("SELECT * FROM v_calls WHERE outcome = 'failed'");
@@ -80,7 +83,9 @@ async fn an_answer_that_breaks_off_breaks_off_at_the_agent_too() -> Result<()> {
 #[tokio::test]
 async fn an_error_of_aws_reaches_the_agent_as_it_is() -> Result<()> {
     let direct = Direct::start(Setup::default()).await?;
-    direct.upstream.script([Behaviour::Fail { status: StatusCode::BAD_REQUEST, code: "ResourceNotFoundException" }]);
+    direct
+        .upstream
+        .script([Behaviour::Fail { status: StatusCode::BAD_REQUEST, code: "ResourceNotFoundException" }]);
     let reply = direct.agent(DYNAMODB).dynamodb("DescribeTable", r#"{"TableName":"gone"}"#).await?;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     assert!(reply.text().contains("ResourceNotFoundException"), "{}", reply.text());

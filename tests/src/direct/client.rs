@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-        sign,
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
     },
     sign::v4,
 };
@@ -212,7 +212,8 @@ impl<'d> Agent<'d> {
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Reply> {
         let io = TokioIo::new(self.tls().await?);
         if self.h2 {
-            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
             let _driver = Driver(tokio::spawn(connection));
             return collect(sender.send_request(request).await?).await;
         }

@@ -17,7 +17,10 @@ use gateway_user::{
     credentials::{self, Keys},
     decide::Policies,
     forward::{self, EndpointOverride},
-    identify::{self, BootId, Egress, Identity, MasterKey, Placeholder, Placeholders, Registry, WorkloadConfig, Workloads},
+    identify::{
+        self, BootId, Egress, Identity, MasterKey, Placeholder, Placeholders, Registry, WorkloadConfig,
+        Workloads,
+    },
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened, query},
     route,
@@ -40,7 +43,8 @@ use crate::{
 };
 
 /// The gateway's own key, which only the upstream and the gateway know.
-pub const GATEWAY_KEY: (&str, &str, &str) = ("ASIAGATEWAYKEY000001", "gateway-secret-gateway-secret-0123456789", "gateway-token");
+pub const GATEWAY_KEY: (&str, &str, &str) =
+    ("ASIAGATEWAYKEY000001", "gateway-secret-gateway-secret-0123456789", "gateway-token");
 
 /// Policies that allow what the tests do unless they say otherwise.
 pub const ALLOW_ALL: &str = "@id(\"allow-all\") permit (principal, action, resource);\n";
@@ -112,14 +116,16 @@ impl Direct {
         let terminator = Terminator::new(&terminate, clock.clone()).context("terminator")?;
         let ca_pem = std::fs::read_to_string(terminate.ca_dir.join("ca.pem"))?;
         let record = record::Config { database: dir.path().join("chaperone.db"), ..setup.record };
-        let Opened { recorder, .. } = record::Recorder::open(&record, clock.clone()).await.context("recorder")?;
+        let Opened { recorder, .. } =
+            record::Recorder::open(&record, clock.clone()).await.context("recorder")?;
 
         let kernel = Arc::new(FakeKernel::default());
         let aws = if setup.upstream_down { closed_port().await? } else { upstream.addr() };
         let everywhere = EndpointOverride { host: "*.amazonaws.com".to_owned(), address: aws };
         let mut overrides = setup.forward.overrides.clone();
         overrides.push(everywhere);
-        let forward = forward::Config { extra_ca: Some(extra_ca), overrides: overrides.clone(), ..setup.forward };
+        let forward =
+            forward::Config { extra_ca: Some(extra_ca), overrides: overrides.clone(), ..setup.forward };
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
 
@@ -183,7 +189,10 @@ impl Direct {
     pub async fn placeholder(&self) -> Result<Placeholder> {
         let origin = kernel::origin(([192, 0, 2, 1], 443).into());
         let gateway = &self.gateway;
-        let caller = gateway.registry.identify(&origin, async |session: &identify::Session| gateway.enrol(session).await).await?;
+        let caller = gateway
+            .registry
+            .identify(&origin, async |session: &identify::Session| gateway.enrol(session).await)
+            .await?;
         Ok(caller.session.placeholder.clone())
     }
 
@@ -199,7 +208,11 @@ impl Direct {
     ///
     /// # Errors
     /// When the query fails, or no such row comes within ten seconds.
-    pub async fn row(&self, sql: &str, accept: impl Fn(&serde_json::Value) -> bool) -> Result<serde_json::Value> {
+    pub async fn row(
+        &self,
+        sql: &str,
+        accept: impl Fn(&serde_json::Value) -> bool,
+    ) -> Result<serde_json::Value> {
         let looking = async {
             loop {
                 if let Some(row) = self.rows(sql).await?.into_iter().find(&accept) {
@@ -208,7 +221,9 @@ impl Direct {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), looking).await.with_context(|| format!("no row: {sql}"))?
+        tokio::time::timeout(Duration::from_secs(10), looking)
+            .await
+            .with_context(|| format!("no row: {sql}"))?
     }
 
     /// The database file.
