@@ -10,7 +10,6 @@ use chaperone_tests::{
     upstream::{Key, Upstream, UpstreamConfig},
 };
 use clap::Parser;
-use tokio::io::AsyncReadExt as _;
 
 #[derive(Parser)]
 struct Args {
@@ -37,6 +36,6 @@ async fn main() -> Result<()> {
     let upstream = Upstream::start(config).await?;
     println!("{}", upstream.addr());
     std::io::stdout().flush()?;
-    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     Ok(())
 }

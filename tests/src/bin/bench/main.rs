@@ -1,0 +1,66 @@
+//! The gateway side by side with a direct connection, nginx and mitmproxy: `cargo xtask bench`.
+//!
+//! Everything runs in one go, interleaved round by round, the proxy on one processor core, generator
+//! and upstream on the other. Absolute figures move with the machine; the ratios are what counts.
+
+mod legs;
+mod memory;
+mod peers;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use chaperone_tests::{harness::built, upstream::Key};
+use clap::Parser;
+
+use crate::legs::{Bench, Measure, Sample};
+
+/// The processor core of the proxy.
+const PROXY_CORE: u32 = 0;
+/// The processor core of generator and upstream.
+const PEER_CORE: u32 = 1;
+
+#[derive(Parser)]
+struct Args {
+    /// Interleaved rounds; the medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each timed leg
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+    /// Bytes of each transfer
+    #[arg(long, default_value_t = 1 << 30)]
+    bytes: u64,
+    /// Markdown file whose table is replaced
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Leave the gateway out: to try the bench itself
+    #[arg(long)]
+    without_gateway: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let key = Key {
+        id: "AKIAIOSFODNN7BENCH00".to_owned(),
+        secret: "bench/secret+key".to_owned(),
+        session_token: None,
+    };
+    let mut bench = Bench::start(&built("load")?, &key, !args.without_gateway)?;
+    let measures = Measure::all(args.seconds, args.bytes);
+    let mut samples: Vec<Sample> = Vec::new();
+    for round in 1..=args.rounds {
+        for measure in &measures {
+            eprintln!("round {round}/{}: {}", args.rounds, measure.name());
+            bench.measure(*measure, &mut samples)?;
+        }
+    }
+    let memory = bench.memory(args.bytes)?;
+    let report = table::report(&measures, &bench.names(), &samples, memory.as_ref());
+    println!("\n{report}");
+    match &args.write {
+        Some(file) => table::write(file, &report),
+        None => Ok(()),
+    }
+}

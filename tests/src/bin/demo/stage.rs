@@ -1,0 +1,95 @@
+//! What the demo plays on: moto, the gateway, an agent's shell.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+use chaperone_tests::harness::{AgentShell, Gateway, GatewayConfig, Moto};
+
+/// The workload's name.
+pub(crate) const WORKLOAD: &str = "demo";
+/// The bucket and the table in moto.
+pub(crate) const BUCKET: &str = "demo-bucket";
+/// As [`BUCKET`].
+pub(crate) const TABLE: &str = "demo-table";
+/// Host of STS.
+pub(crate) const STS: &str = "sts.eu-central-1.amazonaws.com";
+
+/// Bytes of the streamed file.
+const FILE_BYTES: usize = 64 * 1024 * 1024;
+
+const POLICIES: &str = r#"
+@id("demo-objects")
+permit (
+    principal == Workload::"demo",
+    action in [Action::"s3:GetObject", Action::"s3:PutObject", Action::"s3:AbortMultipartUpload"],
+    resource
+);
+
+@id("demo-table")
+permit (
+    principal == Workload::"demo",
+    action in [Action::"dynamodb:PutItem", Action::"dynamodb:GetItem"],
+    resource
+);
+
+@id("demo-identity")
+permit (principal == Workload::"demo", action == Action::"sts:GetCallerIdentity", resource);
+
+@id("no-bucket-deletion")
+forbid (principal, action == Action::"s3:DeleteBucket", resource);
+"#;
+
+/// Everything the acts need. Fields are dropped in this order.
+pub(crate) struct Stage {
+    /// One session, used by every act.
+    pub(crate) agent: AgentShell,
+    /// The daemon.
+    pub(crate) gateway: Gateway,
+    /// AWS.
+    pub(crate) moto: Moto,
+    /// The file that is sent.
+    pub(crate) file: PathBuf,
+}
+
+impl Stage {
+    /// Starts everything.
+    pub(crate) fn set() -> Result<Self> {
+        println!("AWS: moto with IAM enforcement, bucket {BUCKET}, table {TABLE}");
+        let moto = Moto::start(BUCKET, TABLE)?;
+        println!("gateway: the daemon in its own cgroup, all of AWS dialled at {}", moto.addr);
+        let hosts = [
+            "s3.eu-central-1.amazonaws.com".to_owned(),
+            format!("{BUCKET}.s3.eu-central-1.amazonaws.com"),
+            "dynamodb.eu-central-1.amazonaws.com".to_owned(),
+            STS.to_owned(),
+        ];
+        let gateway = Gateway::start(GatewayConfig {
+            purpose: "demo",
+            workload: WORKLOAD,
+            policies: POLICIES.to_owned(),
+            upstream: moto.addr,
+            upstream_ca: moto.ca_pem().to_owned(),
+            key: moto.key.clone(),
+            hosts: hosts.to_vec(),
+            core: None,
+            extra: String::new(),
+        })?;
+        let file = gateway.dir().join("file");
+        fs::write(&file, content())?;
+        println!("agent: a shell under `chaperone run --workload {WORKLOAD}`\n");
+        let agent = AgentShell::start(&gateway)?;
+        Ok(Self { agent, gateway, moto, file })
+    }
+}
+
+/// Content that does not repeat.
+fn content() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state ^ (state >> 29)).to_le_bytes()
+    })
+    .take(FILE_BYTES / 8)
+    .flatten()
+    .collect()
+}
