@@ -1,11 +1,24 @@
 //! The configuration file: composed from each module's own section.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use crate::{
     api, credentials, decide, forward, identify::WorkloadConfig, record, redirect, route, serve, telemetry,
     terminate,
 };
+
+mod check;
+mod locate;
+pub mod policies;
+#[cfg(test)]
+mod tests;
+
+/// Bytes a configuration file may have.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// `/etc/chaperone/chaperone.toml`. Every field has a documented default except `workload`.
 #[derive(Debug, Clone, Default, serde::Deserialize, serde::Serialize)]
@@ -36,14 +49,14 @@ pub struct Config {
 }
 
 /// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{path}: {detail}")]
     Unreadable {
         /// The file.
         path: String,
-        /// The system's words.
+        /// The system's words, and the next step where there is one.
         detail: String,
     },
     /// A value is wrong.
@@ -53,7 +66,7 @@ pub enum ConfigError {
         path: String,
         /// Line, from 1.
         line: usize,
-        /// Column, from 1.
+        /// Column in characters, from 1.
         column: usize,
         /// What is wrong and what would be right.
         detail: String,
@@ -66,7 +79,54 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with file and line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let _ = path;
-        todo!("helper")
+        let unreadable = |detail: String| ConfigError::Unreadable { path: path.display().to_string(), detail };
+        let text = read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => unreadable(format!("{error}; `chaperone init` writes a first one")),
+            _ => unreadable(error.to_string()),
+        })?;
+        Self::parse(&text, path)
     }
+
+    /// Reads and checks the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`]: the first thing wrong, in the order of the file.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let invalid = |at: decide::Position, detail: String| ConfigError::Invalid {
+            path: path.display().to_string(),
+            line: at.line,
+            column: at.column,
+            detail,
+        };
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            invalid(decide::Position::of(text, offset), locate::explain(error.message()))
+        })?;
+        let document = locate::Document::parse(text);
+        let first = check::check(&config)
+            .into_iter()
+            .map(|problem| (document.offset(&problem.key), problem.detail))
+            .min_by_key(|(offset, _)| *offset);
+        match first {
+            Some((offset, detail)) => Err(invalid(decide::Position::of(text, offset), detail)),
+            None => Ok(config),
+        }
+    }
+
+    /// The whole configuration with every default, as TOML.
+    ///
+    /// # Errors
+    /// A path that is not UTF-8, which no configuration file can hold.
+    pub fn effective_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("the file has more than {MAX_BYTES} bytes")));
+    }
+    Ok(text)
 }

@@ -1,0 +1,315 @@
+//! What the types cannot say: ranges, addresses, and what must fit together.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use globset::GlobBuilder;
+
+use super::{
+    Config,
+    locate::{KeyPath, Step},
+};
+use crate::{
+    identify::WorkloadConfig,
+    prim::{AccountId, CgroupPath, HostName},
+};
+
+/// Listeners of each address family.
+const MAX_LISTENERS: usize = 8;
+/// The longest time-out, in seconds: a day.
+const DAY: u64 = 86_400;
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// A wrong value: where, and what would be right.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) key: KeyPath,
+    pub(super) detail: String,
+}
+
+/// Everything wrong with the configuration.
+pub(super) fn check(config: &Config) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    problems.ranges(config);
+    problems.paths(config);
+    problems.redirect(config);
+    problems.forward(config);
+    problems.others(config);
+    problems.workloads(config);
+    problems.0
+}
+
+#[derive(Debug, Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: KeyPath, detail: impl Into<String>) {
+        self.0.push(Problem { key, detail: detail.into() });
+    }
+
+    /// Every number of every section: lowest and highest sensible value.
+    fn ranges(&mut self, config: &Config) {
+        let Config { route, terminate, serve, record, credentials, forward, .. } = config;
+        let size = |size: usize| size as u64;
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 19] = [
+            ("route", "hello_timeout_secs", route.hello_timeout_secs, 1, DAY),
+            ("route", "hello_max_bytes", size(route.hello_max_bytes), 512, MIB),
+            ("terminate", "leaf_cache", terminate.leaf_cache, 1, 1_000_000),
+            ("terminate", "handshake_timeout_secs", terminate.handshake_timeout_secs, 1, DAY),
+            ("serve", "max_connections", size(serve.max_connections), 1, 1_000_000),
+            ("serve", "header_max_bytes", size(serve.header_max_bytes), 8 * KIB, MIB),
+            ("serve", "header_timeout_secs", serve.header_timeout_secs, 1, DAY),
+            ("serve", "inspect_max_bytes", size(serve.inspect_max_bytes), KIB, 1024 * MIB),
+            ("serve", "inspect_timeout_secs", serve.inspect_timeout_secs, 1, DAY),
+            ("serve", "max_skew_secs", serve.max_skew_secs, 1, DAY),
+            ("serve", "drain_timeout_secs", serve.drain_timeout_secs, 1, DAY),
+            ("record", "queue", size(record.queue), 1, 1_000_000),
+            ("record", "write_timeout_secs", record.write_timeout_secs, 1, DAY),
+            ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
+            ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
+            ("credentials", "cache", size(credentials.cache), 1, 1_000_000),
+            ("forward", "connect_timeout_secs", forward.connect_timeout_secs, 1, DAY),
+            ("forward", "response_timeout_secs", forward.response_timeout_secs, 1, DAY),
+            ("forward", "idle_timeout_secs", forward.idle_timeout_secs, 1, DAY),
+        ];
+        for (section, key, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                self.add(KeyPath::of(section, key), format!("`{key}` must be between {low} and {high}"));
+            }
+        }
+    }
+
+    fn paths(&mut self, config: &Config) {
+        let extra_ca = config.forward.extra_ca.as_deref();
+        let paths: [(&'static str, &'static str, Option<&Path>); 6] = [
+            ("redirect", "bpffs", Some(&config.redirect.bpffs)),
+            ("terminate", "ca_dir", Some(&config.terminate.ca_dir)),
+            ("policy", "dir", Some(&config.policy.dir)),
+            ("record", "database", Some(&config.record.database)),
+            ("forward", "extra_ca", extra_ca),
+            ("api", "socket", Some(&config.api.socket)),
+        ];
+        for (section, key, path) in paths {
+            if path.is_some_and(|path| !path.is_absolute()) {
+                self.add(KeyPath::of(section, key), format!("`{key}` must be an absolute path"));
+            }
+        }
+    }
+
+    fn redirect(&mut self, config: &Config) {
+        let redirect = &config.redirect;
+        if let Some(wrong) = wrong_cgroup(&redirect.slice) {
+            self.add(KeyPath::of("redirect", "slice"), format!("the slice {wrong}"));
+        } else if redirect.slice.contains(GLOB_SIGNS) {
+            self.add(KeyPath::of("redirect", "slice"), "the slice is one cgroup, not a pattern");
+        }
+        if redirect.listen_v4.is_empty() {
+            self.add(KeyPath::of("redirect", "listen_v4"), "at least one IPv4 listener is needed");
+        }
+        let families = [("listen_v4", &redirect.listen_v4, true), ("listen_v6", &redirect.listen_v6, false)];
+        for (key, addresses, v4) in families {
+            let here = || KeyPath::of("redirect", key);
+            if addresses.len() > MAX_LISTENERS {
+                self.add(here().item(MAX_LISTENERS), format!("`{key}` takes at most {MAX_LISTENERS} addresses"));
+            }
+            for (number, address) in addresses.iter().enumerate() {
+                if address.is_ipv4() != v4 {
+                    let family = if v4 { "IPv4" } else { "IPv6" };
+                    self.add(here().item(number), format!("{address} is not an {family} address"));
+                } else if !address.ip().is_loopback() {
+                    self.add(here().item(number), format!("{address} is not a loopback address: only this host may reach the listeners"));
+                } else if address.port() == 0 {
+                    self.add(here().item(number), format!("{address} needs a fixed port: the kernel half redirects to it"));
+                } else if addresses.iter().take(number).any(|earlier| earlier == address) {
+                    self.add(here().item(number), format!("{address} is listed twice"));
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, config: &Config) {
+        let overrides = &config.forward.overrides;
+        for (number, entry) in overrides.iter().enumerate() {
+            let here = || KeyPath::of("forward", "override").item(number);
+            let name = entry.host.strip_prefix("*.").unwrap_or(&entry.host);
+            if let Err(error) = name.parse::<HostName>() {
+                self.add(here().key("host"), format!("{error}; write a host name or `*.suffix`"));
+            } else if name != name.to_ascii_lowercase() {
+                self.add(here().key("host"), "write host names in lower case");
+            } else if overrides.iter().take(number).any(|earlier| earlier.host == entry.host) {
+                self.add(here().key("host"), format!("{} is listed twice: only the first is used", entry.host));
+            }
+            if let Some(wrong) = wrong_target(entry.address, config) {
+                self.add(here().key("address"), format!("{} {wrong}", entry.address));
+            }
+        }
+    }
+
+    fn others(&mut self, config: &Config) {
+        if config.api.group.is_empty() {
+            self.add(KeyPath::of("api", "group"), "`group` must name a group of this host");
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.filter) {
+            self.add(KeyPath::of("log", "filter"), format!("not a log filter: {error}"));
+        }
+        if let Some(endpoint) = &config.credentials.sts_endpoint
+            && let Some(wrong) = wrong_endpoint(endpoint)
+        {
+            self.add(KeyPath::of("credentials", "sts_endpoint"), wrong);
+        }
+    }
+
+    fn workloads(&mut self, config: &Config) {
+        if config.workload.is_empty() {
+            self.add(
+                KeyPath(vec![Step::Key("workload")]),
+                "no workload is configured, so every agent would be refused; add a [[workload]] section",
+            );
+        }
+        let mut seen: HashSet<(&str, &str)> = HashSet::new();
+        for (number, workload) in config.workload.iter().enumerate() {
+            let here = |key| KeyPath(vec![Step::Key("workload"), Step::Item(number), Step::Key(key)]);
+            let unique = [
+                ("name", Some(workload.name.as_str())),
+                ("cgroup", workload.cgroup.as_deref()),
+                ("tag", workload.tag.as_deref()),
+            ];
+            for (key, value) in unique {
+                if let Some(value) = value
+                    && !seen.insert((key, value))
+                {
+                    self.add(here(key), format!("another workload has the {key} {value:?} already"));
+                }
+            }
+            self.recognised(workload, &config.redirect.slice, here);
+            self.rights(workload, here);
+        }
+    }
+
+    /// How a workload's cgroup is recognised.
+    fn recognised(&mut self, workload: &WorkloadConfig, slice: &str, here: impl Fn(&'static str) -> KeyPath) {
+        match (&workload.cgroup, &workload.tag) {
+            (Some(pattern), None) => {
+                if let Some(wrong) = wrong_pattern(pattern, slice) {
+                    self.add(here("cgroup"), wrong);
+                }
+            }
+            (None, Some(tag)) => {
+                if tag.is_empty() || tag.len() > 255 || tag.chars().any(char::is_control) {
+                    self.add(here("tag"), "a tag has 1 to 255 bytes and no control characters");
+                }
+            }
+            (Some(_), Some(_)) => {
+                self.add(here("tag"), "a workload is recognised by `cgroup` or by `tag`, not by both");
+            }
+            (None, None) => {
+                let name = &workload.name;
+                self.add(
+                    here("cgroup"),
+                    format!("workload {name} needs `cgroup = \"{slice}/…\"` or `tag = \"…\"` to be recognised"),
+                );
+            }
+        }
+    }
+
+    fn rights(&mut self, workload: &WorkloadConfig, here: impl Fn(&'static str) -> KeyPath) {
+        for (number, group) in workload.groups.iter().enumerate() {
+            let ok = (1..=128).contains(&group.len()) && !group.chars().any(char::is_control);
+            if !ok {
+                self.add(here("groups").item(number), "a group has 1 to 128 bytes and no control characters");
+            } else if workload.groups.iter().take(number).any(|earlier| earlier == group) {
+                self.add(here("groups").item(number), format!("the group {group:?} is listed twice"));
+            }
+        }
+        let Some(role) = &workload.role_arn else { return };
+        match role_account(role) {
+            None => self.add(
+                here("role_arn"),
+                format!("{role:?} is not the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
+            ),
+            Some(account) => {
+                if let Some(other) = workload.account.as_ref().filter(|other| **other != account) {
+                    self.add(
+                        here("role_arn"),
+                        format!("the role is of account {account}, but `account` says {other}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Signs that make a glob of a path.
+const GLOB_SIGNS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
+
+/// Why a text is not a cgroup's path below the mount.
+fn wrong_cgroup(path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        return Some("must not be empty");
+    }
+    if path.starts_with('/') || path.ends_with('/') {
+        return Some("is written relative to the cgroup v2 mount, without outer slashes");
+    }
+    path.split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+        .then_some("must not contain empty parts, `.` or `..`")
+}
+
+/// Why a text is not a pattern of cgroups strictly below `slice`.
+fn wrong_pattern(pattern: &str, slice: &str) -> Option<String> {
+    if let Some(wrong) = wrong_cgroup(pattern) {
+        return Some(format!("the cgroup {wrong}"));
+    }
+    if let Err(error) = GlobBuilder::new(pattern).literal_separator(true).build() {
+        return Some(format!("not a glob: {}", error.kind()));
+    }
+    let (slice, whole) = (CgroupPath::new(slice), CgroupPath::new(pattern));
+    (!whole.is_within(&slice) || whole == slice).then(|| {
+        let slice = slice.as_str();
+        format!("the cgroup must lie below the redirected slice: write \"{slice}/…\"")
+    })
+}
+
+/// Why nothing can be dialled there.
+fn wrong_target(address: SocketAddr, config: &Config) -> Option<&'static str> {
+    let redirect = &config.redirect;
+    if address.port() == 0 {
+        return Some("needs a port");
+    }
+    if address.ip().is_unspecified() || address.ip().is_multicast() {
+        return Some("is no address of a host");
+    }
+    redirect
+        .listen_v4
+        .iter()
+        .chain(&redirect.listen_v6)
+        .any(|own| *own == address)
+        .then_some("is a listener of the gateway itself")
+}
+
+/// Why STS cannot be asked there: its answers are secret, so they cross no network in the clear.
+fn wrong_endpoint(endpoint: &str) -> Option<String> {
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return Some(format!("{endpoint:?} is not a URL")) };
+    let host = uri.host().unwrap_or_default();
+    let local = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") if !host.is_empty() => None,
+        Some("http") if local => None,
+        Some("http") => Some("keys would cross the network in the clear: use https".to_owned()),
+        _ => Some(format!("{endpoint:?} is not an https URL")),
+    }
+}
+
+/// The account of `arn:aws:iam::ACCOUNT:role/…`.
+fn role_account(arn: &str) -> Option<AccountId> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [scheme, partition, "iam", "", account, resource] = parts.as_slice() else { return None };
+    let name = resource.strip_prefix("role/")?;
+    let ok = *scheme == "arn" && partition.starts_with("aws") && !name.is_empty() && arn.len() <= 2048;
+    if ok { account.parse().ok() } else { None }
+}
