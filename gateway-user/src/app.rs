@@ -26,7 +26,7 @@ use crate::{
     redirect::{self, Redirect},
     serve::{Counters, Gateway},
     telemetry,
-    terminate::Terminator,
+    terminate::{Terminator, bundle, truststore},
 };
 
 /// `chaperone daemon`: runs until SIGTERM or SIGINT.
@@ -83,7 +83,8 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     });
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
-    let client_env = crate::terminate::bundle::client_env(&config.terminate);
+    publish_truststore(config).await;
+    let client_env = bundle::client_env(&config.terminate);
     let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
     let launcher =
         Arc::new(Launcher::new(&config.api, Arc::clone(&registry), tree, log, client_env, gateway.clock.clone()));
@@ -118,6 +119,19 @@ fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow
     let boot = BootId::current().context("reading the boot id")?;
     let placeholders = Placeholders::new(&key);
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, boot, clock.clone())))
+}
+
+/// Java needs a trust store of its own; making one starts a JVM, so it is done only when the roots
+/// changed. Without it Java agents fail to connect and everything else works.
+async fn publish_truststore(config: &Config) {
+    let terminate = config.terminate.clone();
+    let made = tokio::task::spawn_blocking(move || truststore::publish(&terminate)).await;
+    match made {
+        Ok(Ok(Some(path))) => tracing::info!(path = %path.display(), "Java trust store"),
+        Ok(Ok(None)) => tracing::info!("no keytool: no Java trust store is made"),
+        Ok(Err(error)) => tracing::warn!(%error, "the Java trust store was not made"),
+        Err(error) => tracing::warn!(%error, "the Java trust store was not made"),
+    }
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    api, credentials, decide, forward, identify::WorkloadConfig, record, redirect, route, serve, telemetry,
+    api, credentials, decide, forward, identify::{self, WorkloadConfig}, record, redirect, route, serve, telemetry,
     terminate,
 };
 
@@ -26,6 +26,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct Config {
     /// The capture in the kernel and the listeners.
     pub redirect: redirect::Config,
+    /// Bounds on sessions, and the placeholders' master key.
+    pub identify: identify::Config,
     /// Bounds on the first bytes of a connection.
     pub route: route::Config,
     /// The local CA.
