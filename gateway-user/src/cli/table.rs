@@ -234,6 +234,23 @@ pub(super) mod tests {
         assert!(text.contains("\u{1b}[38;5;10m") && text.contains("\u{1b}[38;5;9m"), "{text:?}");
     }
 
+    async fn check_exit(error: anyhow::Error, expected: u8) {
+        let code = Screen::stdio(async |_| Err(error)).await.unwrap();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(expected)));
+    }
+
+    #[tokio::test]
+    async fn failures_have_their_exit_codes() {
+        check_exit(QueryError::Unknown { kind: "call", id: "c-1".to_owned() }.into(), 1).await;
+        check_exit(
+            crate::record::query::when::parse("soon", time::OffsetDateTime::UNIX_EPOCH).unwrap_err().into(),
+            64,
+        )
+        .await;
+        check_exit(io::Error::from(io::ErrorKind::BrokenPipe).into(), 0).await;
+        assert!(Screen::stdio(async |_| Err(anyhow::anyhow!("anything else"))).await.is_err());
+    }
+
     #[test]
     fn a_record_cannot_steer_the_terminal() {
         assert_eq!(printable("Übung 1"), "Übung 1");

@@ -1,15 +1,15 @@
 //! The session database: the intent is durable before anything leaves the host.
 //!
-//! A call is recorded in two facts. [`Recorder::intend`] writes the intent and returns only when it
-//! is on disk; the [`OpenCall`] it returns is the right, and the duty, to write the outcome. Whoever
+//! A call is recorded in two facts. `Recorder::intend` writes the intent and returns only when it
+//! is on disk; the `OpenCall` it returns is the right, and the duty, to write the outcome. Whoever
 //! drops an `OpenCall` has recorded that the call was aborted; a crash leaves an intent without
 //! outcome, which the next start closes as `unknown`. Facts are added, never changed.
 //!
-//! One task writes ([`writer`]): whatever waits goes into one transaction, so that many calls share
+//! One task writes (`writer`): whatever waits goes into one transaction, so that many calls share
 //! one flush of the disk. If it cannot write, new calls are refused, and outcomes of calls that
 //! already happened wait in slots that were reserved for them when their intents were accepted.
 //!
-//! [`query`] reads, in other processes too, while the daemon writes.
+//! `query` reads, in other processes too, while the daemon writes.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -87,7 +87,12 @@ pub enum RecordError {
         detail: String,
     },
     /// Another daemon writes to this database.
-    #[error("the session database {} is in use by another chaperone daemon{}; stop it first, or set another record.database", path.display(), holder(*.pid))]
+    #[error(
+        "the session database {} is in use by another chaperone daemon{}; stop it first, or set another \
+         record.database",
+        path.display(),
+        holder(*.pid)
+    )]
     InUse {
         /// The database.
         path: PathBuf,

@@ -35,7 +35,10 @@ pub enum QueryError {
     )]
     Missing(PathBuf),
     /// The file may not be read.
-    #[error("the session database {} may not be read by this user: use sudo, or join the file's group", .0.display())]
+    #[error(
+        "the session database {} may not be read by this user: use sudo, or join the file's group",
+        .0.display()
+    )]
     Forbidden(PathBuf),
     /// It is not ours.
     #[error("{} is not a session database of chaperone", .0.display())]

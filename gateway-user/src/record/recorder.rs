@@ -126,12 +126,10 @@ impl Recorder {
     /// [`RecordError`]: the call must not happen.
     pub async fn intend(&self, intent: Intent) -> Result<OpenCall, RecordError> {
         let deadline = self.deadline();
+        let call = intent.id;
         let row = self.call_row(intent);
-        let slot = OutcomeSlot {
-            permit: self.reserve(deadline).await?,
-            call: row.id.clone(),
-            clock: self.shared.clock.clone(),
-        };
+        let slot =
+            OutcomeSlot { permit: self.reserve(deadline).await?, call, clock: self.shared.clock.clone() };
         let (caller, answer) = oneshot::channel();
         let ack = Ack::Call(Box::new(slot), caller);
         self.submit(Command { unit: Unit::Call(Box::new(row)), ack }, answer, deadline).await
@@ -208,13 +206,28 @@ impl Recorder {
     pub(super) async fn limit_pages(&self, pages: Option<u32>) {
         self.shared.faults.send(pages).await.unwrap();
     }
+
+    /// Waits until the writer's state is as wanted.
+    #[cfg(test)]
+    pub(super) async fn healthy_when(&self, condition: impl Fn(&Health) -> bool) {
+        let mut changes = self.shared.health.clone();
+        while !condition(&self.health()) {
+            changes.changed().await.unwrap();
+        }
+    }
+
+    /// Waits until nothing new is accepted.
+    #[cfg(test)]
+    pub(super) async fn closed(&self) {
+        self.shared.commands.closed().await;
+    }
 }
 
 /// What an open call needs to hand its outcome over, whatever happens.
 #[derive(Debug)]
 pub(super) struct OutcomeSlot {
     permit: mpsc::OwnedPermit<OutcomeRow>,
-    call: String,
+    call: CallId,
     clock: Clock,
 }
 
@@ -225,19 +238,20 @@ pub(super) struct OutcomeSlot {
 #[derive(Debug)]
 #[must_use = "dropping it records that the call was aborted"]
 pub struct OpenCall {
+    id: CallId,
     slot: Option<OutcomeSlot>,
     so_far: Outcome,
 }
 
 impl OpenCall {
     pub(super) fn new(slot: OutcomeSlot) -> Self {
-        Self { slot: Some(slot), so_far: Outcome::new(OutcomeKind::Aborted) }
+        Self { id: slot.call, slot: Some(slot), so_far: Outcome::new(OutcomeKind::Aborted) }
     }
 
     /// The call's id.
     #[must_use]
-    pub fn id(&self) -> Option<CallId> {
-        self.slot.as_ref().and_then(|slot| slot.call.parse().ok())
+    pub fn id(&self) -> CallId {
+        self.id
     }
 
     /// What is known already, such as the status while the body still streams: recorded if the call is
@@ -253,7 +267,7 @@ impl OpenCall {
 
     fn hand_over(&mut self, outcome: Outcome) {
         if let Some(OutcomeSlot { permit, call, clock }) = self.slot.take() {
-            permit.send(OutcomeRow::new(call, outcome, clock.now()));
+            permit.send(OutcomeRow::new(call.to_string(), outcome, clock.now()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Group commit: many rows, few transactions.
 
-use super::support::{Bench, call_id, eventually, intent, session_id};
+use super::support::{Bench, call_id, intent, session_id};
 use crate::record::{Event, Intent, Outcome, OutcomeKind, RecordError};
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn what_waits_together_is_committed_together() {
     assert_eq!(after.open_calls, 300);
 
     open.into_iter().for_each(|call| call.finish(Outcome::new(OutcomeKind::Forwarded)));
-    eventually(async || recorder.health().rows == before.rows + 600).await;
+    recorder.healthy_when(|health| health.rows == before.rows + 600).await;
     assert_eq!(recorder.health().transactions, before.transactions + 2);
     assert_eq!(recorder.health().open_calls, 0);
     recorder.close().await;

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{Connection, Executor};
 
-use super::support::{Bench, call_id, eventually, intent};
+use super::support::{Bench, call_id, intent};
 use crate::record::{Event, Outcome, OutcomeKind, RecordError};
 
 const FULL: &str = "error returned from database: (code: 13) database or disk is full";
@@ -71,14 +71,36 @@ async fn outcomes_are_retried_without_a_new_call() {
     call.finish(Outcome::new(OutcomeKind::Forwarded));
     shell.execute("ROLLBACK").await.unwrap();
     shell.close().await.unwrap();
-    eventually(async || {
-        recorder.health() == crate::record::Health { failing: None, open_calls: 0, ..recorder.health() }
-    })
-    .await;
+    recorder.healthy_when(|health| health.failing.is_none() && health.open_calls == 0).await;
     assert_eq!(
         bench.ask("SELECT group_concat(id || outcome) FROM v_calls").await,
         format!("{}forwarded", call_id(1))
     );
+}
+
+#[tokio::test]
+async fn while_the_database_refuses_outcomes_stay_in_their_slots() {
+    let bench = Bench::with(|config| {
+        config.busy_timeout_ms = 1;
+        config.batch_rows = 2;
+    });
+    let recorder = bench.recorder().await;
+    let mut calls = Vec::new();
+    for n in 1..=10 {
+        calls.push(recorder.intend(intent(n)).await.unwrap());
+    }
+    let mut shell = bench.sqlite().await;
+    shell.execute("BEGIN IMMEDIATE").await.unwrap();
+    calls.into_iter().for_each(|call| call.finish(Outcome::new(OutcomeKind::Forwarded)));
+    for _ in 0..20 {
+        assert!(recorder.event(Event::new("tick", "")).await.is_err());
+        // A batch of two is all that the writer took out.
+        assert_eq!(recorder.health().open_calls, 8);
+    }
+    shell.execute("ROLLBACK").await.unwrap();
+    shell.close().await.unwrap();
+    recorder.close().await;
+    assert_eq!(bench.ask("SELECT count(*) || outcome FROM v_calls GROUP BY outcome").await, "10forwarded");
 }
 
 #[tokio::test]
@@ -188,7 +210,7 @@ async fn fill_and_free(dir: &Path) {
     assert!(recorder.event(Event::new("tick", "still full")).await.is_err());
 
     std::fs::remove_file(&ballast).unwrap();
-    eventually(async || recorder.health().failing.is_none()).await;
+    recorder.healthy_when(|health| health.failing.is_none()).await;
     recorder.intend(intent(5000)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
     recorder.close().await;
     let first = "SELECT group_concat(outcome) FROM (SELECT outcome FROM v_calls ORDER BY seq LIMIT 2)";

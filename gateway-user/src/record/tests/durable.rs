@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{Bench, call_id, eventually, intent, session, session_id};
+use super::support::{Bench, call_id, intent, session, session_id};
 use crate::record::{Decision, Event, Intent, Outcome, OutcomeKind, RecordError, SessionEnd};
 
 #[tokio::test]
@@ -11,7 +11,7 @@ async fn an_intent_is_in_the_file_before_intend_returns() {
     let recorder = bench.recorder().await;
     let call = recorder.intend(intent(1)).await.unwrap();
     assert_eq!(bench.ask("SELECT id || ' ' || outcome FROM v_calls").await, format!("{} open", call_id(1)));
-    assert_eq!(call.id(), Some(call_id(1)));
+    assert_eq!(call.id(), call_id(1));
     drop(call);
     recorder.close().await;
 }
@@ -179,7 +179,7 @@ async fn after_close_nothing_is_accepted() {
         let recorder = recorder.clone();
         async move { recorder.close().await }
     });
-    eventually(async || recorder.event(Event::new("tick", "")).await == Err(RecordError::Stopped)).await;
+    recorder.closed().await;
     assert_eq!(recorder.intend(intent(2)).await.err(), Some(RecordError::Stopped));
     assert!(!closing.is_finished(), "close waits for the open call");
     call.finish(Outcome::new(OutcomeKind::Failed));

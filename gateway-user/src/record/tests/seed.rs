@@ -212,6 +212,6 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     std::mem::forget(recorder.intend(open).await.unwrap());
     // Outcomes follow their calls; an event is durable, and what was queued before it too.
     recorder.event(Event::new("night-over", "everything is written")).await.unwrap();
-    super::support::eventually(async || recorder.health().open_calls == 1).await;
+    recorder.healthy_when(|health| health.open_calls == 1).await;
     recorder.event(Event::new("night-over", "and its outcomes")).await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! A database in a directory of its own, and rows to put into it.
 
-use std::{future::Future, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -113,15 +113,4 @@ pub(crate) fn intent(n: u32) -> Intent {
         rules: vec!["builds-read".to_owned()],
         ..Intent::new(call_id(n), session_id(1), 42, 1000, Decision::Allow)
     }
-}
-
-/// Lets other tasks run until `condition` holds; the test fails if it never does.
-pub(crate) async fn eventually<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) {
-    for _ in 0..1_000_000_u32 {
-        if condition().await {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("the condition never became true");
 }
