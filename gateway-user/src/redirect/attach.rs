@@ -86,16 +86,32 @@ pub enum Attached {
     Replaced,
 }
 
+/// Refuses to leave a living slice: taking the fence off would set its processes free.
+pub(super) fn check_slice(slice: &Cgroup, mount: &Path, pins: &Path) -> Result<(), RedirectError> {
+    for hook in HOOKS.iter().filter(|hook| hook.place == Place::Slice) {
+        let failed =
+            |source| RedirectError::Attach { hook: hook.program, cgroup: slice.path.clone(), source };
+        let Some(link) = sys::pinned(&pins.join(hook.program)).map_err(failed)? else { continue };
+        let bound = CgroupId(sys::link_info(link.as_fd()).map_err(failed)?.cgroup);
+        if bound != slice.id
+            && bound != DEAD
+            && let Some(bound) = cgroup::find(mount, bound)
+        {
+            return Err(RedirectError::SliceChanged { bound, wanted: slice.path.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Attaches every hook; the links stay attached while they are pinned or in the answer.
 pub(super) fn attach_all(
     programs: &HashMap<&'static str, OwnedFd>,
     places: &Places,
-    mount: &Path,
     pins: &Path,
 ) -> Result<Vec<(OwnedFd, Attached)>, RedirectError> {
     let attach = |hook: &Hook| {
         let program = programs.get(hook.program).ok_or(RedirectError::Incomplete { name: hook.program })?;
-        attach(hook, program.as_fd(), places, mount, &pins.join(hook.program))
+        attach(hook, program.as_fd(), places, &pins.join(hook.program))
     };
     HOOKS.iter().map(attach).collect()
 }
@@ -104,7 +120,6 @@ fn attach(
     hook: &Hook,
     program: BorrowedFd<'_>,
     places: &Places,
-    mount: &Path,
     pin: &Path,
 ) -> Result<(OwnedFd, Attached), RedirectError> {
     let target = places.of(hook.place);
@@ -120,12 +135,6 @@ fn attach(
             Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
             Err(error) => return Err(failed(error)),
         }
-    } else if hook.place == Place::Slice
-        && bound != DEAD
-        && let Some(bound) = cgroup::find(mount, bound)
-    {
-        // Taking the fence off a living slice would set its processes free.
-        return Err(RedirectError::SliceChanged { bound, wanted: target.path.clone() });
     }
     // `old` stays open until the new link is attached.
     let link = sys::link_create(program, target.as_fd(), hook.attach_type).map_err(failed)?;

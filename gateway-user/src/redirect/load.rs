@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap as StdHashMap,
-    io,
+    fs, io,
     net::{SocketAddr, UdpSocket},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::Path,
@@ -218,7 +218,18 @@ fn listeners(
         };
         all.push(Listener { address: Address::from_octets(octets), port: address.port(), reserved: 0 });
     }
+    for taken in addresses.iter().filter(|address| is_ephemeral(address.port())) {
+        // Linux may give the port to an agent that asks for none in particular while we are down.
+        tracing::warn!(%taken, "{field}: the port lies in net.ipv4.ip_local_port_range; choose one below it");
+    }
     Listeners::new(&all).ok_or_else(|| invalid(format!("at most {MAX_LISTENERS} addresses are allowed")))
+}
+
+/// Whether Linux gives this port to sockets that do not ask for one.
+fn is_ephemeral(port: u16) -> bool {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut bounds = range.split_ascii_whitespace().map(str::parse::<u16>);
+    matches!((bounds.next(), bounds.next()), (Some(Ok(low)), Some(Ok(high))) if (low..=high).contains(&port))
 }
 
 /// The cookie of our network namespace (Linux 5.14).

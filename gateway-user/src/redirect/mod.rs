@@ -94,6 +94,9 @@ pub struct Config {
     pub listen_v4: Vec<SocketAddr>,
     /// Loopback addresses the daemon listens on for IPv6 (at most 8).
     pub listen_v6: Vec<SocketAddr>,
+    /// After how many seconds an unfinished handshake is forgotten. On the loopback it takes
+    /// microseconds; the longest connect time-out of Linux is 127 s.
+    pub handshake_secs: u64,
 }
 
 impl Default for Config {
@@ -105,6 +108,7 @@ impl Default for Config {
             bpffs: "/sys/fs/bpf/chaperone".into(),
             listen_v4: (1..=4).map(v4).collect(),
             listen_v6: (4143..=4146).map(v6).collect(),
+            handshake_secs: 300,
         }
     }
 }
@@ -135,7 +139,7 @@ pub enum RedirectError {
         slice: CgroupPath,
     },
     /// The pins have no place.
-    #[error("{path} is not on a bpffs; mount it: mount -t bpf bpf /sys/fs/bpf")]
+    #[error("{} is not on a bpffs; mount it: mount -t bpf bpf /sys/fs/bpf", path.display())]
     NoBpffs {
         /// The configured directory.
         path: PathBuf,
@@ -168,7 +172,7 @@ pub enum RedirectError {
         source: io::Error,
     },
     /// A pin cannot be made or removed.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", path.display())]
     Pin {
         /// The path on the bpffs.
         path: PathBuf,
@@ -245,9 +249,6 @@ pub struct Tended {
     pub swept: usize,
 }
 
-/// Handshakes on the loopback take microseconds; the longest connect time-out of Linux is 127 s.
-const ABANDONED: Duration = Duration::from_secs(300);
-
 impl Redirect {
     /// Loads the programs, adopts what a previous start left pinned, and attaches them to the agent
     /// slice and to `proxy_cgroup`, which is the daemon's own (see [`own_cgroup`]).
@@ -263,6 +264,7 @@ impl Redirect {
         let mount = cgroup_mount()?;
         let places = open_places(&mount, &slice, proxy_cgroup)?;
         pins::prepare(&config.bpffs)?;
+        attach::check_slice(&places.slice, &mount, &config.bpffs)?;
 
         let settings = load::settings(config, &places.slice)?;
         let names = attach::HOOKS.map(|hook| hook.program);
@@ -333,7 +335,8 @@ impl Redirect {
             self.attach(&places)?;
             tracing::warn!(slice = %self.slice, "the fence of the agent slice was not whole; it is again");
         }
-        let swept = flows::sweep(&mut self.state().maps.flows, ABANDONED)
+        let age = Duration::from_secs(self.config.handshake_secs);
+        let swept = flows::sweep(&mut self.state().maps.flows, age)
             .map_err(|source| RedirectError::Map { name: "FLOWS", source: Box::new(source) })?;
         Ok(Tended { repaired, swept })
     }
@@ -365,7 +368,7 @@ impl Redirect {
     }
 
     fn attach(&self, places: &Places) -> Result<Vec<Attached>, RedirectError> {
-        let links = attach::attach_all(&self.programs, places, &self.mount, &self.config.bpffs)?;
+        let links = attach::attach_all(&self.programs, places, &self.config.bpffs)?;
         let (links, how) = links.into_iter().unzip();
         self.state().links = links;
         Ok(how)

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     marker::PhantomData,
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd as _, unix::net::UnixStream},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
@@ -69,12 +69,10 @@ impl Cgroup {
         Ok(CgroupId(fs::metadata(&self.dir)?.ino()))
     }
 
-    /// Removes it before its time.
-    ///
-    /// # Errors
-    /// Where it has processes or children.
-    pub fn remove(self) -> Result<()> {
-        fs::remove_dir(&self.dir).with_context(|| self.dir.display().to_string())
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Moves this process into it until the answer is dropped.
@@ -115,6 +113,7 @@ impl Cgroup {
         assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
             drop(ours);
+            close_all_but(&theirs);
             let mut agent = Agent(theirs);
             let result = catch_unwind(AssertUnwindSafe(|| {
                 join(&self.dir).expect("joining the cgroup");
@@ -242,6 +241,17 @@ impl<T> Running<T> {
 impl<T> Drop for Running<T> {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// A process of the test must not keep the daemon's listeners open.
+fn close_all_but(keep: &UnixStream) {
+    let keep = keep.as_raw_fd().unsigned_abs();
+    for (first, last) in [(3, keep - 1), (keep + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: the process came from `fork` and never drops what it has not made itself.
+            unsafe { libc::close_range(first, last, 0) };
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A test has a [`Bench`] of its own. It moves the test's thread into fresh network and mount
 //! namespaces and the test's process into a cgroup of its own, as the daemon is; everything is
 //! undone when the bench is dropped. Needs root.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's tools fail by panicking")]
 
 use std::{
     net::{IpAddr, SocketAddr},
