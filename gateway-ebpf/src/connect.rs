@@ -68,15 +68,13 @@ fn decide(ctx: &SockAddrContext, asked: &Asked) -> Result<Decision, EventKind> {
         return datagram::check(ctx, asked).map(|()| LeaveAlone);
     }
     let settings = settings::get().ok_or(EventKind::NoListener)?;
-    // SAFETY: a socket address context always has its socket.
-    let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
 
     if asked.address.is_local() {
         if settings::is_listener_port(settings, asked.port) {
             return Err(EventKind::ProxyPort);
         }
-        // The socket may have been redirected before (`connect` with AF_UNSPEC releases it).
-        origin::forget(&ORIGINS, sk);
+        // An origin that an earlier connection of the socket left behind names a listener, which is
+        // not this peer: nobody takes it for this connection's.
         return Ok(LeaveAlone);
     }
     // Our loopback addresses mean something else in another network namespace.
@@ -90,6 +88,8 @@ fn decide(ctx: &SockAddrContext, asked: &Asked) -> Result<Decision, EventKind> {
     if unsafe { bpf_get_current_ancestor_cgroup_id(settings.slice_level as i32) } != settings.slice {
         return Err(EventKind::OutsideSlice);
     }
+    // SAFETY: a socket address context always has its socket.
+    let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
     // Such a socket routes by its device instead of its address.
     // SAFETY: as above, the socket is there; the verifier checks the access.
     if unsafe { (*sk).bound_dev_if } != 0 {
@@ -105,7 +105,7 @@ fn decide(ctx: &SockAddrContext, asked: &Asked) -> Result<Decision, EventKind> {
 /// ports.
 #[inline(always)]
 fn choose<'a>(settings: &'a Settings, destination: &Address) -> Result<&'a Listener, EventKind> {
-    // A v4-mapped destination stays v4-mapped, and the socket may be IPv6-only in all but name.
+    // An IPv6 socket with a v4-mapped destination speaks IPv4, so its listener does, too.
     let listeners = if destination.is_v4() { &settings.v4 } else { &settings.v6 };
     if listeners.count == 0 {
         return Err(EventKind::NoListener);

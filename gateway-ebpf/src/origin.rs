@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     btf_maps::SkStorage,
-    helpers::generated::{bpf_sk_storage_delete, bpf_sk_storage_get},
+    helpers::generated::bpf_sk_storage_get,
     macros::btf_map,
 };
 use core::ptr::{from_ref, null_mut};
@@ -41,13 +41,6 @@ pub(crate) fn store(map: &'static SkStorage<OriginRecord>, sk: *mut bpf_sock, re
     let record = from_ref(record).cast_mut().cast();
     // SAFETY: as in `get`; the helper copies the record and does not keep the pointer.
     !unsafe { bpf_sk_storage_get(as_ptr(map), sk.cast(), record, create) }.is_null()
-}
-
-/// Drops the record of `sk`, if any.
-#[inline(always)]
-pub(crate) fn forget(map: &'static SkStorage<OriginRecord>, sk: *mut bpf_sock) {
-    // SAFETY: as in `get`. The answer only tells whether there was one.
-    unsafe { bpf_sk_storage_delete(as_ptr(map), sk.cast()) };
 }
 
 #[inline(always)]
