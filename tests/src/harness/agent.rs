@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    process::{ChildStdin, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     time::Duration,
 };
@@ -49,8 +49,12 @@ impl AgentShell {
     /// When the launcher cannot be started.
     pub fn start(gateway: &Gateway) -> Result<Self> {
         let mut command = gateway.agent()?;
-        command.arg("/bin/sh").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut shell = Running::start(&mut command)?;
+        Self::of(command.arg("/bin/sh"))
+    }
+
+    fn of(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut shell = Running::start(command)?;
         let input = shell.child().stdin.take().context("stdin")?;
         let output = shell.child().stdout.take().context("stdout")?;
         let (sender, lines) = mpsc::sync_channel(1024);
@@ -80,5 +84,27 @@ impl AgentShell {
             }
             output.push(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_run_one_after_the_other() {
+        let mut shell = AgentShell::of(&mut Command::new("/bin/sh")).unwrap();
+        for (line, output, code) in [
+            ("echo out; echo err >&2", "out\nerr", 0),
+            ("exit 3", "", 3),
+            ("cat", "", 0),
+            ("printf 'no newline'", "no newline", 0),
+            ("kill -9 $(sh -c 'echo $PPID')", "Killed", 137),
+        ] {
+            let ran = shell.run(line).unwrap();
+            assert_eq!(ran.code, code, "{line}: {ran:?}");
+            assert!(ran.output == output || code == 137, "{line}: {ran:?}");
+        }
+        assert!(shell.run("false").unwrap().ok().is_err());
     }
 }
