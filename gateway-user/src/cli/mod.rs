@@ -16,11 +16,14 @@ mod sessions;
 mod status;
 mod table;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// Lets AI coding agents use AWS without ever holding AWS credentials.
 #[derive(Debug, Parser)]
@@ -90,7 +93,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("chaperone: {error:#}");
-            let config = error.chain().any(|cause| cause.is::<crate::config::ConfigError>());
+            let config = error.chain().any(|cause| cause.is::<ConfigError>());
             ExitCode::from(if config { CONFIG } else { 1 })
         }
     }
@@ -101,8 +104,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Daemon => crate::app::main(&load()?, &cli.config),
-        Command::Run(args) => run::run(args, &cli.config),
-        Command::Status(args) => status::run(&args, &cli.config),
+        Command::Run(args) => run::run(args, &client_config(&cli.config)?),
+        Command::Status(args) => status::run(&args, &client_config(&cli.config)?),
         Command::Sessions(command) => wait(sessions::run(command, &load()?)),
         Command::Calls(command) => wait(calls::run(command, &load()?)),
         Command::Events(command) => wait(events::run(command, &load()?)),
@@ -114,6 +117,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "chaperone", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// For users who may not read the configuration, or where the daemon runs with another one: all they
+/// need of it is where the socket is.
+fn client_config(path: &Path) -> Result<Config, ConfigError> {
+    match Config::load(path) {
+        Err(ConfigError::Unreadable { .. }) => Ok(Config::default()),
+        loaded => loaded,
     }
 }
 
