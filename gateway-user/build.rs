@@ -25,6 +25,8 @@ fn main() -> Result<()> {
     ] {
         println!("cargo::rerun-if-changed={source}");
     }
+    // sqlx embeds the migrations but does not notice a new one.
+    println!("cargo::rerun-if-changed=migrations");
     let object = build_ebpf::run()?;
     let out = env::var_os("OUT_DIR").context("OUT_DIR")?;
     fs::copy(&object, Path::new(&out).join("chaperone.o")).context("copying the object")?;

@@ -65,9 +65,13 @@ fn in_words(kind: EventKind) -> &'static str {
     }
 }
 
+/// How often the fence is looked at: as long as a slice that somebody removed and made again stays
+/// open. The unit keeps the slice alive, so this is for mistakes.
+const FENCE_CHECK: Duration = Duration::from_secs(2);
+
 /// Keeps the fence whole where somebody removed and remade the slice.
 pub(super) async fn tend(gateway: Arc<Gateway>, redirect: Arc<Redirect>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(60));
+    let mut ticks = tokio::time::interval(FENCE_CHECK);
     while tick(&gateway, &mut ticks).await {
         let event = match redirect.tend() {
             Ok(tended) if !tended.repaired => continue,

@@ -20,7 +20,7 @@ use super::{
     insert::insert,
     lock::Lock,
     stamp::{stamp, unstamp},
-    stored::{EventRow, Unit},
+    stored::{EventRow, SessionRow, Unit},
 };
 use crate::prim::{CgroupId, CgroupPath};
 
@@ -137,7 +137,14 @@ impl Store {
                 }
                 Err(error) if is_constraint(&error) => {
                     savepoint.rollback().await?;
-                    written.push(Written::Rejected(error.to_string()));
+                    // Whoever enrols a session asks again after a time-out, which says nothing about
+                    // whether the first attempt was written.
+                    let repeated = match unit {
+                        Unit::Session(session) => is_stored(&mut tx, session).await?,
+                        _ => false,
+                    };
+                    let rejected = || Written::Rejected(error.to_string());
+                    written.push(if repeated { Written::Durable } else { rejected() });
                 }
                 Err(error) => return Err(error),
             }
@@ -289,6 +296,21 @@ fn refused(error: sqlx::Error) -> RecordError {
 
 /// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
 /// at fault, not the database.
+/// Whether this very session is in the database already.
+async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND boot_id = ? \
+         AND cgroup_id = ?)",
+    )
+    .bind(&session.id)
+    .bind(&session.started)
+    .bind(&session.workload)
+    .bind(&session.boot_id)
+    .bind(session.cgroup_id)
+    .fetch_one(conn)
+    .await
+}
+
 fn is_constraint(error: &sqlx::Error) -> bool {
     const SQLITE_CONSTRAINT: i64 = 19;
     error

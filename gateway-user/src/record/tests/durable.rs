@@ -186,3 +186,18 @@ async fn after_close_nothing_is_accepted() {
     closing.await.unwrap();
     assert_eq!(bench.ask("SELECT group_concat(outcome) FROM v_calls").await, "failed");
 }
+
+#[tokio::test]
+async fn a_session_recorded_twice_is_one_session() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    recorder.session_started(session(2)).await.unwrap();
+    recorder.session_started(session(2)).await.unwrap();
+    let mut other = session(2);
+    other.cgroup_id.0 += 1;
+    let refused = recorder.session_started(other).await;
+    assert!(matches!(refused, Err(RecordError::Rejected(_))), "another session of the same id: {refused:?}");
+    let id = session_id(2);
+    assert_eq!(bench.ask(&format!("SELECT count(*) || '' FROM sessions WHERE id = '{id}'")).await, "1");
+    recorder.close().await;
+}

@@ -1,0 +1,62 @@
+//! `chaperone run`: the command line of [`crate::launch`].
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use crate::{
+    api::Client,
+    config::Config,
+    launch::{self, Ended, signals},
+    prim::WorkloadName,
+};
+
+/// Runs a command as an agent: in a session of its own, with AWS through the gateway.
+///
+/// Exits with the command's own exit code, or by the signal that ended it; with 127 when the command
+/// is not found, 126 when it cannot be executed, and 125 when the session could not be started.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The workload to run as; not needed where exactly one is configured.
+    #[arg(long, value_name = "NAME")]
+    workload: Option<WorkloadName>,
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command and stands in for it. The process must have one thread: no runtime, no logger's.
+///
+/// # Errors
+/// None so far: what goes wrong is said on standard error and becomes the exit code, so that it
+/// cannot be taken for the command's own failure.
+pub fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&config.api);
+    match launch::run(&client, args.workload, &args.command, say_removed) {
+        Ok(Ended::Exited(code)) => Ok(code.into()),
+        Ok(Ended::Signaled(signal)) => Ok(signals::die_by(signal).into()),
+        Err(error) => {
+            say(&error.to_string());
+            if let Some(step) = error.next_step() {
+                say(&format!("next step: {step}"));
+            }
+            Ok(error.exit_code().into())
+        }
+    }
+}
+
+fn say_removed(names: &[String]) {
+    if !names.is_empty() {
+        say(&format!(
+            "not passed on to the command, which gets its credentials from the gateway: {}",
+            names.join(", ")
+        ));
+    }
+}
+
+fn say(text: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "chaperone: {text}");
+}
