@@ -7,11 +7,10 @@ const s3 = require("@aws-sdk/client-s3");
 const dynamodb = require("@aws-sdk/client-dynamodb");
 const sts = require("@aws-sdk/client-sts");
 
-const region = "eu-central-1";
 const Bucket = "e2e-bucket";
 
 async function get(Key) {
-  const answer = await new s3.S3Client({ region }).send(new s3.GetObjectCommand({ Bucket, Key }));
+  const answer = await new s3.S3Client({}).send(new s3.GetObjectCommand({ Bucket, Key }));
   const body = await answer.Body.transformToByteArray();
   return {
     $metadata: answer.$metadata,
@@ -20,8 +19,8 @@ async function get(Key) {
   };
 }
 
-const sendS3 = (command) => new s3.S3Client({ region }).send(command);
-const sendDynamoDb = (command) => new dynamodb.DynamoDBClient({ region }).send(command);
+const sendS3 = (command) => new s3.S3Client({}).send(command);
+const sendDynamoDb = (command) => new dynamodb.DynamoDBClient({}).send(command);
 const stream = () => Readable.from((function* () {
   for (let i = 0; i < 83; i++) yield Buffer.alloc(60_000, "stream");
 })());
@@ -36,7 +35,7 @@ const CASES = {
   "put-item": () => sendDynamoDb(
     new dynamodb.PutItemCommand({ TableName: "t", Item: { id: { S: "1" } } })),
   "identity": async () => {
-    const answer = await new sts.STSClient({ region }).send(new sts.GetCallerIdentityCommand({}));
+    const answer = await new sts.STSClient({}).send(new sts.GetCallerIdentityCommand({}));
     return { $metadata: answer.$metadata, arn: answer.Arn };
   },
   "delete-bucket": () => sendS3(new s3.DeleteBucketCommand({ Bucket })),

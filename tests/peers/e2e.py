@@ -9,7 +9,6 @@ import boto3
 import botocore.exceptions
 
 BUCKET = "e2e-bucket"
-REGION = "eu-central-1"
 
 
 class Stream(io.RawIOBase):
@@ -31,25 +30,21 @@ class Stream(io.RawIOBase):
         return self.data.tell()
 
 
-def client(service):
-    return boto3.client(service, region_name=REGION)
-
-
 def get(key):
-    body = client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    body = boto3.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
     return {"sha256": hashlib.sha256(body).hexdigest(), "length": len(body)}
 
 
 CASES = {
-    "put": lambda: client("s3").put_object(Bucket=BUCKET, Key="small", Body=b"hello"),
-    "put-odd-key": lambda: client("s3").put_object(Bucket=BUCKET, Key="a b/+%é~(1).txt", Body=b"hello"),
-    "put-stream": lambda: client("s3").put_object(Bucket=BUCKET, Key="stream", Body=Stream()),
+    "put": lambda: boto3.client("s3").put_object(Bucket=BUCKET, Key="small", Body=b"hello"),
+    "put-odd-key": lambda: boto3.client("s3").put_object(Bucket=BUCKET, Key="a b/+%é~(1).txt", Body=b"hello"),
+    "put-stream": lambda: boto3.client("s3").put_object(Bucket=BUCKET, Key="stream", Body=Stream()),
     "get": lambda: get("bytes-1000000"),
-    "list": lambda: client("s3").list_objects_v2(Bucket=BUCKET, Prefix="a b/c"),
-    "put-item": lambda: client("dynamodb").put_item(TableName="t", Item={"id": {"S": "1"}}),
-    "identity": lambda: {"arn": client("sts").get_caller_identity()["Arn"]},
-    "delete-bucket": lambda: client("s3").delete_bucket(Bucket=BUCKET),
-    "delete-table": lambda: client("dynamodb").delete_table(TableName="t"),
+    "list": lambda: boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="a b/c"),
+    "put-item": lambda: boto3.client("dynamodb").put_item(TableName="t", Item={"id": {"S": "1"}}),
+    "identity": lambda: {"arn": boto3.client("sts").get_caller_identity()["Arn"]},
+    "delete-bucket": lambda: boto3.client("s3").delete_bucket(Bucket=BUCKET),
+    "delete-table": lambda: boto3.client("dynamodb").delete_table(TableName="t"),
 }
 
 try:

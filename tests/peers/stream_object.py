@@ -9,7 +9,7 @@ import sys
 import boto3
 
 bucket, file, back = sys.argv[1:]
-s3 = boto3.client("s3", region_name="eu-central-1")
+s3 = boto3.client("s3")
 with open(file, "rb") as body:
     answer = s3.put_object(Bucket=bucket, Key="boto3", Body=body)
 print("put", answer["ResponseMetadata"]["HTTPStatusCode"])

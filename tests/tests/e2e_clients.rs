@@ -1,11 +1,6 @@
 //! boto3 and the AWS SDK for JavaScript in a real cgroup, through the daemon, to the verifying
 //! upstream: what they send must arrive, signed by the gateway and unchanged.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{net::SocketAddr, sync::Arc};
 

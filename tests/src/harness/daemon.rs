@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read as _,
     net::{SocketAddr, TcpListener},
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -64,7 +64,9 @@ impl Gateway {
     /// # Errors
     /// When it does not become ready; with the end of its log.
     pub fn start(config: GatewayConfig) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("chaperone-").tempdir()?;
+        // Agents of any user read the CA's files in it.
+        let open = fs::Permissions::from_mode(0o755);
+        let dir = tempfile::Builder::new().prefix("chaperone-").permissions(open).tempdir()?;
         let parent = Cgroup::create(config.purpose)?;
         let (agents, own) = (parent.child("agents")?, parent.child("gateway")?);
         let bpffs = Bpffs::mount(&dir.path().join("bpf"))?;
@@ -104,6 +106,9 @@ slice = "{slice}"
 bpffs = "{dir}/bpf/chaperone"
 listen_v4 = [{}]
 listen_v6 = [{}]
+
+[identify]
+placeholder_key = "{dir}/placeholder.key"
 
 [terminate]
 ca_dir = "{dir}/ca"

@@ -162,3 +162,21 @@ impl Body for ReplyBody {
         SizeHint::with_exact(self.left())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(offset: u64, left: u64) -> Vec<u8> {
+        let mut generated = Generated { offset, left };
+        std::iter::from_fn(|| generated.piece()).flatten().collect()
+    }
+
+    #[test]
+    fn a_range_is_a_part_of_the_whole() {
+        let whole = content(0, 200_000);
+        for (offset, length) in [(0, 1), (1, 65_536), (65_535, 2), (70_001, 129_999), (200_000, 0)] {
+            assert_eq!(content(offset as u64, length as u64), whole[offset..][..length], "{offset}+{length}");
+        }
+    }
+}

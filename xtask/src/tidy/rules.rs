@@ -115,7 +115,7 @@ fn rust(file: &File, findings: &mut Vec<Finding>) {
         findings
             .push(finding(&file.path, "does not begin with a `//!` line that says its purpose".to_owned()));
     }
-    let product = file.path.starts_with("gateway-");
+    let product = file.path.starts_with("gateway-") && file.path.contains("/src/");
     let allowed = ANYHOW.iter().any(|place| file.path.starts_with(place));
     if product && !allowed && !is_test(&file.path) && names(&source::code(&file.text), "anyhow") {
         let message = "anyhow is for main, app and cli: give this stage an error of its own";

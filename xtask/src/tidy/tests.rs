@@ -77,6 +77,7 @@ fn pure_modules_do_nothing() {
 fn stages_have_errors_of_their_own() {
     clean("gateway-user/src/main.rs", "//! x\nuse anyhow::Result;\n");
     clean("gateway-user/src/cli/mod.rs", "//! x\nuse anyhow::Result;\n");
+    clean("gateway-user/build.rs", "//! x\nuse anyhow::Result;\n");
     clean("xtask/src/main.rs", "//! x\nfn main() -> anyhow::Result<()> {}\n");
     broken("gateway-user/src/parse/mod.rs", "//! x\nuse anyhow::Result;\n", "anyhow is for main");
 }

@@ -11,8 +11,6 @@ use crate::{
     stage::{BUCKET, Stage, TABLE, WORKLOAD},
 };
 
-const REGION: &str = "--region eu-central-1";
-
 /// The agent has placeholders, no key.
 pub(crate) fn no_keys(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let environment = stage.agent.run("env")?.ok()?;
@@ -70,12 +68,12 @@ pub(crate) fn denied(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
         ensure!(missing.is_none(), "the message lacks {missing:?}: {}", ran.output);
         Ok(ran.output)
     };
-    let ran = stage.agent.run(&format!("aws {REGION} s3api delete-bucket --bucket {BUCKET}"))?;
+    let ran = stage.agent.run(&format!("aws s3api delete-bucket --bucket {BUCKET}"))?;
     checks.add(
         "a forbidden call is AccessDenied with its rule",
         refusal(ran, &["AccessDenied", "no-bucket-deletion"]),
     );
-    let ran = stage.agent.run(&format!("aws {REGION} dynamodb delete-table --table-name {TABLE}"))?;
+    let ran = stage.agent.run(&format!("aws dynamodb delete-table --table-name {TABLE}"))?;
     checks.add(
         "a call that no rule permits is AccessDenied with its action",
         refusal(ran, &["AccessDenied", "dynamodb:DeleteTable"]),
@@ -117,7 +115,7 @@ pub(crate) fn killed_and_restarted(stage: &mut Stage, checks: &mut Checks) -> Re
     stage.gateway.kill()?;
     let refused = containing(stage.agent.run(&connect)?.ok(), "ECONNREFUSED");
     checks.add("daemon killed with SIGKILL: the agent's connect is refused", refused);
-    let outcome = stage.agent.run(&format!("aws {REGION} sts get-caller-identity"))?;
+    let outcome = stage.agent.run(&format!("aws sts get-caller-identity"))?;
     checks.add("and the AWS CLI fails", {
         let refused = outcome.code != 0 && outcome.output.contains("Could not connect");
         if refused { Ok(outcome.output) } else { Err(anyhow::anyhow!(outcome.output)) }
@@ -161,7 +159,7 @@ pub(crate) fn recorded(stage: &Stage, checks: &mut Checks) -> Result<()> {
 
 /// Runs the AWS CLI as the agent.
 fn aws(stage: &mut Stage, command: &str) -> Result<String> {
-    stage.agent.run(&format!("aws {REGION} {command}"))?.ok()
+    stage.agent.run(&format!("aws {command}"))?.ok()
 }
 
 /// Method, id, secret and token that boto3 finds inside the session.
