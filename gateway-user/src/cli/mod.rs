@@ -4,17 +4,17 @@
 //! 69 the daemon is not running · 78 the configuration is wrong. `chaperone run` exits as its
 //! command does.
 
-mod ca;
-mod calls;
-mod config;
-mod detach;
-mod events;
-mod init;
-mod policy;
-mod run;
-mod sessions;
-mod status;
-mod table;
+pub mod ca;
+pub mod calls;
+pub mod config;
+pub mod detach;
+pub mod events;
+pub mod init;
+pub mod policy;
+pub mod run;
+pub mod sessions;
+pub mod status;
+pub mod table;
 
 use std::{
     path::{Path, PathBuf},
@@ -56,8 +56,7 @@ enum Command {
     #[command(subcommand)]
     Events(events::Command),
     /// The policies.
-    #[command(subcommand)]
-    Policy(policy::Command),
+    Policy(policy::Args),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -102,14 +101,14 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let load = || Config::load(&cli.config);
     match cli.command {
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => init::run(args),
         Command::Daemon => crate::app::main(&load()?, &cli.config),
         Command::Run(args) => run::run(args, &client_config(&cli.config)?),
         Command::Status(args) => status::run(&args, &client_config(&cli.config)?),
         Command::Sessions(command) => wait(sessions::run(command, &load()?)),
         Command::Calls(command) => wait(calls::run(command, &load()?)),
         Command::Events(command) => wait(events::run(command, &load()?)),
-        Command::Policy(command) => policy::run(command, &load()?),
+        Command::Policy(args) => policy::run(args),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Detach(args) => detach::run(&args, &load()?),

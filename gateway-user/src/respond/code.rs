@@ -30,6 +30,8 @@ pub enum Kind {
     Internal,
     /// AWS could not be reached or broke off: 502.
     Upstream,
+    /// AWS did not answer in time: 504.
+    Timeout,
     /// The gateway cannot make calls at the moment: 503.
     Unavailable,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -81,7 +84,7 @@ impl Kind {
             ),
             Self::NotImplemented => ("NotImplemented", "NotImplemented", "Unsupported", "NotImplemented"),
             Self::Internal => ("InternalFailure", "InternalFailure", "InternalFailure", "InternalError"),
-            Self::Upstream | Self::Unavailable => {
+            Self::Upstream | Self::Timeout | Self::Unavailable => {
                 ("ServiceUnavailable", "ServiceUnavailable", "Unavailable", "ServiceUnavailable")
             }
         };

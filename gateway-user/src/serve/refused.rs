@@ -35,7 +35,9 @@ impl Refused {
         match self {
             Self::Parse(error) => Refusal::parse(error, session, call),
             Self::Intake(IntakeError::Collect(error)) => Refusal::body(error, session, call),
-            Self::Intake(error @ IntakeError::Timeout(_)) => Refusal::new(Kind::Malformed, error, session, call),
+            Self::Intake(error @ IntakeError::Timeout(_)) => {
+                Refusal::new(Kind::Malformed, error, session, call)
+            }
             Self::Signature(error) => Refusal::signature(error, session, call),
             Self::Classify(error) => Refusal::classify(error, session, call),
             Self::Denied(denial) => Refusal::denied(denial, session, call),
@@ -53,7 +55,9 @@ fn forward(error: &ForwardError, caller: &Caller, call: CallId) -> Refusal {
         ForwardError::Resolve { host, .. }
         | ForwardError::Connect { host, .. }
         | ForwardError::Broken { host, .. } => (Kind::Upstream, format!("{host} cannot be reached")),
-        ForwardError::Tls { host, .. } => (Kind::Upstream, format!("the certificate of {host} was not accepted")),
+        ForwardError::Tls { host, .. } => {
+            (Kind::Upstream, format!("the certificate of {host} was not accepted"))
+        }
         ForwardError::ConnectTimeout { host, .. } | ForwardError::ResponseTimeout { host, .. } => {
             (Kind::Timeout, format!("{host} did not answer in time"))
         }
