@@ -48,12 +48,22 @@ impl Slots {
             return Arc::clone(slot);
         }
         if slots.len() >= self.capacity {
-            let oldest = slots.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(owner, _)| owner.clone());
+            let oldest =
+                slots.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(owner, _)| owner.clone());
             oldest.and_then(|owner| slots.remove(&owner));
         }
         let slot = Arc::new(Slot::default());
         slots.insert(owner, (Arc::clone(&slot), used));
         slot
+    }
+
+    /// Drops what is kept for a session.
+    pub(super) fn forget(&self, ended: SessionId) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|owner, _| match owner {
+            Owner::Gateway => true,
+            Owner::Role { session, .. } => *session != ended,
+        });
     }
 }
 
