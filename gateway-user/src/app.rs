@@ -20,7 +20,9 @@ use crate::{
     config::Config,
     credentials,
     forward::Upstream,
-    identify::{BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, Session, StoredSession, Workloads},
+    identify::{
+        BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, Session, StoredSession, Workloads,
+    },
     prim::CgroupPath,
     record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
     redirect::{self, Redirect},
@@ -35,7 +37,8 @@ use crate::{
 /// Whatever keeps it from starting, with the step that failed.
 pub fn main(config: &Config, config_path: &Path) -> anyhow::Result<ExitCode> {
     telemetry::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(run(config, config_path))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -61,7 +64,8 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
     let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
     let own_cgroup = redirect::own_cgroup().context("finding the daemon's cgroup")?;
-    let redirect = Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
+    let redirect =
+        Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
     let kernel_events = redirect.events().context("opening the kernel's events")?;
 
     let gateway = Arc::new(Gateway {
@@ -86,16 +90,27 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     publish_truststore(config).await;
     let client_env = bundle::client_env(&config.terminate);
     let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
-    let launcher =
-        Arc::new(Launcher::new(&config.api, Arc::clone(&registry), tree, log, client_env, gateway.clock.clone()));
-    let status = Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
+    let launcher = Arc::new(Launcher::new(
+        &config.api,
+        Arc::clone(&registry),
+        tree,
+        log,
+        client_env,
+        gateway.clock.clone(),
+    ));
+    let status =
+        Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
     let socket = Socket::bind(&config.api).context("binding the api socket")?;
     let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
     tasks.spawn(api.serve(socket, shutdown.clone().cancelled_owned()));
-    tasks.spawn(upkeep::sweep(Arc::clone(&gateway), launcher, Duration::from_secs(config.identify.sweep_secs)));
+    tasks.spawn(upkeep::sweep(
+        Arc::clone(&gateway),
+        launcher,
+        Duration::from_secs(config.identify.sweep_secs),
+    ));
     tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
     if let Some(events) = kernel_events {
         tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
@@ -114,8 +129,10 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
 
 fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow::Result<Arc<Registry>> {
     let slice = CgroupPath::new(&config.redirect.slice);
-    let workloads = Workloads::new(slice, config.workload.iter().cloned()).context("reading the workloads")?;
-    let key = MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
+    let workloads =
+        Workloads::new(slice, config.workload.iter().cloned()).context("reading the workloads")?;
+    let key =
+        MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
     let boot = BootId::current().context("reading the boot id")?;
     let placeholders = Placeholders::new(&key);
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, boot, clock.clone())))
@@ -135,22 +152,19 @@ async fn publish_truststore(config: &Config) {
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.
-async fn restore(
-    registry: &Registry,
-    recorder: &Recorder,
-    stored: Vec<OpenSession>,
-) -> anyhow::Result<()> {
+async fn restore(registry: &Registry, recorder: &Recorder, stored: Vec<OpenSession>) -> anyhow::Result<()> {
     let hostname = hostname();
     // Other hosts' sessions in the same database are theirs to end.
-    let ours = stored.into_iter().filter(|session| session.hostname == hostname).map(|session| StoredSession {
-        id: session.id,
-        workload: session.workload,
-        cgroup: session.cgroup_path,
-        cgroup_id: session.cgroup_id,
-        boot: BootId::new(&session.boot_id),
-        started: session.started,
-        launch: None,
-    });
+    let ours =
+        stored.into_iter().filter(|session| session.hostname == hostname).map(|session| StoredSession {
+            id: session.id,
+            workload: session.workload,
+            cgroup: session.cgroup_path,
+            cgroup_id: session.cgroup_id,
+            boot: BootId::new(&session.boot_id),
+            started: session.started,
+            launch: None,
+        });
     for (session, reason) in registry.restore(ours) {
         recorder.session_ended(SessionEnd { session, reason: reason.as_str().to_owned() }).await?;
     }

@@ -49,7 +49,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, gateway: Arc<Gateway>, room: Arc<Semaphore>, connections: TaskTracker) {
+async fn accept(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    room: Arc<Semaphore>,
+    connections: TaskTracker,
+) {
     loop {
         // Room first: what does not fit waits in the kernel's backlog.
         let accepted = tokio::select! {

@@ -41,7 +41,8 @@ impl Reloader {
                 let digest = self.gateway.policies.load().digest().to_owned();
                 tracing::error!(%error, in_force = digest, "the policies were not reloaded: the last good ones stay in force");
                 self.remember(Some(error.to_string()));
-                let mut event = Event::new("policies-rejected", format!("the last good policies stay in force: {error}"));
+                let mut event =
+                    Event::new("policies-rejected", format!("the last good policies stay in force: {error}"));
                 event.detail = json!({ "in_force": digest });
                 event
             }

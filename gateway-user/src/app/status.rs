@@ -34,7 +34,8 @@ impl DaemonStatus {
             Ok(health) => {
                 let missing: Vec<_> =
                     health.hooks.iter().filter(|hook| !hook.effective).map(|hook| hook.program).collect();
-                let detail = format!("not attached: {}; restart chaperone to attach them", missing.join(", "));
+                let detail =
+                    format!("not attached: {}; restart chaperone to attach them", missing.join(", "));
                 Health { ok: false, detail }
             }
             Err(error) => Health { ok: false, detail: error.to_string() },
@@ -44,7 +45,9 @@ impl DaemonStatus {
     fn store(&self) -> Health {
         match self.gateway.recorder.health().failing {
             None => Health { ok: true, detail: String::new() },
-            Some(why) => Health { ok: false, detail: format!("{why}; calls are refused until it can be written") },
+            Some(why) => {
+                Health { ok: false, detail: format!("{why}; calls are refused until it can be written") }
+            }
         }
     }
 }
@@ -58,7 +61,13 @@ impl StatusSource for DaemonStatus {
             pid: std::process::id(),
             started: self.started,
             abi: gateway_common::ABI_VERSION,
-            workloads: self.gateway.registry.workloads().all().map(|workload| workload.name.clone()).collect(),
+            workloads: self
+                .gateway
+                .registry
+                .workloads()
+                .all()
+                .map(|workload| workload.name.clone())
+                .collect(),
             open_sessions: self.gateway.registry.open().len() as u64,
             calls: CallCounts { allowed: counts.forwarded, denied: counts.refused, failed: counts.failed },
             policy: PolicyStatus {

@@ -21,7 +21,9 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
         for session in gateway.registry.ended() {
             tracing::info!(session = %session.id, "session ended");
             let reason = crate::identify::EndReason::CgroupGone.as_str().to_owned();
-            if let Err(error) = gateway.recorder.session_ended(SessionEnd { session: session.id, reason }).await {
+            if let Err(error) =
+                gateway.recorder.session_ended(SessionEnd { session: session.id, reason }).await
+            {
                 // The next start finds it open with its cgroup gone, and ends it then.
                 tracing::error!(session = %session.id, %error, "a session's end could not be recorded");
             }
@@ -75,7 +77,9 @@ pub(super) async fn tend(gateway: Arc<Gateway>, redirect: Arc<Redirect>) {
     while tick(&gateway, &mut ticks).await {
         let event = match redirect.tend() {
             Ok(tended) if !tended.repaired => continue,
-            Ok(_) => Event::new("fence-repaired", "the agent slice had lost its programs; they are attached again"),
+            Ok(_) => {
+                Event::new("fence-repaired", "the agent slice had lost its programs; they are attached again")
+            }
             Err(error) => {
                 tracing::error!(%error, "the fence of the agent slice is not whole");
                 Event::new("fence-broken", error.to_string())

@@ -1,4 +1,8 @@
 //! `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
+//!
+//! `catalog` knows the services, `protocol` tells which protocol a request speaks and hands it to
+//! `json`, `query` or `cbor`; `s3` is a world of its own. `actions` and `resource` turn operation
+//! and parameters into what IAM decides on. Whatever is not in a table is refused.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +10,16 @@ use crate::{
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
+
+mod actions;
+mod catalog;
+mod cbor;
+mod json;
+mod protocol;
+mod query;
+mod resource;
+mod s3;
+mod value;
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +33,7 @@ pub struct ActionOn {
 /// A request parameter that policies can read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Param {
-    /// A text; also timestamps and blobs (base64).
+    /// A text; also fractions, timestamps and blobs (base64).
     Text(String),
     /// A whole number.
     Number(i64),
@@ -44,7 +58,10 @@ pub struct Operation {
     pub account: Option<AccountId>,
     /// Every action it needs; never empty. All must be allowed.
     pub actions: Vec<ActionOn>,
-    /// Its parameters; what sits in an unread streaming body is absent.
+    /// Its parameters by their names in the API; null members are absent, and so is what sits in an
+    /// unread streaming body. In the query protocols nested members are texts. For S3: `Bucket`,
+    /// `Key`, the query parameters and the `x-amz-*` headers (without that prefix) in `CamelCase`,
+    /// e.g. `Prefix`, `VersionId`, `StorageClass`, `Acl`, and user metadata as `Metadata`.
     pub params: BTreeMap<String, Param>,
     /// The canonical request this was read from.
     pub digest: RequestDigest,
@@ -75,11 +92,43 @@ pub enum ClassifyError {
     MintsCredentials(String),
 }
 
-/// Reads operation, actions, resources and parameters.
+/// Reads operation, actions, resources and parameters. `account` is the workload's, where it is
+/// configured; without it, ARNs that need an account become `*`.
 ///
 /// # Errors
 /// [`ClassifyError`]: whatever is unknown or could be read in two ways.
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
-    let _ = (request, account);
-    todo!("helper")
+    let head = request.request();
+    let (service, name, actions, params) = if head.endpoint().is_s3() {
+        let call = s3::read(request)?;
+        ("s3", call.operation, call.actions, call.params)
+    } else {
+        let service = catalog::find(head.endpoint().label())?;
+        let Call { service, operation, params } = protocol::read(service, request)?;
+        if actions::mints_credentials(service.prefix, operation) {
+            return Err(ClassifyError::MintsCredentials(format!("{}:{operation}", service.prefix)));
+        }
+        let arns = resource::Arns::new(head.endpoint().partition(), head.region(), account);
+        (service.prefix, operation, actions::of(service.prefix, operation, &params, &arns), params)
+    };
+    Ok(Operation {
+        service: service.to_owned(),
+        name: name.to_owned(),
+        region: head.region().clone(),
+        account: account.cloned(),
+        actions,
+        params,
+        digest: request.digest(),
+    })
 }
+
+/// A call of a service other than S3, as its protocol says it.
+#[derive(Debug)]
+struct Call {
+    service: &'static catalog::Service,
+    operation: &'static str,
+    params: BTreeMap<String, Param>,
+}
+
+#[cfg(test)]
+mod tests;

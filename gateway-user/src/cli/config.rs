@@ -6,14 +6,14 @@ use crate::config::Config;
 
 /// The configuration.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub enum Command {
     /// Check the file and print the effective configuration, defaults included.
     Show,
 }
 
-pub(super) fn run(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
+pub fn run(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Show => write!(std::io::stdout(), "{}", config.effective_toml())?,
+        Command::Show => write!(std::io::stdout(), "{}", config.effective_toml()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

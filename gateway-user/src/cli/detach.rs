@@ -8,15 +8,17 @@ use crate::{config::Config, redirect};
 
 /// Remove the redirect from the kernel.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Say yes: without the redirect, agents reach AWS directly and nothing is recorded.
     #[arg(long)]
     yes: bool,
 }
 
-pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     if !args.yes {
-        bail!("without the redirect agents reach AWS directly and nothing is recorded; if that is meant, add --yes");
+        bail!(
+            "without the redirect agents reach AWS directly and nothing is recorded; if that is meant, add --yes"
+        );
     }
     redirect::detach(&config.redirect.bpffs)?;
     writeln!(std::io::stdout(), "the redirect is removed from {}", config.redirect.bpffs.display())?;

@@ -4,23 +4,26 @@
 //! 69 the daemon is not running · 78 the configuration is wrong. `chaperone run` exits as its
 //! command does.
 
-mod ca;
-mod calls;
-mod config;
-mod detach;
-mod events;
-mod init;
-mod policy;
-mod run;
-mod sessions;
-mod status;
-mod table;
+pub mod ca;
+pub mod calls;
+pub mod config;
+pub mod detach;
+pub mod events;
+pub mod init;
+pub mod policy;
+pub mod run;
+pub mod sessions;
+pub mod status;
+pub mod table;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// Lets AI coding agents use AWS without ever holding AWS credentials.
 #[derive(Debug, Parser)]
@@ -53,8 +56,7 @@ enum Command {
     #[command(subcommand)]
     Events(events::Command),
     /// The policies.
-    #[command(subcommand)]
-    Policy(policy::Command),
+    Policy(policy::Args),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -90,7 +92,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("chaperone: {error:#}");
-            let config = error.chain().any(|cause| cause.is::<crate::config::ConfigError>());
+            let config = error.chain().any(|cause| cause.is::<ConfigError>());
             ExitCode::from(if config { CONFIG } else { 1 })
         }
     }
@@ -99,14 +101,14 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let load = || Config::load(&cli.config);
     match cli.command {
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => init::run(args),
         Command::Daemon => crate::app::main(&load()?, &cli.config),
-        Command::Run(args) => run::run(args, &cli.config),
-        Command::Status(args) => status::run(&args, &cli.config),
+        Command::Run(args) => run::run(args, &client_config(&cli.config)?),
+        Command::Status(args) => status::run(&args, &client_config(&cli.config)?),
         Command::Sessions(command) => wait(sessions::run(command, &load()?)),
         Command::Calls(command) => wait(calls::run(command, &load()?)),
         Command::Events(command) => wait(events::run(command, &load()?)),
-        Command::Policy(command) => policy::run(command, &load()?),
+        Command::Policy(args) => policy::run(args),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Detach(args) => detach::run(&args, &load()?),
@@ -114,6 +116,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "chaperone", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// For users who may not read the configuration, or where the daemon runs with another one: all they
+/// need of it is where the socket is.
+fn client_config(path: &Path) -> Result<Config, ConfigError> {
+    match Config::load(path) {
+        Err(ConfigError::Unreadable { .. }) => Ok(Config::default()),
+        loaded => loaded,
     }
 }
 

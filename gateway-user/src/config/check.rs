@@ -114,16 +114,27 @@ impl Problems {
         for (key, addresses, v4) in families {
             let here = || KeyPath::of("redirect", key);
             if addresses.len() > MAX_LISTENERS {
-                self.add(here().item(MAX_LISTENERS), format!("`{key}` takes at most {MAX_LISTENERS} addresses"));
+                self.add(
+                    here().item(MAX_LISTENERS),
+                    format!("`{key}` takes at most {MAX_LISTENERS} addresses"),
+                );
             }
             for (number, address) in addresses.iter().enumerate() {
                 if address.is_ipv4() != v4 {
                     let family = if v4 { "IPv4" } else { "IPv6" };
                     self.add(here().item(number), format!("{address} is not an {family} address"));
                 } else if !address.ip().is_loopback() {
-                    self.add(here().item(number), format!("{address} is not a loopback address: only this host may reach the listeners"));
+                    self.add(
+                        here().item(number),
+                        format!(
+                            "{address} is not a loopback address: only this host may reach the listeners"
+                        ),
+                    );
                 } else if address.port() == 0 {
-                    self.add(here().item(number), format!("{address} needs a fixed port: the kernel half redirects to it"));
+                    self.add(
+                        here().item(number),
+                        format!("{address} needs a fixed port: the kernel half redirects to it"),
+                    );
                 } else if addresses.iter().take(number).any(|earlier| earlier == address) {
                     self.add(here().item(number), format!("{address} is listed twice"));
                 }
@@ -141,7 +152,10 @@ impl Problems {
             } else if name != name.to_ascii_lowercase() {
                 self.add(here().key("host"), "write host names in lower case");
             } else if overrides.iter().take(number).any(|earlier| earlier.host == entry.host) {
-                self.add(here().key("host"), format!("{} is listed twice: only the first is used", entry.host));
+                self.add(
+                    here().key("host"),
+                    format!("{} is listed twice: only the first is used", entry.host),
+                );
             }
             if let Some(wrong) = wrong_target(entry.address, config) {
                 self.add(here().key("address"), format!("{} {wrong}", entry.address));
@@ -210,7 +224,9 @@ impl Problems {
                 let name = &workload.name;
                 self.add(
                     here("cgroup"),
-                    format!("workload {name} needs `cgroup = \"{slice}/…\"` or `tag = \"…\"` to be recognised"),
+                    format!(
+                        "workload {name} needs `cgroup = \"{slice}/…\"` or `tag = \"…\"` to be recognised"
+                    ),
                 );
             }
         }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    api, credentials, decide, forward, identify::{self, WorkloadConfig}, record, redirect, route, serve, telemetry,
-    terminate,
+    api, credentials, decide, forward,
+    identify::{self, WorkloadConfig},
+    record, redirect, route, serve, telemetry, terminate,
 };
 
 mod check;
@@ -81,7 +82,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with file and line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |detail: String| ConfigError::Unreadable { path: path.display().to_string(), detail };
+        let unreadable =
+            |detail: String| ConfigError::Unreadable { path: path.display().to_string(), detail };
         let text = read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => unreadable(format!("{error}; `chaperone init` writes a first one")),
             _ => unreadable(error.to_string()),

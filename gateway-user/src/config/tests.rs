@@ -39,23 +39,35 @@ fn the_smallest_configuration() {
 fn syntax_and_unknown_keys() {
     check("[redirect", "1:10: unclosed table, expected `]`");
     check("[redirct]", "1:2: unknown key `redirct`: did you mean `redirect`?");
-    check("[serve]\nmax_conections = 5", "2:1: unknown key `max_conections`: did you mean `max_connections`?");
+    check(
+        "[serve]\nmax_conections = 5",
+        "2:1: unknown key `max_conections`: did you mean `max_connections`?",
+    );
     check("[policy]\nfolder = \"/x\"", "2:1: unknown key `folder`; known here: dir");
     check("[serve]\nmax_connections = \"5\"", "2:19: invalid type: string \"5\", expected usize");
     check("[serve]\nmax_connections = -5", "2:19: invalid value: integer `-5`, expected usize");
     check("[api]\ngroup = \"a\"\ngroup = \"b\"", "3:1: duplicate key");
     check("[redirect]\nlisten_v4 = [\"localhost:1\"]", "2:14: invalid socket address syntax");
-    check_workload("name = \"b\"\ntag = \"b\"\nrole = \"x\"", "10:1: unknown key `role`: did you mean `role_arn`?");
+    check_workload(
+        "name = \"b\"\ntag = \"b\"\nrole = \"x\"",
+        "10:1: unknown key `role`: did you mean `role_arn`?",
+    );
 }
 
 #[test]
 fn numbers_have_ranges() {
     check("[route]\nhello_timeout_secs = 0", "2:22: `hello_timeout_secs` must be between 1 and 86400");
     check("[serve]\ninspect_max_bytes = 0", "2:21: `inspect_max_bytes` must be between 1024 and 1073741824");
-    check("[serve]\n\n  drain_timeout_secs = 86401", "3:24: `drain_timeout_secs` must be between 1 and 86400");
+    check(
+        "[serve]\n\n  drain_timeout_secs = 86401",
+        "3:24: `drain_timeout_secs` must be between 1 and 86400",
+    );
     check("credentials = { cache = 0 }", "1:25: `cache` must be between 1 and 1000000");
     // The first in the order of the file.
-    check("[record]\nqueue = 0\n[forward]\nidle_timeout_secs = 0", "2:9: `queue` must be between 1 and 1000000");
+    check(
+        "[record]\nqueue = 0\n[forward]\nidle_timeout_secs = 0",
+        "2:9: `queue` must be between 1 and 1000000",
+    );
 }
 
 /// A number that nobody checks may be 0 and stop everything, or overflow a deadline.
@@ -73,7 +85,8 @@ fn every_number_has_a_range() {
             numbers += 1;
             for wrong in [0, i64::MAX] {
                 config[&section][&key] = wrong.into();
-                let error = parse(&config.to_string()).expect_err(&format!("{section}.{key} = {wrong}")).to_string();
+                let error =
+                    parse(&config.to_string()).expect_err(&format!("{section}.{key} = {wrong}")).to_string();
                 assert!(error.contains(&format!("`{key}` must be between")), "{error}");
             }
             config[&section][&key] = value;
@@ -105,7 +118,10 @@ fn listeners() {
     let v4 = |list: &str, expected: &str| check(&format!("[redirect]\nlisten_v4 = [{list}]"), expected);
     let v6 = |list: &str, expected: &str| check(&format!("[redirect]\nlisten_v6 = [{list}]"), expected);
     v4("", "2:13: at least one IPv4 listener is needed");
-    v4("\"127.0.0.1:1\", \"192.0.2.1:1\"", "2:29: 192.0.2.1:1 is not a loopback address: only this host may reach the listeners");
+    v4(
+        "\"127.0.0.1:1\", \"192.0.2.1:1\"",
+        "2:29: 192.0.2.1:1 is not a loopback address: only this host may reach the listeners",
+    );
     v4("\"0.0.0.0:1\"", "2:14: 0.0.0.0:1 is not a loopback address: only this host may reach the listeners");
     v4("\"127.0.0.1:0\"", "2:14: 127.0.0.1:0 needs a fixed port: the kernel half redirects to it");
     v4("\"[::1]:1\"", "2:14: [::1]:1 is not an IPv4 address");
@@ -113,7 +129,10 @@ fn listeners() {
     let nine: Vec<String> = (1..=9).map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     v4(&nine.join(","), "2:126: `listen_v4` takes at most 8 addresses");
     v6("\"127.0.0.1:1\"", "2:14: 127.0.0.1:1 is not an IPv6 address");
-    v6("\"[::ffff:127.0.0.1]:1\"", "2:14: [::ffff:127.0.0.1]:1 is not a loopback address: only this host may reach the listeners");
+    v6(
+        "\"[::ffff:127.0.0.1]:1\"",
+        "2:14: [::ffff:127.0.0.1]:1 is not a loopback address: only this host may reach the listeners",
+    );
     assert!(parse(&format!("[redirect]\nlisten_v6 = []\n{WORKLOAD}")).is_ok());
 }
 
@@ -121,7 +140,10 @@ fn listeners() {
 fn the_slice() {
     let slice = |value: &str, expected: &str| check(&format!("[redirect]\nslice = \"{value}\""), expected);
     slice("", "2:9: the slice must not be empty");
-    slice("/agents.slice", "2:9: the slice is written relative to the cgroup v2 mount, without outer slashes");
+    slice(
+        "/agents.slice",
+        "2:9: the slice is written relative to the cgroup v2 mount, without outer slashes",
+    );
     slice("a/../b", "2:9: the slice must not contain empty parts, `.` or `..`");
     slice("a//b", "2:9: the slice must not contain empty parts, `.` or `..`");
     slice("agents-*.slice", "2:9: the slice is one cgroup, not a pattern");
@@ -133,8 +155,16 @@ fn endpoint_overrides() {
     let one = |host: &str, address: &str, expected: &str| {
         check(&format!("[[forward.override]]\nhost = \"{host}\"\naddress = \"{address}\""), expected);
     };
-    one("*", "192.0.2.1:443", "2:8: \"*\" is not a valid host name: each label has 1 to 63 letters, digits or hyphens; write a host name or `*.suffix`");
-    one("a.*.com", "192.0.2.1:443", "2:8: \"a.*.com\" is not a valid host name: each label has 1 to 63 letters, digits or hyphens; write a host name or `*.suffix`");
+    one(
+        "*",
+        "192.0.2.1:443",
+        "2:8: \"*\" is not a valid host name: each label has 1 to 63 letters, digits or hyphens; write a host name or `*.suffix`",
+    );
+    one(
+        "a.*.com",
+        "192.0.2.1:443",
+        "2:8: \"a.*.com\" is not a valid host name: each label has 1 to 63 letters, digits or hyphens; write a host name or `*.suffix`",
+    );
     one("S3.amazonaws.com", "192.0.2.1:443", "2:8: write host names in lower case");
     one("s3.amazonaws.com", "192.0.2.1:0", "3:11: 192.0.2.1:0 needs a port");
     one("s3.amazonaws.com", "0.0.0.0:443", "3:11: 0.0.0.0:443 is no address of a host");
@@ -148,25 +178,40 @@ fn endpoint_overrides() {
 
 #[test]
 fn sts_endpoint_log_and_group() {
-    let sts = |value: &str, expected: &str| check(&format!("[credentials]\nsts_endpoint = \"{value}\""), expected);
+    let sts =
+        |value: &str, expected: &str| check(&format!("[credentials]\nsts_endpoint = \"{value}\""), expected);
     sts("sts.internal", "2:16: \"sts.internal\" is not an https URL");
     sts("ftp://sts.internal", "2:16: \"ftp://sts.internal\" is not an https URL");
     sts("https://", "2:16: \"https://\" is not a URL");
     sts("http://sts.internal", "2:16: keys would cross the network in the clear: use https");
     sts("http://127.0.0.1.example.com", "2:16: keys would cross the network in the clear: use https");
-    for fine in ["https://vpce-1.sts.eu-west-1.vpce.amazonaws.com", "http://127.0.0.1:5000", "http://[::1]:5000"] {
+    for fine in
+        ["https://vpce-1.sts.eu-west-1.vpce.amazonaws.com", "http://127.0.0.1:5000", "http://[::1]:5000"]
+    {
         assert!(parse(&format!("[credentials]\nsts_endpoint = \"{fine}\"\n{WORKLOAD}")).is_ok(), "{fine}");
     }
     check("[api]\ngroup = \"\"", "2:9: `group` must name a group of this host");
-    check("[log]\nfilter = \"chaperone=loud\"", "2:10: not a log filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5");
+    check(
+        "[log]\nfilter = \"chaperone=loud\"",
+        "2:10: not a log filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
+    );
 }
 
 #[test]
 fn workloads() {
-    check_whole("", "1:1: no workload is configured, so every agent would be refused; add a [[workload]] section");
+    check_whole(
+        "",
+        "1:1: no workload is configured, so every agent would be refused; add a [[workload]] section",
+    );
     check_workload("name = \"builds\"\ntag = \"b\"", "8:8: another workload has the name \"builds\" already");
-    check_workload("name = \"b\"\ncgroup = \"agents.slice/*\"", "9:10: another workload has the cgroup \"agents.slice/*\" already");
-    check_workload("name = \"B\"\ntag = \"b\"", "8:8: \"B\" is not a valid workload name: only a-z, 0-9 and - are allowed");
+    check_workload(
+        "name = \"b\"\ncgroup = \"agents.slice/*\"",
+        "9:10: another workload has the cgroup \"agents.slice/*\" already",
+    );
+    check_workload(
+        "name = \"B\"\ntag = \"b\"",
+        "8:8: \"B\" is not a valid workload name: only a-z, 0-9 and - are allowed",
+    );
     check_workload("tag = \"b\"", "6:1: missing field `name`");
     check_workload(
         "name = \"b\"",
@@ -185,30 +230,43 @@ fn workloads() {
     cgroup("/agents.slice/b", "the cgroup is written relative to the cgroup v2 mount, without outer slashes");
     cgroup("agents.slice/../b", "the cgroup must not contain empty parts, `.` or `..`");
     cgroup("agents.slice/[b", "not a glob: unclosed character class; missing ']'");
-    for outside in ["agents.slice", "other.slice/b", "agents.slicer/b", "*/b", "agents.*/b", "{agents.slice,other}/b"] {
+    for outside in
+        ["agents.slice", "other.slice/b", "agents.slicer/b", "*/b", "agents.*/b", "{agents.slice,other}/b"]
+    {
         cgroup(outside, "the cgroup must lie below the redirected slice: write \"agents.slice/…\"");
     }
 }
 
 #[test]
 fn the_rights_of_a_workload() {
-    let with = |lines: &str, expected: &str| check_workload(&format!("name = \"b\"\ntag = \"b\"\n{lines}"), expected);
+    let with = |lines: &str, expected: &str| {
+        check_workload(&format!("name = \"b\"\ntag = \"b\"\n{lines}"), expected)
+    };
     with("groups = [\"a\", \"\"]", "10:16: a group has 1 to 128 bytes and no control characters");
     with("groups = [\"a\", \"a\"]", "10:16: the group \"a\" is listed twice");
     with("region = \"EU\"", "10:10: \"EU\" is not a valid region: 1 to 40 of a-z, 0-9 and - are allowed");
     with("account = \"1234\"", "10:11: \"1234\" is not a valid account id: it must be 12 digits");
     with("egress = \"all\"", "10:10: unknown variant `all`, expected `aws` or `open`");
-    for wrong in ["agents", "arn:aws:iam::123456789012:user/u", "arn:aws:iam::1:role/r", "arn:aws:iam::123456789012:role/"] {
+    for wrong in [
+        "agents",
+        "arn:aws:iam::123456789012:user/u",
+        "arn:aws:iam::1:role/r",
+        "arn:aws:iam::123456789012:role/",
+    ] {
         with(
             &format!("role_arn = \"{wrong}\""),
-            &format!("10:12: \"{wrong}\" is not the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
+            &format!(
+                "10:12: \"{wrong}\" is not the ARN of a role, such as arn:aws:iam::123456789012:role/name"
+            ),
         );
     }
     with(
         "account = \"111111111111\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"",
         "11:12: the role is of account 123456789012, but `account` says 111111111111",
     );
-    let fine = format!("{WORKLOAD}role_arn = \"arn:aws-cn:iam::123456789012:role/path/r\"\naccount = \"123456789012\"");
+    let fine = format!(
+        "{WORKLOAD}role_arn = \"arn:aws-cn:iam::123456789012:role/path/r\"\naccount = \"123456789012\""
+    );
     assert!(parse(&fine).is_ok());
 }
 
@@ -225,11 +283,19 @@ fn files() {
     fs::write(&path, WORKLOAD).unwrap();
     assert!(Config::load(&path).is_ok());
     fs::write(&path, "\n\nx = 1").unwrap();
-    assert!(Config::load(&path).unwrap_err().to_string().starts_with(&format!("{shown}:3:1: unknown key `x`")));
+    assert!(
+        Config::load(&path).unwrap_err().to_string().starts_with(&format!("{shown}:3:1: unknown key `x`"))
+    );
     fs::write(&path, b"\xff\xfe").unwrap();
-    assert_eq!(Config::load(&path).unwrap_err().to_string(), format!("{shown}: stream did not contain valid UTF-8"));
+    assert_eq!(
+        Config::load(&path).unwrap_err().to_string(),
+        format!("{shown}: stream did not contain valid UTF-8")
+    );
     fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert_eq!(Config::load(&path).unwrap_err().to_string(), format!("{shown}: the file has more than 1048576 bytes"));
+    assert_eq!(
+        Config::load(&path).unwrap_err().to_string(),
+        format!("{shown}: the file has more than 1048576 bytes")
+    );
     assert!(matches!(Config::load(dir.path()), Err(ConfigError::Unreadable { .. })));
 }
 
@@ -249,7 +315,8 @@ fn a_policy_directory() {
     fs::write(at("sub/c.cedar"), "nonsense").unwrap();
 
     let found = policies::read(dir.path()).unwrap();
-    let names: Vec<_> = found.files.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> =
+        found.files.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["a.cedar", "b.cedar"]);
     assert_eq!(found.ignored, [".a.cedar", "README.md", "b.cedar.bak", "cedar", "sub", "target"].map(at));
     let set = policies::load(dir.path()).unwrap();
@@ -274,7 +341,8 @@ fn a_policy_file_is_never_passed_over() {
     fs::create_dir(&path).unwrap();
     check("not a file");
     fs::remove_dir(&path).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
     check("not a file");
     fs::remove_file(&path).unwrap();
     fs::write(&path, b"// \xff").unwrap();

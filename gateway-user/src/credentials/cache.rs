@@ -48,7 +48,8 @@ impl Slots {
             return Arc::clone(slot);
         }
         if slots.len() >= self.capacity {
-            let oldest = slots.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(owner, _)| owner.clone());
+            let oldest =
+                slots.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(owner, _)| owner.clone());
             oldest.and_then(|owner| slots.remove(&owner));
         }
         let slot = Arc::new(Slot::default());

@@ -322,15 +322,20 @@ async fn a_role_is_assumed_once_for_each_session() {
 #[tokio::test]
 async fn the_source_identity_is_sent_where_configured() {
     let sts = sts(vec![granted("ASIAONE", 3600)]).await;
-    let source =
-        source(&Ambient::default(), Config { source_identity: true, ..at_endpoint(&sts) }, &clock());
+    let source = source(&Ambient::default(), Config { source_identity: true, ..at_endpoint(&sts) }, &clock());
     assert_eq!(id(&source, &caller(Some(ROLE))).await, "ASIAONE");
     assert!(sts.requests.lock().unwrap()[0].contains("SourceIdentity=builds"));
 }
 
 #[tokio::test]
 async fn the_cache_is_bounded() {
-    let sts = sts(vec![granted("ASIA1", 3600), granted("ASIA2", 3600), granted("ASIA3", 3600), granted("ASIA4", 3600)]).await;
+    let sts = sts(vec![
+        granted("ASIA1", 3600),
+        granted("ASIA2", 3600),
+        granted("ASIA3", 3600),
+        granted("ASIA4", 3600),
+    ])
+    .await;
     let source = source(&Ambient::default(), Config { cache: 2, ..at_endpoint(&sts) }, &clock());
     let [one, two, three] = [caller(Some(ROLE)), caller(Some(ROLE)), caller(Some(ROLE))];
     assert_eq!(id(&source, &one).await, "ASIA1");
@@ -366,7 +371,10 @@ async fn an_unreachable_or_speechless_sts() {
     let silent = sts(vec![None]).await;
     let config = Config { timeout_secs: 1, ..at_endpoint(&silent) };
     let words = error(&source(&ambient, config, &clock), &caller(Some(ROLE))).await;
-    assert!(words == "no credentials within 1s" || words.contains("timed out") || words.contains("timeout"), "{words}");
+    assert!(
+        words == "no credentials within 1s" || words.contains("timed out") || words.contains("timeout"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
@@ -401,6 +409,7 @@ async fn a_permit_gets_its_keys() {
         panic!("denied")
     };
     let source = source(&Ambient::default(), Config::default(), &clock);
-    let call = tokio::spawn(async move { source.keys(&permit, &caller).await.map(|keys| keys.access_key_id) });
+    let call =
+        tokio::spawn(async move { source.keys(&permit, &caller).await.map(|keys| keys.access_key_id) });
     assert_eq!(call.await.unwrap().unwrap(), "AKIA1");
 }

@@ -79,8 +79,11 @@ impl Checker {
                 Complaint::new(format!("approvals are not available yet, so `@{name}` would not be honoured"))
                     .help("remove the rule: what nothing permits is denied")
             } else {
-                Complaint::new(format!("unknown annotation `@{name}`"))
-                    .help(suggest(name, &ANNOTATIONS, "annotations"))
+                Complaint::new(format!("unknown annotation `@{name}`")).help(suggest(
+                    name,
+                    &ANNOTATIONS,
+                    "annotations",
+                ))
             };
             self.complaints.push(complaint.about(format!("@{name}")));
         }
@@ -96,7 +99,9 @@ impl Checker {
             pst::PrincipalConstraint::In(whom) => {
                 self.scope_entity(whom, "principal in", &["Workload", "Group"]);
             }
-            pst::PrincipalConstraint::Is(kind) => self.complain(expect_type(kind, "principal is", &["Workload"])),
+            pst::PrincipalConstraint::Is(kind) => {
+                self.complain(expect_type(kind, "principal is", &["Workload"]))
+            }
             pst::PrincipalConstraint::IsIn(kind, whom) => {
                 self.complain(expect_type(kind, "principal is", &["Workload"]));
                 self.scope_entity(whom, "principal in", &["Workload", "Group"]);
@@ -114,7 +119,9 @@ impl Checker {
         match &rule.resource {
             pst::ResourceConstraint::Any => {}
             pst::ResourceConstraint::Eq(what) => self.scope_entity(what, "resource ==", &["Resource"]),
-            pst::ResourceConstraint::Is(kind) => self.complain(expect_type(kind, "resource is", &["Resource"])),
+            pst::ResourceConstraint::Is(kind) => {
+                self.complain(expect_type(kind, "resource is", &["Resource"]))
+            }
             pst::ResourceConstraint::In(_) | pst::ResourceConstraint::IsIn(..) => {
                 self.complaints.push(resources_have_no_groups());
             }
@@ -183,7 +190,9 @@ impl Checker {
 
     /// `principal == Resource::"…"` and the like can never hold.
     fn comparable(&mut self, variable: &Expr, literal: &Expr, groups: bool) {
-        let (Expr::Var(variable), Expr::Literal(Literal::EntityUID(uid))) = (variable, literal) else { return };
+        let (Expr::Var(variable), Expr::Literal(Literal::EntityUID(uid))) = (variable, literal) else {
+            return;
+        };
         let (place, types): (&str, &[&str]) = match variable {
             Var::Principal if groups => ("principal in", &["Workload", "Group"]),
             Var::Principal => ("principal ==", &["Workload"]),
@@ -220,10 +229,16 @@ impl Checker {
             (false, "approval") => Complaint::new("approvals are not available yet")
                 .help("remove the rule: what nothing permits is denied"),
             (false, "session") => Complaint::new("`context.session` is not available yet"),
-            (false, _) => Complaint::new(format!("`context` has no attribute `{attr}`"))
-                .help(suggest(attr, &CONTEXT, "attributes of context")),
-            (true, _) => Complaint::new(format!("`resource` has no attribute `{attr}`"))
-                .help(suggest(attr, &RESOURCE, "attributes of resource")),
+            (false, _) => Complaint::new(format!("`context` has no attribute `{attr}`")).help(suggest(
+                attr,
+                &CONTEXT,
+                "attributes of context",
+            )),
+            (true, _) => Complaint::new(format!("`resource` has no attribute `{attr}`")).help(suggest(
+                attr,
+                &RESOURCE,
+                "attributes of resource",
+            )),
         };
         self.complaints.push(complaint.about(attr));
     }
@@ -276,8 +291,11 @@ fn expect_type(kind: &pst::EntityType, place: &str, types: &[&str]) -> Result<()
         Complaint::new(format!("`{place} {written}` can never hold"))
             .help(format!("use {}", types.join(" or ")))
     } else {
-        Complaint::new(format!("unknown entity type `{written}`"))
-            .help(suggest(&written, &TYPES, "entity types"))
+        Complaint::new(format!("unknown entity type `{written}`")).help(suggest(
+            &written,
+            &TYPES,
+            "entity types",
+        ))
     };
     Err(complaint.about(written))
 }
@@ -301,9 +319,11 @@ fn check_literal(uid: &pst::EntityUID, groups: bool) -> Result<(), Complaint> {
             .map(drop)
             .map_err(|error| Complaint::new(error.to_string()).about(format!("\"{id}\""))),
         "Group" if id.is_empty() => Err(Complaint::new("a group has a name").about("Group::\"\"")),
-        "Group" if !groups => Err(Complaint::new(format!("`Group::\"{id}\"` is a group: no principal equals it"))
-            .about(id)
-            .help(format!("write `principal in Group::\"{id}\"`"))),
+        "Group" if !groups => {
+            Err(Complaint::new(format!("`Group::\"{id}\"` is a group: no principal equals it"))
+                .about(id)
+                .help(format!("write `principal in Group::\"{id}\"`")))
+        }
         "Group" => Ok(()),
         _ => expect_type(&uid.ty, "", &TYPES),
     }

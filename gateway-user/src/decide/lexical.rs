@@ -78,9 +78,8 @@ pub(super) fn check_bounds(text: &str) -> Result<(), (usize, Complaint)> {
 
 /// Whether the bytes `start..end` are a word of their own.
 fn is_word(code: &str, start: usize, end: usize) -> bool {
-    let part_of_word = |at: usize| {
-        code.as_bytes().get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-    };
+    let part_of_word =
+        |at: usize| code.as_bytes().get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     !part_of_word(end) && !start.checked_sub(1).is_some_and(part_of_word)
 }
 

@@ -80,9 +80,11 @@ pub(super) fn check_resource(text: &str) -> Result<(), Complaint> {
         return Ok(());
     }
     if text.contains('*') {
-        return Err(Complaint::new(format!("`{text}` names no single resource: wildcards match nothing here"))
-            .about(text)
-            .help(format!("write it as a condition: when {{ resource.arn like \"{text}\" }}")));
+        return Err(Complaint::new(format!(
+            "`{text}` names no single resource: wildcards match nothing here"
+        ))
+        .about(text)
+        .help(format!("write it as a condition: when {{ resource.arn like \"{text}\" }}")));
     }
     if Arn::parse(text).is_none() {
         return Err(Complaint::new(format!("`{text}` is not an ARN"))

@@ -135,7 +135,10 @@ impl<'a> Judgement<'a> {
         }
         if let Some((_, detail)) = self.failed.first() {
             let detail = detail.clone();
-            return Err(Reason::EvaluationFailed { rules: distinct(self.failed.iter().map(|(id, _)| *id)), detail });
+            return Err(Reason::EvaluationFailed {
+                rules: distinct(self.failed.iter().map(|(id, _)| *id)),
+                detail,
+            });
         }
         match self.unpermitted {
             Some((action, resource)) => {
@@ -161,7 +164,9 @@ impl Index {
         }
         let services: Vec<&str> = actions
             .iter()
-            .filter_map(|action| if let ActionName::Service(service) = action { Some(*service) } else { None })
+            .filter_map(
+                |action| if let ActionName::Service(service) = action { Some(*service) } else { None },
+            )
             .collect();
         let add = |map: &mut HashMap<String, Vec<usize>>, key: &str| {
             let numbers = map.entry(key.to_owned()).or_default();

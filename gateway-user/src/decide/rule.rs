@@ -135,7 +135,9 @@ impl PrincipalScope {
     fn of(constraint: &pst::PrincipalConstraint) -> Self {
         use pst::PrincipalConstraint as P;
         match constraint {
-            P::Eq(EntityOrSlot::Entity(uid)) | P::In(EntityOrSlot::Entity(uid)) | P::IsIn(_, EntityOrSlot::Entity(uid)) => {
+            P::Eq(EntityOrSlot::Entity(uid))
+            | P::In(EntityOrSlot::Entity(uid))
+            | P::IsIn(_, EntityOrSlot::Entity(uid)) => {
                 let name = uid.eid.to_string();
                 if uid.ty.to_string() == "Group" { Self::Group(name) } else { Self::Workload(name) }
             }
@@ -151,7 +153,8 @@ impl Condition {
         let reads_context = each_clause(&tree).any(|clause| mentions(clause, &Var::Context));
         let tree = pst::StaticPolicy::try_from(tree).map_err(|error| refuse(&error))?;
         let policy = Policy::from_pst(pst::Policy::Static(tree)).map_err(|error| refuse(&error))?;
-        let set = PolicySet::from_policies([policy.new_id(PolicyId::new(id))]).map_err(|error| refuse(&error))?;
+        let set =
+            PolicySet::from_policies([policy.new_id(PolicyId::new(id))]).map_err(|error| refuse(&error))?;
         Ok(Self { set, reads_context })
     }
 
@@ -176,7 +179,9 @@ impl Condition {
         let response = Authorizer::new().is_authorized(request, &self.set, entities);
         let diagnostics = response.diagnostics();
         // Cedar skips a rule that fails; here it must count.
-        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) = diagnostics.errors().next() {
+        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
+            diagnostics.errors().next()
+        {
             return Applies::Failed(error.inner().to_string());
         }
         if diagnostics.reason().next().is_some() { Applies::Yes } else { Applies::No }

@@ -45,7 +45,8 @@ fn caller(groups: &[&str]) -> Caller {
 
 /// An operation that needs these (action, resource) pairs.
 fn operation(pairs: &[(&str, &str)]) -> Operation {
-    let (service, name) = pairs.first().and_then(|(action, _)| action.split_once(':')).unwrap_or(("s3", "None"));
+    let (service, name) =
+        pairs.first().and_then(|(action, _)| action.split_once(':')).unwrap_or(("s3", "None"));
     Operation {
         service: service.to_owned(),
         name: name.to_owned(),

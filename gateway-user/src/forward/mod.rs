@@ -59,7 +59,9 @@ impl EndpointOverride {
     #[must_use]
     pub fn resolve(overrides: &[EndpointOverride], host: &str) -> Option<SocketAddr> {
         let names = |pattern: &str| match pattern.strip_prefix("*.") {
-            Some(suffix) => host.strip_suffix(suffix).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            Some(suffix) => {
+                host.strip_suffix(suffix).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
             None => pattern == host,
         };
         overrides.iter().find(|o| names(&o.host)).map(|o| o.address)

@@ -60,7 +60,9 @@ async fn silence_ends_a_wait_and_progress_prolongs_it() {
 async fn a_stalled_body_is_given_up() {
     let (_sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
     let (mut body, _) = Watched::new(channel_body(receiver), Duration::from_secs(5));
-    assert!(matches!(body.frame().await, Some(Err(BodyError::Stalled(after))) if after == Duration::from_secs(5)));
+    assert!(
+        matches!(body.frame().await, Some(Err(BodyError::Stalled(after))) if after == Duration::from_secs(5))
+    );
 }
 
 use bytes::Bytes;

@@ -229,7 +229,11 @@ impl Registry {
     pub fn session_of(&self, leaf: CgroupId) -> Option<Arc<Session>> {
         let state = self.state();
         state.leaves.get(&leaf).cloned().or_else(|| {
-            state.slots.get(&leaf).filter(|slot| slot.recorded.initialized()).map(|slot| Arc::clone(&slot.session))
+            state
+                .slots
+                .get(&leaf)
+                .filter(|slot| slot.recorded.initialized())
+                .map(|slot| Arc::clone(&slot.session))
         })
     }
 

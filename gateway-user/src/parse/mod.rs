@@ -22,6 +22,7 @@ mod strict;
 mod verify;
 
 pub use authorization::AuthorizationError;
+pub(crate) use endpoint::check_bucket;
 pub use endpoint::{AWS_SUFFIXES, AddressStyle, Endpoint, EndpointError, Partition, is_aws};
 pub use payload::{PayloadError, PayloadMode};
 pub use query::{Query, QueryError};

@@ -1,1 +1,204 @@
 //! Any refusal → an error in the protocol's own shape. *pure*
+//!
+//! The agent's SDK raises it as the typed error it knows from AWS. No SDK retries the 400s and 403s
+//! (but for clock skew, after it has set its clock); 500, 502 and 503 are retried as AWS's are.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+
+use crate::{
+    body::CollectError,
+    classify::ClassifyError,
+    credentials::CredentialsError,
+    decide::{Denial, Reason},
+    parse::{
+        AuthorizationError, EndpointError, ErrorShape, ParseError, PayloadError, QueryError, SignatureError,
+    },
+    prim::{CallId, SessionId},
+    record::RecordError,
+    sign::SignError,
+};
+
+mod code;
+mod write;
+
+pub use code::Kind;
+
+/// What is said to an agent, and to the log, when a call does not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What went wrong: decides status and error code.
+    pub kind: Kind,
+    /// What the agent reads: what was refused, by which rule, in which session, what to do.
+    pub message: String,
+    /// What the log and the record say; may name internals that are not the agent's business.
+    pub log: String,
+    /// The call, as the agent sees it in `x-amzn-requestid`.
+    pub call: CallId,
+}
+
+impl Refusal {
+    /// A refusal whose agent and log read the same.
+    pub fn new(kind: Kind, why: impl Display, session: SessionId, call: CallId) -> Self {
+        let log = why.to_string();
+        Self { kind, message: format!("Chaperone refused this call: {log} (session {session})."), log, call }
+    }
+
+    /// A refusal that tells the agent less than the log.
+    pub fn internal(kind: Kind, message: &str, log: impl Display, session: SessionId, call: CallId) -> Self {
+        Self {
+            kind,
+            message: format!("Chaperone: {message} (session {session})."),
+            log: log.to_string(),
+            call,
+        }
+    }
+
+    /// The head could not be accepted.
+    #[must_use]
+    pub fn parse(error: &ParseError, session: SessionId, call: CallId) -> Self {
+        let kind = match error {
+            ParseError::Head(_) => Kind::Malformed,
+            ParseError::Query(
+                QueryError::BareCharacter(_)
+                | QueryError::PercentEncoding
+                | QueryError::NotText
+                | QueryError::EmptyPair,
+            ) => Kind::Malformed,
+            ParseError::Endpoint(EndpointError::NotAws(_) | EndpointError::Unknown(_)) => Kind::Denied,
+            ParseError::Endpoint(EndpointError::Unsupported(_)) => Kind::NotImplemented,
+            ParseError::Authorization(
+                AuthorizationError::Unsigned
+                | AuthorizationError::Presigned
+                | AuthorizationError::DoublySigned
+                | AuthorizationError::Scheme,
+            ) => Kind::Denied,
+            ParseError::Authorization(AuthorizationError::SigV4a) => Kind::NotImplemented,
+            ParseError::Authorization(
+                AuthorizationError::Duplicate
+                | AuthorizationError::Malformed(_)
+                | AuthorizationError::SignedHeaderMissing(_)
+                | AuthorizationError::HeaderNotSigned(_)
+                | AuthorizationError::Date,
+            ) => Kind::BadAuthorization,
+            ParseError::Payload(PayloadError::SignedChunks(_) | PayloadError::EventStream) => {
+                Kind::NotImplemented
+            }
+            ParseError::Payload(
+                PayloadError::OnlyForS3 | PayloadError::Chunked(_) | PayloadError::Unknown,
+            ) => Kind::Malformed,
+        };
+        Self::new(kind, error, session, call)
+    }
+
+    /// The signature was not accepted.
+    #[must_use]
+    pub fn signature(error: &SignatureError, session: SessionId, call: CallId) -> Self {
+        let kind = match error {
+            SignatureError::UnknownAccessKey(_) | SignatureError::SessionToken => Kind::UnknownKey,
+            SignatureError::Skew { .. } => Kind::Skew,
+            SignatureError::Service { .. }
+            | SignatureError::Region { .. }
+            | SignatureError::BodyHash
+            | SignatureError::Mismatch => Kind::BadSignature,
+            SignatureError::BodyMissing => Kind::Internal,
+        };
+        Self::new(kind, error, session, call)
+    }
+
+    /// The call was not understood.
+    #[must_use]
+    pub fn classify(error: &ClassifyError, session: SessionId, call: CallId) -> Self {
+        let kind = match error {
+            ClassifyError::UnknownService(_)
+            | ClassifyError::UnknownOperation { .. }
+            | ClassifyError::MintsCredentials(_) => Kind::Denied,
+            ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) => Kind::Malformed,
+        };
+        Self::new(kind, error, session, call)
+    }
+
+    /// Policy said no.
+    #[must_use]
+    pub fn denied(denial: &Denial, session: SessionId, call: CallId) -> Self {
+        let operation = format!("{}:{}", denial.operation.service, denial.operation.name);
+        let (why, remedy) = match &denial.reason {
+            Reason::Forbidden { rules } => (
+                format!("{operation} is forbidden by {}", rule_names(rules)),
+                "Do not retry; ask the administrator if this rule should not apply",
+            ),
+            Reason::NothingPermits { action, resource } => (
+                format!("{operation} needs {action} on {resource}, which no rule permits"),
+                "Do not retry; ask the administrator for a rule that permits it",
+            ),
+            Reason::EvaluationFailed { rules, .. } => (
+                format!("{operation} cannot be decided, because {} failed to evaluate", rule_names(rules)),
+                "Do not retry; tell the administrator",
+            ),
+        };
+        let log = match &denial.reason {
+            Reason::EvaluationFailed { detail, .. } => format!("{why}: {detail}"),
+            Reason::Forbidden { .. } | Reason::NothingPermits { .. } => why.clone(),
+        };
+        let message = format!("Denied by Chaperone policy: {why} (session {session}). {remedy}.");
+        Self { kind: Kind::Denied, message, log, call }
+    }
+
+    /// The body could not be read.
+    #[must_use]
+    pub fn body(error: &CollectError, session: SessionId, call: CallId) -> Self {
+        let kind = match error {
+            CollectError::TooLarge { .. } => Kind::TooLarge,
+            CollectError::Trailers | CollectError::Broken(_) => Kind::Malformed,
+        };
+        Self::new(kind, error, session, call)
+    }
+
+    /// There are no keys to sign with.
+    #[must_use]
+    pub fn credentials(error: &CredentialsError, session: SessionId, call: CallId) -> Self {
+        let message = "the gateway has no AWS credentials for this call at the moment";
+        Self::internal(Kind::Unavailable, message, error, session, call)
+    }
+
+    /// The permitted call could not be signed.
+    #[must_use]
+    pub fn sign(error: &SignError, session: SessionId, call: CallId) -> Self {
+        Self::internal(Kind::Internal, "the call could not be signed", error, session, call)
+    }
+
+    /// The call could not be recorded.
+    #[must_use]
+    pub fn record(error: &RecordError, session: SessionId, call: CallId) -> Self {
+        let message = "the call cannot be recorded at the moment, so it is not made";
+        Self::internal(Kind::Unavailable, message, error, session, call)
+    }
+
+    /// The HTTP status it is sent with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// The answer in `shape`. The answer to HEAD has no body.
+    #[must_use]
+    pub fn into_response(self, shape: ErrorShape, method: &Method) -> Response<Bytes> {
+        write::response(&self, shape, method)
+    }
+}
+
+fn rule_names(rules: &[String]) -> String {
+    match rules {
+        [] => "a rule without a name".to_owned(),
+        [rule] => format!("the rule {rule:?}"),
+        rules => format!(
+            "the rules {}",
+            rules.iter().map(|rule| format!("{rule:?}")).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::{
     identify::Caller,
     parse::{AwsRequest, BodyPlan, ErrorShape, VerifiedRequest},
     prim::{CallId, HostName},
-    respond::{self, Refusal},
+    respond::Refusal,
     sign::sign,
 };
 
@@ -56,10 +56,10 @@ pub(super) async fn call(
         }
         Err(failed) => {
             gateway.counters.failed();
-            tracing::warn!(call = %wire.id, session = %caller.session.id, reason = %failed, "failed");
             let refusal = failed.explain(caller, wire.id);
-            started.failed(refusal.status, refusal.code.as_str());
-            wire.render(&refusal)
+            tracing::warn!(call = %wire.id, session = %caller.session.id, reason = refusal.log, "failed");
+            started.failed(refusal.status(), refusal.kind.code(wire.shape));
+            wire.render(refusal)
         }
     }
 }
@@ -101,9 +101,7 @@ async fn judge(
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
     match policies.decide(caller, operation, Facts { now }) {
-        Verdict::Allow(permit) => {
-            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()) })
-        }
+        Verdict::Allow(permit) => Ok(Allowed { permit, request, stream: streams.then(|| unread.take()) }),
         Verdict::Deny(denial) => {
             draft.denied(&denial);
             Err(Refused::Denied(Box::new(denial)))
@@ -135,12 +133,20 @@ fn answer(reply: Reply, started: Started) -> Response<Body> {
     response
 }
 
-async fn refuse(gateway: &Gateway, caller: &Caller, draft: Draft, wire: &Wire, refused: &Refused) -> Response<Body> {
+async fn refuse(
+    gateway: &Gateway,
+    caller: &Caller,
+    draft: Draft,
+    wire: &Wire,
+    refused: &Refused,
+) -> Response<Body> {
     gateway.counters.refused();
-    tracing::info!(call = %wire.id, session = %caller.session.id, reason = %refused, "refused");
     let refusal = refused.explain(caller, wire.id);
-    draft.refuse(refusal.status, refusal.code.as_str(), refused.to_string(), &gateway.recorder).await;
-    wire.render(&refusal)
+    tracing::info!(call = %wire.id, session = %caller.session.id, reason = refusal.log, "refused");
+    draft
+        .refuse(refusal.status(), refusal.kind.code(wire.shape), refusal.log.clone(), &gateway.recorder)
+        .await;
+    wire.render(refusal)
 }
 
 /// How the agent wants to be answered when the gateway answers itself.
@@ -151,7 +157,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn render(&self, refusal: &Refusal) -> Response<Body> {
-        respond::render(refusal, self.shape, &self.method).map(body::full)
+    fn render(&self, refusal: Refusal) -> Response<Body> {
+        refusal.into_response(self.shape, &self.method).map(body::full)
     }
 }

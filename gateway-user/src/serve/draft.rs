@@ -66,7 +66,11 @@ impl Draft {
     }
 
     /// Policy allowed it: the intent becomes durable. Nothing may leave the host before.
-    pub(super) async fn start(&mut self, permit: &Permit, recorder: &Recorder) -> Result<Started, RecordError> {
+    pub(super) async fn start(
+        &mut self,
+        permit: &Permit,
+        recorder: &Recorder,
+    ) -> Result<Started, RecordError> {
         let mut intent = self.intent.clone();
         intent.decision = Decision::Allow;
         intent.rules = permit.rules().to_vec();
@@ -75,7 +79,13 @@ impl Draft {
     }
 
     /// The gateway itself answers with `status` and `code`; `reason` is the log's text, not the agent's.
-    pub(super) async fn refuse(mut self, status: StatusCode, code: &str, reason: String, recorder: &Recorder) {
+    pub(super) async fn refuse(
+        mut self,
+        status: StatusCode,
+        code: &str,
+        reason: String,
+        recorder: &Recorder,
+    ) {
         let mut outcome = Outcome::new(OutcomeKind::Denied);
         outcome.gateway = Some(self.begun.elapsed());
         outcome.bytes_in = Some(self.bytes_in.get());
@@ -108,7 +118,8 @@ impl Started {
     pub(super) fn answered(self, status: StatusCode, headers: &HeaderMap) -> Ending {
         let mut outcome = Outcome::new(OutcomeKind::Forwarded);
         outcome.status = Some(status.as_u16());
-        outcome.aws_request_id = text(headers, "x-amzn-requestid").or_else(|| text(headers, "x-amz-request-id"));
+        outcome.aws_request_id =
+            text(headers, "x-amzn-requestid").or_else(|| text(headers, "x-amz-request-id"));
         outcome.error_code = text(headers, "x-amzn-errortype");
         Ending { started: self, outcome, bytes_out: 0 }
     }

@@ -96,7 +96,9 @@ impl Framing {
                     bytes = rest;
                     match (first, *cr, char::from(first).to_digit(16)) {
                         (b'\r', false, _) if *digits > 0 => *cr = true,
-                        (b'\n', true, _) if *size == 0 => self.state = State::ChunkEnd { cr: false, last: true },
+                        (b'\n', true, _) if *size == 0 => {
+                            self.state = State::ChunkEnd { cr: false, last: true }
+                        }
                         (b'\n', true, _) => self.state = State::ChunkData(*size),
                         // 15 digits cannot overflow.
                         (_, false, Some(digit)) if *digits < 15 => {
@@ -146,7 +148,8 @@ fn body_of(head: &[u8]) -> Result<State, Violation> {
         return Err(Violation::Http10);
     }
     let only = |name: &'static str| {
-        let mut values = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
+        let mut values =
+            request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
         let value = values.next();
         if values.next().is_some() { Err(Violation::Repeated(name)) } else { Ok(value) }
     };

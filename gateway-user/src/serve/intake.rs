@@ -81,7 +81,10 @@ impl HttpBody for Counted {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -116,5 +119,8 @@ pub(super) async fn inspect(body: Body, limit: usize, within: Duration) -> Resul
     if body.size_hint().lower() > limit as u64 {
         return Err(CollectError::TooLarge { limit }.into());
     }
-    tokio::time::timeout(within, body::collect(body, limit)).await.map_err(|_| IntakeError::Timeout(within))?.map_err(Into::into)
+    tokio::time::timeout(within, body::collect(body, limit))
+        .await
+        .map_err(|_| IntakeError::Timeout(within))?
+        .map_err(Into::into)
 }

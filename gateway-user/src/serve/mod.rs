@@ -154,11 +154,17 @@ impl Gateway {
     }
 
     /// accept → identify → route → terminate, then HTTP.
-    async fn carry(self: &Arc<Self>, io: TcpStream, agent: AgentAddr, known: &mut Known) -> Result<(), ConnectionError> {
+    async fn carry(
+        self: &Arc<Self>,
+        io: TcpStream,
+        agent: AgentAddr,
+        known: &mut Known,
+    ) -> Result<(), ConnectionError> {
         let origin = self.origins.origin(&io, agent)?;
         let accepted = Accepted { io, agent, origin };
         known.origin = Some(origin);
-        let caller = self.registry.identify(&origin, async |session: &Session| self.enrol(session).await).await?;
+        let caller =
+            self.registry.identify(&origin, async |session: &Session| self.enrol(session).await).await?;
         known.caller = Some(caller.clone());
         match route(&accepted, caller.session.workload.egress, &self.own, &self.route).await? {
             Route::Aws(name) => self.aws(accepted, caller, name).await,
@@ -180,7 +186,12 @@ impl Gateway {
     }
 
     /// Calls to AWS over a terminated connection.
-    async fn aws(self: &Arc<Self>, accepted: Accepted, caller: Caller, name: HostName) -> Result<(), ConnectionError> {
+    async fn aws(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        caller: Caller,
+        name: HostName,
+    ) -> Result<(), ConnectionError> {
         let tls = self.terminator.handshake(accepted.io, &name).await?;
         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
         let gateway = Arc::clone(self);
@@ -263,7 +274,8 @@ impl Known {
         if let Some(origin) = &self.origin {
             event.pid = Some(origin.pid);
             event.uid = Some(origin.uid);
-            event.detail = json!({ "destination": origin.destination.0.to_string(), "cgroup_id": origin.cgroup.0 });
+            event.detail =
+                json!({ "destination": origin.destination.0.to_string(), "cgroup_id": origin.cgroup.0 });
         }
         if let Some(caller) = &self.caller {
             event.session = Some(caller.session.id);

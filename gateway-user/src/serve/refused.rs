@@ -1,103 +1,89 @@
-//! Every way a call can be refused or fail, and what the agent is told of it.
-
-use http::StatusCode;
+//! Every way a call can be refused or fail; `respond` says what the agent is told of each.
 
 use super::intake::IntakeError;
 use crate::{
-    body::CollectError,
     classify::ClassifyError,
     credentials::CredentialsError,
-    decide::{Denial, Reason},
+    decide::Denial,
     forward::ForwardError,
     identify::Caller,
     parse::{ParseError, SignatureError},
     prim::CallId,
     record::RecordError,
-    respond::{Code, Refusal},
+    respond::{Kind, Refusal},
     sign::SignError,
 };
 
-/// The stage that ended a call, with its own error. Its `Display` is the log's text.
-#[derive(Debug, thiserror::Error)]
+/// The stage that ended a call, with its own error.
+#[derive(Debug)]
 pub(super) enum Refused {
-    #[error("{0}")]
-    Parse(#[from] ParseError),
-    #[error("{0}")]
-    Intake(#[from] IntakeError),
-    #[error("{0}")]
-    Signature(#[from] SignatureError),
-    #[error("{0}")]
-    Classify(#[from] ClassifyError),
-    #[error("{}", .0.reason)]
+    Parse(ParseError),
+    Intake(IntakeError),
+    Signature(SignatureError),
+    Classify(ClassifyError),
     Denied(Box<Denial>),
-    #[error("{0}")]
-    Record(#[from] RecordError),
-    #[error("{0}")]
-    Credentials(#[from] CredentialsError),
-    #[error("{0}")]
-    Sign(#[from] SignError),
-    #[error("{0}")]
-    Forward(#[from] ForwardError),
+    Record(RecordError),
+    Credentials(CredentialsError),
+    Sign(SignError),
+    Forward(ForwardError),
 }
 
 impl Refused {
-    /// The agent's answer. It names the rule, the session and what to do, and nothing of the inside.
+    /// What is said to the agent, and to the log.
     pub(super) fn explain(&self, caller: &Caller, call: CallId) -> Refusal {
-        let (status, code, what) = self.answer();
         let session = caller.session.id;
-        Refusal { status, code, message: format!("chaperone: {what} (session {session}, call {call})"), request_id: call }
-    }
-
-    fn answer(&self) -> (StatusCode, Code, String) {
         match self {
-            Self::Parse(error) => (StatusCode::BAD_REQUEST, Code::Malformed, error.to_string()),
-            Self::Intake(IntakeError::Collect(CollectError::TooLarge { limit })) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                Code::TooLarge,
-                format!("the request body has more than {limit} bytes, which is the most the gateway inspects"),
-            ),
-            Self::Intake(error) => (StatusCode::BAD_REQUEST, Code::Malformed, error.to_string()),
-            Self::Signature(error) => (StatusCode::FORBIDDEN, Code::Denied, error.to_string()),
-            Self::Classify(error) => (StatusCode::FORBIDDEN, Code::Denied, error.to_string()),
-            Self::Denied(denial) => (StatusCode::FORBIDDEN, Code::Denied, denied(denial)),
-            Self::Record(_) => unavailable("the call cannot be recorded, so it is not made; tell your admin"),
-            Self::Credentials(_) => unavailable("the gateway has no AWS credentials for this call; tell your admin"),
-            Self::Sign(_) => unavailable("the call cannot be signed; tell your admin"),
-            Self::Forward(ForwardError::RequestBody(_)) => {
-                (StatusCode::BAD_REQUEST, Code::Malformed, "the request body broke off".to_owned())
+            Self::Parse(error) => Refusal::parse(error, session, call),
+            Self::Intake(IntakeError::Collect(error)) => Refusal::body(error, session, call),
+            Self::Intake(error @ IntakeError::Timeout(_)) => {
+                Refusal::new(Kind::Malformed, error, session, call)
             }
-            Self::Forward(
-                error @ (ForwardError::ResponseTimeout { host, .. } | ForwardError::ConnectTimeout { host, .. }),
-            ) => {
-                let _ = error;
-                (StatusCode::GATEWAY_TIMEOUT, Code::Unavailable, format!("{host} did not answer in time"))
-            }
-            Self::Forward(ForwardError::Tls { host, .. }) => {
-                (StatusCode::BAD_GATEWAY, Code::Unavailable, format!("the certificate of {host} was not accepted"))
-            }
-            Self::Forward(
-                ForwardError::Resolve { host, .. }
-                | ForwardError::Connect { host, .. }
-                | ForwardError::Broken { host, .. },
-            ) => (StatusCode::BAD_GATEWAY, Code::Unavailable, format!("{host} cannot be reached")),
+            Self::Signature(error) => Refusal::signature(error, session, call),
+            Self::Classify(error) => Refusal::classify(error, session, call),
+            Self::Denied(denial) => Refusal::denied(denial, session, call),
+            Self::Record(error) => Refusal::record(error, session, call),
+            Self::Credentials(error) => Refusal::credentials(error, session, call),
+            Self::Sign(error) => Refusal::sign(error, session, call),
+            Self::Forward(error) => forward(error, caller, call),
         }
     }
 }
 
-fn unavailable(what: &str) -> (StatusCode, Code, String) {
-    (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, what.to_owned())
+/// What the agent learns of AWS's absence: which host, and not which address or why.
+fn forward(error: &ForwardError, caller: &Caller, call: CallId) -> Refusal {
+    let (kind, message) = match error {
+        ForwardError::Resolve { host, .. }
+        | ForwardError::Connect { host, .. }
+        | ForwardError::Broken { host, .. } => (Kind::Upstream, format!("{host} cannot be reached")),
+        ForwardError::Tls { host, .. } => {
+            (Kind::Upstream, format!("the certificate of {host} was not accepted"))
+        }
+        ForwardError::ConnectTimeout { host, .. } | ForwardError::ResponseTimeout { host, .. } => {
+            (Kind::Timeout, format!("{host} did not answer in time"))
+        }
+        ForwardError::RequestBody(_) => (Kind::Malformed, "the request body broke off".to_owned()),
+    };
+    Refusal::internal(kind, &message, error, caller.session.id, call)
 }
 
-/// For the agent: which action, which rule, what to do.
-fn denied(denial: &Denial) -> String {
-    let operation = format!("{}:{}", denial.operation.service, denial.operation.name);
-    let reason = &denial.reason;
-    match reason {
-        Reason::Forbidden { .. } => format!("{operation} is {reason}; if you need it, ask for a change of that rule"),
-        Reason::NothingPermits { .. } => format!("{operation} is denied: {reason}; if you need it, ask for a rule"),
-        // Cedar's words may quote the policy, which is not the agent's business.
-        Reason::EvaluationFailed { rules, .. } => {
-            format!("{operation} is denied: {} could not be evaluated; tell your admin", rules.join(", "))
-        }
-    }
+/// `?` from each stage's error.
+macro_rules! from_stage {
+    ($($variant:ident($error:ty)),* $(,)?) => {
+        $(impl From<$error> for Refused {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+from_stage! {
+    Parse(ParseError),
+    Intake(IntakeError),
+    Signature(SignatureError),
+    Classify(ClassifyError),
+    Record(RecordError),
+    Credentials(CredentialsError),
+    Sign(SignError),
+    Forward(ForwardError),
 }

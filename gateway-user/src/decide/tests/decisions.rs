@@ -139,14 +139,16 @@ fn every_pair_must_be_allowed() {
 #[test]
 fn a_rule_that_fails_denies_the_call() {
     let permit = "permit (principal, action, resource);";
-    let failing = |text: &str, rules: &[&str], words: &str| {
-        match decide(&format!("{permit}{text}"), &[], operation(&[("s3:GetObject", OBJECT)])) {
-            Err(Reason::EvaluationFailed { rules: failed, detail }) => {
-                assert_eq!(failed, rules, "{text}");
-                assert!(detail.contains(words), "{detail}");
-            }
-            other => panic!("{text}: {other:?}"),
+    let failing = |text: &str, rules: &[&str], words: &str| match decide(
+        &format!("{permit}{text}"),
+        &[],
+        operation(&[("s3:GetObject", OBJECT)]),
+    ) {
+        Err(Reason::EvaluationFailed { rules: failed, detail }) => {
+            assert_eq!(failed, rules, "{text}");
+            assert!(detail.contains(words), "{detail}");
         }
+        other => panic!("{text}: {other:?}"),
     };
     failing(
         "@id(\"f\") forbid (principal, action, resource) when { context.params.Key == \"a\" };",
@@ -184,7 +186,8 @@ fn parameters_nested_too_deep_deny() {
     }
     let mut call = operation(&[("s3:GetObject", OBJECT)]);
     call.params.insert("Deep".to_owned(), deep);
-    let reads = "@id(\"r\") permit (principal, action, resource) when { context.region == \"eu-central-1\" };";
+    let reads =
+        "@id(\"r\") permit (principal, action, resource) when { context.region == \"eu-central-1\" };";
     assert_eq!(
         decide(reads, &[], call),
         Err(Reason::EvaluationFailed {
@@ -230,9 +233,13 @@ fn an_unknown_resource() {
         // What is known not to hold, whatever the resource is, still counts.
         for no in [
             format!("resource) when {{ context.region == \"us-east-1\" && resource == {secret} }}"),
-            format!("resource) when {{ resource == {secret} }} unless {{ context.region == \"eu-central-1\" }}"),
+            format!(
+                "resource) when {{ resource == {secret} }} unless {{ context.region == \"eu-central-1\" }}"
+            ),
             format!("resource) unless {{ context.region == \"eu-central-1\" || !(resource == {secret}) }}"),
-            format!("resource) when {{ resource == {secret} }} unless {{ action == Action::\"s3:DeleteObject\" }}"),
+            format!(
+                "resource) when {{ resource == {secret} }} unless {{ action == Action::\"s3:DeleteObject\" }}"
+            ),
         ] {
             check(&forbid(&no), allowed(&["p"]));
         }
@@ -260,7 +267,9 @@ fn an_unknown_resource() {
         allowed(&["r"]),
     );
     check(
-        &forbid(&format!("resource) when {{ resource == {secret} }} unless {{ resource == Resource::\"*\" }}")),
+        &forbid(&format!(
+            "resource) when {{ resource == {secret} }} unless {{ resource == Resource::\"*\" }}"
+        )),
         &delete,
         allowed(&["p"]),
     );
@@ -269,7 +278,9 @@ fn an_unknown_resource() {
     // Reading what `*` does not have fails, and a failure denies.
     assert!(matches!(
         decide(
-            &forbid("resource) when { resource != Resource::\"*\" || resource.account == \"1\" || resource has account }"),
+            &forbid(
+                "resource) when { resource != Resource::\"*\" || resource.account == \"1\" || resource has account }"
+            ),
             &[],
             operation(&delete)
         ),
@@ -280,10 +291,22 @@ fn an_unknown_resource() {
 #[test]
 fn what_an_agent_can_choose_is_data() {
     let arn = "arn:aws:s3:::b/\"; permit(principal, action, resource); //\u{0}\u{202e}";
-    check("@id(\"r\") permit (principal, action, resource) when { resource.arn like \"arn:aws:s3:::b/*\" };", &[("s3:GetObject", arn)], allowed(&["r"]));
+    check(
+        "@id(\"r\") permit (principal, action, resource) when { resource.arn like \"arn:aws:s3:::b/*\" };",
+        &[("s3:GetObject", arn)],
+        allowed(&["r"]),
+    );
     // The group itself is no action.
-    check("permit (principal, action == Action::\"s3:GetObject\", resource);", &[("s3:*", OBJECT)], nothing("s3:*", OBJECT));
-    check("permit (principal, action == Action::\"s3:GetObject\", resource);", &[("", OBJECT)], nothing("", OBJECT));
+    check(
+        "permit (principal, action == Action::\"s3:GetObject\", resource);",
+        &[("s3:*", OBJECT)],
+        nothing("s3:*", OBJECT),
+    );
+    check(
+        "permit (principal, action == Action::\"s3:GetObject\", resource);",
+        &[("", OBJECT)],
+        nothing("", OBJECT),
+    );
 }
 
 #[test]

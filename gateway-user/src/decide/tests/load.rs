@@ -25,7 +25,10 @@ fn syntax() {
     check("permit (principal, action);", "1:26: this policy is missing the `resource` variable in the scope");
     check("\n\nallow (principal, action, resource);", "3:1: invalid policy effect: allow");
     check("permit (principal, action, resource)", "1:37: unexpected end of input");
-    check(&when("contxt.region == 1"), "2:8: invalid member access `contxt.region`, `contxt` has no fields or methods");
+    check(
+        &when("contxt.region == 1"),
+        "2:8: invalid member access `contxt.region`, `contxt` has no fields or methods",
+    );
     check(&when("ip(\"10.0.0.1\").isLoopback()"), "2:8: `ip` is not a valid function");
     check("@id(\"a\") @id(\"b\") permit (principal, action, resource);", "1:10: duplicate annotation: @id");
 }
@@ -88,7 +91,10 @@ fn actions_that_never_match() {
         &scope("principal, action == Action::\"s3:*\", resource"),
         "1:39: `s3:*` is a group: no action equals it",
     );
-    check(&scope("principal, action == Action::\"*\", resource"), "1:39: `*` is a group: no action equals it");
+    check(
+        &scope("principal, action == Action::\"*\", resource"),
+        "1:39: `*` is a group: no action equals it",
+    );
     check(&when("action == Action::\"s3:*\""), "2:27: `s3:*` is a group: no action equals it");
     check(&when("[Action::\"s3:*\"].contains(action)"), "2:18: `s3:*` is a group: no action equals it");
     check(
@@ -179,7 +185,10 @@ fn comments_and_strings_are_no_places() {
 
 #[test]
 fn a_rule_has_bounds() {
-    check(&when(&format!("\"{}\" == \"\"", "a".repeat(70_000))), "2:65501: a rule may have at most 65536 bytes");
+    check(
+        &when(&format!("\"{}\" == \"\"", "a".repeat(70_000))),
+        "2:65501: a rule may have at most 65536 bytes",
+    );
     check(&when(&format!("{}true{}", "(".repeat(40), ")".repeat(40))), "2:39: brackets may nest 32 deep");
     check(&when(&"1 + ".repeat(401)), "2:1610: a rule may have at most 400 operators");
 }
@@ -230,7 +239,10 @@ fn every_error_is_reported_with_its_file_and_help() {
 fn ids_count_and_digest() {
     let files = |order: [usize; 2]| {
         let all = [
-            ("dir/a b.cedar", "permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);"),
+            (
+                "dir/a b.cedar",
+                "permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);",
+            ),
             ("dir/c.cedar", "// nothing\n@description(\"why\") forbid (principal, action, resource);"),
         ];
         Policies::parse(order.map(|at| (all[at].0.into(), all[at].1.to_owned()))).unwrap()
@@ -251,8 +263,5 @@ fn ids_count_and_digest() {
 
     let empty = Policies::parse([]).unwrap();
     assert!(empty.is_empty());
-    assert_eq!(
-        empty.digest(),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
+    assert_eq!(empty.digest(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }

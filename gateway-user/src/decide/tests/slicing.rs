@@ -80,7 +80,9 @@ fn unsliced(text: &str, groups: &[&str], action: &str, resource: &str) -> (Decis
     let service = action.split(':').next().unwrap();
     let parts: Vec<&str> = resource.splitn(6, ':').collect();
     let mut attributes = vec![("arn", resource), ("service", parts[2])];
-    attributes.extend([("region", parts[3]), ("account", parts[4])].into_iter().filter(|(_, value)| !value.is_empty()));
+    attributes.extend(
+        [("region", parts[3]), ("account", parts[4])].into_iter().filter(|(_, value)| !value.is_empty()),
+    );
     let attributes = attributes
         .into_iter()
         .map(|(name, value)| {

@@ -9,6 +9,7 @@ mod s3;
 mod services;
 
 pub use partition::{AWS_SUFFIXES, Partition, is_aws};
+pub(crate) use s3::check_bucket;
 
 /// Why a host is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -84,18 +84,25 @@ pub(super) fn read_vpc_endpoint(prefix: &str) -> Result<S3Host, EndpointError> {
 }
 
 fn virtual_host(bucket: &str, region: Option<String>) -> Result<S3Host, EndpointError> {
-    if bucket.ends_with("--x-s3") {
-        return Err(EndpointError::Unsupported("S3 Express"));
+    check_bucket(bucket).map_err(EndpointError::Unsupported)?;
+    Ok(S3Host { style: AddressStyle::S3Bucket(bucket.to_owned()), region })
+}
+
+/// Whether `bucket` is the name of a general purpose bucket, and not an alias for something else.
+/// The error names what it is.
+pub(crate) fn check_bucket(bucket: &str) -> Result<(), &'static str> {
+    if bucket.ends_with("--x-s3") || bucket.ends_with("--xa-s3") {
+        return Err("S3 Express");
     }
-    if bucket.ends_with("-s3alias") || bucket.ends_with("--ol-s3") {
-        return Err(EndpointError::Unsupported("an S3 access point alias"));
+    if ["-s3alias", "--ol-s3", ".mrap", "--table-s3"].iter().any(|end| bucket.ends_with(end)) {
+        return Err("an S3 access point alias");
     }
     let valid = (3..=63).contains(&bucket.len())
-        && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
-    if !valid {
-        return Err(EndpointError::Unsupported("this bucket name in the host"));
-    }
-    Ok(S3Host { style: AddressStyle::S3Bucket(bucket.to_owned()), region })
+        && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+        && !bucket.contains("..")
+        && !bucket.starts_with('.')
+        && !bucket.ends_with('.');
+    if valid { Ok(()) } else { Err("this bucket name") }
 }
 
 /// `NAME-ACCOUNT`.

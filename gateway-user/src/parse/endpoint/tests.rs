@@ -139,7 +139,7 @@ fn refused_hosts() {
     check("b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com", unsupported("S3 Express"));
     check("b--use1-az4--x-s3.s3.us-east-1.amazonaws.com", unsupported("S3 Express"));
     check("ap-xyz-s3alias.s3.us-east-1.amazonaws.com", unsupported("an S3 access point alias"));
-    check("ab.s3.us-east-1.amazonaws.com", unsupported("this bucket name in the host"));
+    check("ab.s3.us-east-1.amazonaws.com", unsupported("this bucket name"));
     check("s3-fips.amazonaws.com", unsupported("this form of S3 host"));
     check("abc.lambda-url.us-east-1.on.aws", unsupported("a Lambda function URL"));
     check("noaccount.s3-accesspoint.us-east-1.amazonaws.com", unsupported("this form of S3 access point"));

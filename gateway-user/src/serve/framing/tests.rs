@@ -6,7 +6,8 @@ use super::*;
 fn check(input: &str, expected: Result<(), Violation>) {
     for step in [1, 2, 7, usize::MAX] {
         let mut framing = Framing::new(256);
-        let seen = input.as_bytes().chunks(step.min(input.len().max(1))).try_for_each(|cut| framing.observe(cut));
+        let seen =
+            input.as_bytes().chunks(step.min(input.len().max(1))).try_for_each(|cut| framing.observe(cut));
         assert_eq!(seen, expected, "{input:?} in steps of {step}");
     }
 }
@@ -19,7 +20,10 @@ fn well_framed_requests_pass() {
     check(&format!("\r\n{NEXT}"), Ok(()));
     check(&format!("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc{NEXT}"), Ok(()));
     check(&format!("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n{NEXT}"), Ok(()));
-    check(&format!("PUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n{NEXT}"), Ok(()));
+    check(
+        &format!("PUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n{NEXT}"),
+        Ok(()),
+    );
 }
 
 #[test]

@@ -1,0 +1,429 @@
+use proptest::prelude::*;
+
+use crate::{
+    classify::{ClassifyError, Operation, Param, classify},
+    parse::testing::TestCall,
+};
+
+const HOST: &str = "bkt.s3.us-east-1.amazonaws.com";
+const PATH_HOST: &str = "s3.us-east-1.amazonaws.com";
+
+fn call(method: &str, target: &str) -> TestCall {
+    TestCall::s3(method.parse().unwrap(), HOST, target)
+}
+
+fn classified(call: &TestCall) -> Result<Operation, ClassifyError> {
+    classify(&call.verify().unwrap(), None)
+}
+
+#[track_caller]
+fn check(call: &TestCall, operation: &str, expected: &[&str]) {
+    let got = classified(call).unwrap_or_else(|error| panic!("{} {}: {error}", call.method, call.target));
+    let actions: Vec<String> =
+        got.actions.iter().map(|on| format!("{} {}", on.action, on.resource)).collect();
+    assert_eq!((got.name.as_str(), actions), (operation, expected.iter().map(|s| (*s).to_owned()).collect()));
+}
+
+/// Rows of `method target operation action…`; `B` is the bucket's ARN, `K` the object `a/k`'s.
+const OPERATIONS: &str = "
+    GET    /                                  ListObjects                       s3:ListBucket@B
+    GET    /?prefix=x%2F&max-keys=2&delimiter=%2F&encoding-type=url ListObjects  s3:ListBucket@B
+    GET    /?list-type=2                      ListObjectsV2                     s3:ListBucket@B
+    GET    /?list-type=2&prefix=x&continuation-token=%3D&fetch-owner=true&start-after=a ListObjectsV2 s3:ListBucket@B
+    GET    /?versions                         ListObjectVersions                s3:ListBucketVersions@B
+    GET    /?versions&key-marker=a&version-id-marker=b ListObjectVersions       s3:ListBucketVersions@B
+    GET    /?uploads                          ListMultipartUploads              s3:ListBucketMultipartUploads@B
+    HEAD   /                                  HeadBucket                        s3:ListBucket@B
+    PUT    /                                  CreateBucket                      s3:CreateBucket@B
+    DELETE /                                  DeleteBucket                      s3:DeleteBucket@B
+    GET    /?location                         GetBucketLocation                 s3:GetBucketLocation@B
+    GET    /?abac                             GetBucketAbac                     s3:GetBucketAbac@B
+    GET    /?accelerate                       GetBucketAccelerateConfiguration  s3:GetAccelerateConfiguration@B
+    PUT    /?accelerate                       PutBucketAccelerateConfiguration  s3:PutAccelerateConfiguration@B
+    GET    /?acl                              GetBucketAcl                      s3:GetBucketAcl@B
+    PUT    /?acl                              PutBucketAcl                      s3:PutBucketAcl@B
+    GET    /?analytics                        ListBucketAnalyticsConfigurations s3:GetAnalyticsConfiguration@B
+    GET    /?analytics&id=1                   GetBucketAnalyticsConfiguration   s3:GetAnalyticsConfiguration@B
+    PUT    /?analytics&id=1                   PutBucketAnalyticsConfiguration   s3:PutAnalyticsConfiguration@B
+    DELETE /?analytics&id=1                   DeleteBucketAnalyticsConfiguration s3:PutAnalyticsConfiguration@B
+    GET    /?cors                             GetBucketCors                     s3:GetBucketCORS@B
+    PUT    /?cors                             PutBucketCors                     s3:PutBucketCORS@B
+    DELETE /?cors                             DeleteBucketCors                  s3:PutBucketCORS@B
+    GET    /?encryption                       GetBucketEncryption               s3:GetEncryptionConfiguration@B
+    PUT    /?encryption                       PutBucketEncryption               s3:PutEncryptionConfiguration@B
+    DELETE /?encryption                       DeleteBucketEncryption            s3:PutEncryptionConfiguration@B
+    GET    /?intelligent-tiering&id=1         GetBucketIntelligentTieringConfiguration s3:GetIntelligentTieringConfiguration@B
+    GET    /?inventory                        ListBucketInventoryConfigurations s3:GetInventoryConfiguration@B
+    PUT    /?inventory&id=1                   PutBucketInventoryConfiguration   s3:PutInventoryConfiguration@B
+    GET    /?lifecycle                        GetBucketLifecycleConfiguration   s3:GetLifecycleConfiguration@B
+    PUT    /?lifecycle                        PutBucketLifecycleConfiguration   s3:PutLifecycleConfiguration@B
+    DELETE /?lifecycle                        DeleteBucketLifecycle             s3:PutLifecycleConfiguration@B
+    GET    /?logging                          GetBucketLogging                  s3:GetBucketLogging@B
+    PUT    /?logging                          PutBucketLogging                  s3:PutBucketLogging@B
+    GET    /?metrics&id=1                     GetBucketMetricsConfiguration     s3:GetMetricsConfiguration@B
+    GET    /?notification                     GetBucketNotificationConfiguration s3:GetBucketNotification@B
+    PUT    /?notification                     PutBucketNotificationConfiguration s3:PutBucketNotification@B
+    GET    /?object-lock                      GetObjectLockConfiguration        s3:GetBucketObjectLockConfiguration@B
+    PUT    /?object-lock                      PutObjectLockConfiguration        s3:PutBucketObjectLockConfiguration@B
+    GET    /?ownershipControls                GetBucketOwnershipControls        s3:GetBucketOwnershipControls@B
+    DELETE /?ownershipControls                DeleteBucketOwnershipControls     s3:PutBucketOwnershipControls@B
+    GET    /?policy                           GetBucketPolicy                   s3:GetBucketPolicy@B
+    PUT    /?policy                           PutBucketPolicy                   s3:PutBucketPolicy@B
+    DELETE /?policy                           DeleteBucketPolicy                s3:DeleteBucketPolicy@B
+    GET    /?policyStatus                     GetBucketPolicyStatus             s3:GetBucketPolicyStatus@B
+    GET    /?publicAccessBlock                GetPublicAccessBlock              s3:GetBucketPublicAccessBlock@B
+    PUT    /?publicAccessBlock                PutPublicAccessBlock              s3:PutBucketPublicAccessBlock@B
+    DELETE /?publicAccessBlock                DeletePublicAccessBlock           s3:PutBucketPublicAccessBlock@B
+    GET    /?replication                      GetBucketReplication              s3:GetReplicationConfiguration@B
+    PUT    /?replication                      PutBucketReplication              s3:PutReplicationConfiguration@B iam:PassRole@*
+    GET    /?requestPayment                   GetBucketRequestPayment           s3:GetBucketRequestPayment@B
+    GET    /?tagging                          GetBucketTagging                  s3:GetBucketTagging@B
+    PUT    /?tagging                          PutBucketTagging                  s3:PutBucketTagging@B
+    DELETE /?tagging                          DeleteBucketTagging               s3:PutBucketTagging@B
+    GET    /?versioning                       GetBucketVersioning               s3:GetBucketVersioning@B
+    PUT    /?versioning                       PutBucketVersioning               s3:PutBucketVersioning@B
+    GET    /?website                          GetBucketWebsite                  s3:GetBucketWebsite@B
+    PUT    /?website                          PutBucketWebsite                  s3:PutBucketWebsite@B
+    DELETE /?website                          DeleteBucketWebsite               s3:DeleteBucketWebsite@B
+    GET    /a/k                               GetObject                         s3:GetObject@K
+    GET    /a/k?x-id=GetObject                GetObject                         s3:GetObject@K
+    GET    /a/k?versionId=v                   GetObject                         s3:GetObjectVersion@K
+    GET    /a/k?partNumber=1&response-content-type=text%2Fplain GetObject       s3:GetObject@K
+    HEAD   /a/k                               HeadObject                        s3:GetObject@K
+    HEAD   /a/k?versionId=v                   HeadObject                        s3:GetObjectVersion@K
+    PUT    /a/k                               PutObject                         s3:PutObject@K
+    PUT    /a/k?x-id=PutObject                PutObject                         s3:PutObject@K
+    DELETE /a/k                               DeleteObject                      s3:DeleteObject@K
+    DELETE /a/k?versionId=v                   DeleteObject                      s3:DeleteObjectVersion@K
+    POST   /a/k?uploads                       CreateMultipartUpload             s3:PutObject@K
+    POST   /a/k?uploads=                      CreateMultipartUpload             s3:PutObject@K
+    PUT    /a/k?partNumber=1&uploadId=u       UploadPart                        s3:PutObject@K
+    PUT    /a/k?partNumber=1&uploadId=u&x-id=UploadPart UploadPart              s3:PutObject@K
+    POST   /a/k?uploadId=u                    CompleteMultipartUpload           s3:PutObject@K
+    DELETE /a/k?uploadId=u                    AbortMultipartUpload              s3:AbortMultipartUpload@K
+    GET    /a/k?uploadId=u&max-parts=3        ListParts                         s3:ListMultipartUploadParts@K
+    GET    /a/k?acl                           GetObjectAcl                      s3:GetObjectAcl@K
+    GET    /a/k?acl&versionId=v               GetObjectAcl                      s3:GetObjectVersionAcl@K
+    PUT    /a/k?acl                           PutObjectAcl                      s3:PutObjectAcl@K
+    PUT    /a/k?acl&versionId=v               PutObjectAcl                      s3:PutObjectVersionAcl@K
+    GET    /a/k?attributes                    GetObjectAttributes               s3:GetObject@K s3:GetObjectAttributes@K
+    GET    /a/k?attributes&versionId=v        GetObjectAttributes               s3:GetObjectVersion@K s3:GetObjectVersionAttributes@K
+    GET    /a/k?legal-hold                    GetObjectLegalHold                s3:GetObjectLegalHold@K
+    PUT    /a/k?legal-hold&versionId=v        PutObjectLegalHold                s3:PutObjectLegalHold@K
+    GET    /a/k?retention                     GetObjectRetention                s3:GetObjectRetention@K
+    PUT    /a/k?retention                     PutObjectRetention                s3:PutObjectRetention@K
+    GET    /a/k?tagging                       GetObjectTagging                  s3:GetObjectTagging@K
+    GET    /a/k?tagging&versionId=v           GetObjectTagging                  s3:GetObjectVersionTagging@K
+    PUT    /a/k?tagging                       PutObjectTagging                  s3:PutObjectTagging@K
+    DELETE /a/k?tagging                       DeleteObjectTagging               s3:DeleteObjectTagging@K
+    DELETE /a/k?tagging&versionId=v           DeleteObjectTagging               s3:DeleteObjectVersionTagging@K
+    GET    /a/k?torrent                       GetObjectTorrent                  s3:GetObjectTorrent@K
+    POST   /a/k?restore                       RestoreObject                     s3:RestoreObject@K
+    POST   /a/k?select&select-type=2          SelectObjectContent               s3:GetObject@K
+";
+
+#[test]
+fn operations_by_method_target_and_sub_resource() {
+    let mut rows = 0;
+    for line in OPERATIONS.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().unwrap();
+        let (method, target, operation) = (word(), word(), word());
+        let resource = |name: &str| match name {
+            "B" => "arn:aws:s3:::bkt".to_owned(),
+            "K" => "arn:aws:s3:::bkt/a/k".to_owned(),
+            other => other.to_owned(),
+        };
+        let expected: Vec<String> = words
+            .map(|action| action.split_once('@').unwrap())
+            .map(|(action, on)| format!("{action} {}", resource(on)))
+            .collect();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&call(method, target), operation, &expected);
+        // The same in path style.
+        let path_style =
+            TestCall { host: PATH_HOST.to_owned(), target: format!("/bkt{target}"), ..call(method, target) };
+        check(&path_style, operation, &expected);
+        rows += 1;
+    }
+    assert!(rows >= 90, "{rows}");
+}
+
+#[test]
+fn addresses() {
+    let get = |host: &str, target: &str, expected: &str| {
+        check(
+            &TestCall::s3(http::Method::GET, host, target),
+            "GetObject",
+            &[&format!("s3:GetObject {expected}")],
+        );
+    };
+    check(&TestCall::s3(http::Method::GET, PATH_HOST, "/"), "ListBuckets", &["s3:ListAllMyBuckets *"]);
+    check(
+        &TestCall::s3(http::Method::GET, PATH_HOST, "/bkt"),
+        "ListObjects",
+        &["s3:ListBucket arn:aws:s3:::bkt"],
+    );
+    get(HOST, "//a//b/", "arn:aws:s3:::bkt//a//b/");
+    get(HOST, "/a%20b%2Fc%2Bd%C3%A9", "arn:aws:s3:::bkt/a b/c+dé");
+    get(HOST, "/a+b:c@d*", "arn:aws:s3:::bkt/a+b:c@d*");
+    get(PATH_HOST, "/my.dotted.bucket/k", "arn:aws:s3:::my.dotted.bucket/k");
+    get("my.dotted.bucket.s3.us-east-1.amazonaws.com", "/k", "arn:aws:s3:::my.dotted.bucket/k");
+    get("bkt.s3-accelerate.amazonaws.com", "/k", "arn:aws:s3:::bkt/k");
+    let access_point = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap";
+    get("ap-123456789012.s3-accesspoint.us-east-1.amazonaws.com", "/k", &format!("{access_point}/object/k"));
+    let cn = TestCall::s3(http::Method::GET, "bkt.s3.cn-north-1.amazonaws.com.cn", "/k").region("cn-north-1");
+    check(&cn, "GetObject", &["s3:GetObject arn:aws-cn:s3:::bkt/k"]);
+}
+
+#[test]
+fn headers_that_need_further_actions() {
+    let put = || call("PUT", "/k");
+    let object = |actions: &[&str]| {
+        actions.iter().map(|action| format!("s3:{action} arn:aws:s3:::bkt/k")).collect::<Vec<_>>()
+    };
+    let check = |call: TestCall, operation: &str, actions: &[&str]| {
+        let expected = object(actions);
+        check(&call, operation, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    check(put().header("x-amz-acl", "private"), "PutObject", &["PutObject", "PutObjectAcl"]);
+    check(put().header("x-amz-grant-read", "id=1"), "PutObject", &["PutObject", "PutObjectAcl"]);
+    check(put().header("x-amz-tagging", "a=b"), "PutObject", &["PutObject", "PutObjectTagging"]);
+    check(
+        put().header("x-amz-object-lock-mode", "GOVERNANCE"),
+        "PutObject",
+        &["PutObject", "PutObjectRetention"],
+    );
+    check(
+        put().header("x-amz-object-lock-legal-hold", "ON"),
+        "PutObject",
+        &["PutObject", "PutObjectLegalHold"],
+    );
+    check(
+        call("DELETE", "/k?versionId=v").header("x-amz-bypass-governance-retention", "true"),
+        "DeleteObject",
+        &["DeleteObjectVersion", "BypassGovernanceRetention"],
+    );
+    check(
+        call("POST", "/k?uploads").header("x-amz-acl", "private"),
+        "CreateMultipartUpload",
+        &["PutObject", "PutObjectAcl"],
+    );
+    let create = call("PUT", "/")
+        .header("x-amz-acl", "private")
+        .header("x-amz-object-ownership", "ObjectWriter")
+        .header("x-amz-bucket-object-lock-enabled", "true");
+    let actions = [
+        "CreateBucket",
+        "PutBucketAcl",
+        "PutBucketOwnershipControls",
+        "PutBucketVersioning",
+        "PutBucketObjectLockConfiguration",
+    ];
+    let expected = actions.map(|action| format!("s3:{action} arn:aws:s3:::bkt"));
+    super::tests::check(&create, "CreateBucket", &expected.each_ref().map(String::as_str));
+}
+
+#[test]
+fn copies_need_the_source_and_the_target() {
+    let copy = |source: &str| call("PUT", "/k").header("x-amz-copy-source", source);
+    let put = "s3:PutObject arn:aws:s3:::bkt/k";
+    check(&copy("src/a%20b"), "CopyObject", &["s3:GetObject arn:aws:s3:::src/a b", put]);
+    check(&copy("/src/a/b"), "CopyObject", &["s3:GetObject arn:aws:s3:::src/a/b", put]);
+    check(&copy("%2Fsrc%2Fa%2Bb"), "CopyObject", &["s3:GetObject arn:aws:s3:::src/a+b", put]);
+    check(&copy("src/a?versionId=v"), "CopyObject", &["s3:GetObjectVersion arn:aws:s3:::src/a", put]);
+    let part = call("PUT", "/k?partNumber=1&uploadId=u").header("x-amz-copy-source", "src/a");
+    check(&part, "UploadPartCopy", &["s3:GetObject arn:aws:s3:::src/a", put]);
+    let refused = |source: &str, why: &str| {
+        assert_eq!(
+            classified(&copy(source)),
+            Err(ClassifyError::Ambiguous(format!("x-amz-copy-source {why}")))
+        );
+    };
+    refused("src", "has no key");
+    refused("src/", "has no key");
+    refused("src/a+b", "has a bare +, which must be percent-encoded");
+    refused("src/%ff", "is not UTF-8");
+    refused("src/a?versionId=", "has a query other than versionId");
+    refused("src/a?acl", "has a query other than versionId");
+    refused("src/a?versionId=v&acl", "has a query other than versionId");
+    refused(
+        "arn:aws:s3:us-east-1:123456789012:accesspoint/ap/object/k",
+        "names an access point, which is not supported",
+    );
+    assert_eq!(
+        classified(&copy("src/../bkt/k")),
+        Err(ClassifyError::Ambiguous("the object key has a dot segment".to_owned()))
+    );
+    let stray = call("GET", "/k").header("x-amz-copy-source", "src/a");
+    assert!(matches!(classified(&stray), Err(ClassifyError::UnknownOperation { .. })));
+}
+
+fn delete(body: &str) -> TestCall {
+    call("POST", "/?delete").body(body)
+}
+
+#[test]
+fn delete_objects_needs_an_action_for_each_key() {
+    let body = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+            <Object><Key>a &amp; b&#x41;</Key></Object>
+            <!-- a comment -->
+            <Object><Key> spaced </Key><VersionId>v</VersionId></Object>
+            <Quiet>true</Quiet>
+        </Delete>"#;
+    let expected =
+        ["s3:DeleteObject arn:aws:s3:::bkt/a & bA", "s3:DeleteObjectVersion arn:aws:s3:::bkt/ spaced "];
+    check(&delete(body), "DeleteObjects", &expected);
+    let bypass = delete("<Delete><Object><Key>a</Key></Object></Delete>")
+        .header("x-amz-bypass-governance-retention", "true");
+    let expected = ["s3:DeleteObject arn:aws:s3:::bkt/a", "s3:BypassGovernanceRetention arn:aws:s3:::bkt/a"];
+    check(&bypass, "DeleteObjects", &expected);
+    let keys = |n: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(n));
+    assert!(classified(&delete(&keys(1000))).is_ok());
+    assert_eq!(
+        classified(&delete(&keys(1001))),
+        Err(ClassifyError::BadBody("more than 1000 objects".to_owned()))
+    );
+}
+
+#[test]
+fn delete_objects_bodies_that_are_refused() {
+    let check = |body: &str, why: &str| {
+        assert_eq!(classified(&delete(body)), Err(ClassifyError::BadBody(why.to_owned())), "{body}");
+    };
+    let plain = "XML other than plain elements and text";
+    check("<!DOCTYPE x [<!ENTITY e \"v\">]><Delete><Object><Key>&e;</Key></Object></Delete>", plain);
+    check("<Delete><Object><Key>&e;</Key></Object></Delete>", "an entity of its own");
+    check("<Delete><Object><Key><![CDATA[k]]></Key></Object></Delete>", plain);
+    check("<Delete><?pi x?><Object><Key>k</Key></Object></Delete>", plain);
+    check("<Delete><Object><Key>a<!-- c -->b</Key></Object></Delete>", plain);
+    check("<Delete><Object><Key/></Object></Delete>", plain);
+    check("<Delete><Object><Key></Key></Object></Delete>", "an Object without Key");
+    check("<Delete><Object><VersionId>v</VersionId></Object></Delete>", "an Object without Key");
+    check("<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>", "the element \"Key\" is there twice");
+    check(
+        "<Delete><Object><Key>a<Key>b</Key></Key></Object></Delete>",
+        "the element \"Key\" in Delete/Object/Key",
+    );
+    check("<Delete><Other/></Delete>", plain);
+    check("<Delete><Other></Other></Delete>", "the element \"Other\" in Delete");
+    check("<x:Delete><Object><Key>a</Key></Object></x:Delete>", "an element with a namespace prefix");
+    check("<Delete>text<Object><Key>a</Key></Object></Delete>", "text between elements");
+    check("<Delete><Object><Key>a</Key></Object></Delete>text", "text between elements");
+    check("<Delete><Object><Key>a</Key></Object></Delete><Delete></Delete>", "more than one root element");
+    check(
+        "<Delete><Object><Key>a&#13;</Key></Object></Delete>",
+        "a carriage return, which XML parsers change",
+    );
+    check("<Delete><Object><Key>a</Key></Object>", "it ends before its root element does");
+    check("<Delete></Delete>", "it names no objects");
+    check("", "it names no objects");
+    let utf16 = TestCall { body: vec![0xff, 0xfe, b'<', 0], ..delete("") };
+    assert_eq!(classified(&utf16), Err(ClassifyError::BadBody("it is not UTF-8".to_owned())));
+    let dots = classified(&delete("<Delete><Object><Key>a/../b</Key></Object></Delete>"));
+    assert_eq!(dots, Err(ClassifyError::Ambiguous("the object key has a dot segment".to_owned())));
+    let chunked = delete("5\r\n")
+        .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+        .header("content-encoding", "aws-chunked")
+        .header("x-amz-decoded-content-length", "5");
+    assert_eq!(classified(&chunked), Err(ClassifyError::BadBody("it is aws-chunked".to_owned())));
+}
+
+#[test]
+fn two_readings_and_unknown_sub_resources_are_refused() {
+    let ambiguous = |call: TestCall, why: &str| {
+        assert_eq!(classified(&call), Err(ClassifyError::Ambiguous(why.to_owned())), "{why}");
+    };
+    let dots = "the object key has a dot segment";
+    ambiguous(call("GET", "/a/../b"), dots);
+    ambiguous(call("GET", "/a/%2e%2e/b"), dots);
+    ambiguous(call("GET", "/a%2F..%2Fb"), dots);
+    ambiguous(call("GET", "/./a"), dots);
+    ambiguous(call("GET", "/k?versionId=a&versionId=b"), "the query parameter \"versionId\" is there twice");
+    ambiguous(call("GET", "/k?x-id=DeleteObject"), "x-id says \"DeleteObject\", the request is GetObject");
+    ambiguous(call("GET", "/k").header("x-amz-target", "S3.DeleteObject"), "it speaks two protocols at once");
+    let unknown = |call: TestCall| {
+        assert!(
+            matches!(classified(&call), Err(ClassifyError::UnknownOperation { .. })),
+            "{} {}",
+            call.method,
+            call.target
+        );
+    };
+    for (method, target) in [
+        ("GET", "/?acl&policy"),
+        ("GET", "/?nosuch"),
+        ("GET", "/?acl=x"),
+        ("GET", "/k?acl&tagging"),
+        ("GET", "/k?policy"),
+        ("PUT", "/?uploads"),
+        ("PUT", "/k?uploadId=u"),
+        ("PUT", "/k?partNumber=1&uploadId="),
+        ("PUT", "/k?versionId=v"),
+        ("POST", "/k"),
+        ("POST", "/"),
+        ("PATCH", "/k"),
+        ("GET", "/?list-type=3"),
+        ("GET", "/?metadataTable"),
+        ("DELETE", "/k?uploads"),
+        ("HEAD", "/?location"),
+        ("GET", "/k?prefix=x"),
+    ] {
+        unknown(call(method, target));
+    }
+    for path in
+        ["/BKT/k", "/a%2Fb/k", "/b%6bt/k", "//k", "/ab/k", "/x--use1-az4--x-s3/k", "/x-s3alias/k", "/a..b/k"]
+    {
+        unknown(TestCall::s3(http::Method::GET, PATH_HOST, path));
+    }
+}
+
+#[test]
+fn parameters() {
+    let put = call("PUT", "/a%20b")
+        .header("x-amz-server-side-encryption", "aws:kms")
+        .header("x-amz-server-side-encryption-customer-key", "c2VjcmV0")
+        .header("x-amz-meta-team", "blue")
+        .header("content-type", "text/plain");
+    let text = |text: &str| Param::Text(text.to_owned());
+    let expected = [
+        ("Bucket", text("bkt")),
+        ("ContentType", text("text/plain")),
+        ("Key", text("a b")),
+        ("Metadata", Param::Record([("team".to_owned(), text("blue"))].into())),
+        ("ServerSideEncryption", text("aws:kms")),
+    ];
+    assert_eq!(
+        classified(&put).unwrap().params,
+        expected.map(|(name, param)| (name.to_owned(), param)).into()
+    );
+    let list = classified(&call("GET", "/?list-type=2&prefix=a%2F&max-keys=7")).unwrap().params;
+    assert_eq!(list.get("Prefix"), Some(&text("a/")));
+    assert_eq!(list.get("MaxKeys"), Some(&Param::Number(7)));
+}
+
+proptest! {
+    #[test]
+    fn any_key_is_read_back(key in "[ -~é]{1,40}") {
+        prop_assume!(!key.split('/').any(|segment| matches!(segment, "." | "..")));
+        let encoded = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let operation = classified(&call("GET", &format!("/{encoded}"))).unwrap();
+        prop_assert_eq!(&operation.actions[0].resource, &format!("arn:aws:s3:::bkt/{key}"));
+    }
+
+    #[test]
+    fn delete_bodies_never_panic(body in prop_oneof![".{0,80}", "(<Delete>|<Object>|<Key>|k|&amp;|</Key>|</Object>|</Delete>|<!--|-->|\\]\\]>){0,12}"]) {
+        let _ = classified(&delete(&body));
+    }
+
+    #[test]
+    fn keys_survive_xml(keys in prop::collection::vec("[ -~]{1,12}", 1..4)) {
+        prop_assume!(keys.iter().all(|key| !key.split('/').any(|segment| matches!(segment, "." | ".."))));
+        let escaped = |key: &String| format!("<Object><Key>{}</Key></Object>", quick_xml::escape::escape(key));
+        let body = format!("<Delete>{}</Delete>", keys.iter().map(escaped).collect::<String>());
+        let operation = classified(&delete(&body)).unwrap();
+        let got: Vec<&str> = operation.actions.iter().filter_map(|on| on.resource.strip_prefix("arn:aws:s3:::bkt/")).collect();
+        prop_assert_eq!(got, keys);
+    }
+}

@@ -1,0 +1,610 @@
+use http::Method;
+use proptest::prelude::*;
+
+use super::*;
+use crate::parse::testing::TestCall;
+
+fn account() -> AccountId {
+    "123456789012".parse().unwrap()
+}
+
+fn classified(call: &TestCall) -> Result<Operation, ClassifyError> {
+    classify(&call.verify().unwrap(), Some(&account()))
+}
+
+/// `prefix:Action resource` of each action, in order.
+fn actions(operation: &Operation) -> Vec<String> {
+    operation.actions.iter().map(|on| format!("{} {}", on.action, on.resource)).collect()
+}
+
+fn json(service: &str, target: &str, body: &str) -> TestCall {
+    let label = if service == "ecr" { "api.ecr" } else { service };
+    TestCall::json(service, &format!("{label}.us-east-1.amazonaws.com"), target, body)
+}
+
+fn query(service: &str, body: &str) -> TestCall {
+    let host = if service == "iam" {
+        "iam.amazonaws.com".to_owned()
+    } else {
+        format!("{service}.us-east-1.amazonaws.com")
+    };
+    TestCall::query(service, &host, body)
+}
+
+fn cbor(service: &str, path: &str, body: &[u8]) -> TestCall {
+    TestCall::new(Method::POST, service, &format!("{service}.us-east-1.amazonaws.com"), path)
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("content-type", "application/cbor")
+        .body(body)
+}
+
+fn text(text: &str) -> Param {
+    Param::Text(text.to_owned())
+}
+
+fn record<const N: usize>(members: [(&str, Param); N]) -> Param {
+    Param::Record(members.map(|(name, param)| (name.to_owned(), param)).into())
+}
+
+#[test]
+fn json_operations_and_their_resources() {
+    let check = |service: &str, target: &str, body: &str, name: &str, expected: &[&str]| {
+        let operation =
+            classified(&json(service, target, body)).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert_eq!(
+            (operation.name.as_str(), actions(&operation)),
+            (name, expected.iter().map(|s| (*s).to_owned()).collect())
+        );
+    };
+    let table = "arn:aws:dynamodb:us-east-1:123456789012:table";
+    let dynamodb = |operation: &str, body: &str, expected: &[String]| {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check("dynamodb", &format!("DynamoDB_20120810.{operation}"), body, operation, &expected);
+    };
+    dynamodb("GetItem", r#"{"TableName":"T"}"#, &[format!("dynamodb:GetItem {table}/T")]);
+    dynamodb(
+        "GetItem",
+        r#"{"TableName":"arn:aws:dynamodb:us-east-1:999999999999:table/T"}"#,
+        &["dynamodb:GetItem arn:aws:dynamodb:us-east-1:999999999999:table/T".to_owned()],
+    );
+    dynamodb("Query", r#"{"TableName":"T","IndexName":"I"}"#, &[format!("dynamodb:Query {table}/T/index/I")]);
+    dynamodb("Scan", r#"{"TableName":"T"}"#, &[format!("dynamodb:Scan {table}/T")]);
+    dynamodb("ListTables", "{}", &["dynamodb:ListTables *".to_owned()]);
+    dynamodb("GetItem", r#"{"TableName":"T*"}"#, &["dynamodb:GetItem *".to_owned()]);
+    dynamodb("GetItem", r#"{"TableName":["T"]}"#, &[format!("dynamodb:GetItem {table}/T")]);
+    dynamodb("GetItem", r#"{"TableName":7}"#, &["dynamodb:GetItem *".to_owned()]);
+    dynamodb(
+        "BatchWriteItem",
+        r#"{"RequestItems":{"A":[],"B":[]}}"#,
+        &[format!("dynamodb:BatchWriteItem {table}/A"), format!("dynamodb:BatchWriteItem {table}/B")],
+    );
+    dynamodb(
+        "TransactWriteItems",
+        r#"{"TransactItems":[{"Put":{"TableName":"A"}},{"Delete":{"TableName":"B"}},{"Put":{"TableName":"A"}},
+            {"ConditionCheck":{"TableName":"C"}},{"Update":{"TableName":"D"}}]}"#,
+        &[
+            format!("dynamodb:PutItem {table}/A"),
+            format!("dynamodb:DeleteItem {table}/B"),
+            format!("dynamodb:ConditionCheckItem {table}/C"),
+            format!("dynamodb:UpdateItem {table}/D"),
+        ],
+    );
+    dynamodb(
+        "TransactGetItems",
+        r#"{"TransactItems":[{"Get":{"TableName":"A"}}]}"#,
+        &[format!("dynamodb:GetItem {table}/A")],
+    );
+    dynamodb(
+        "TransactWriteItems",
+        r#"{"TransactItems":[{"Other":{"TableName":"A"}}]}"#,
+        &["ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"]
+            .map(|action| format!("dynamodb:{action} *")),
+    );
+    dynamodb(
+        "RestoreTableToPointInTime",
+        r#"{"SourceTableName":"A","TargetTableName":"B"}"#,
+        &["A", "B"].map(|name| format!("dynamodb:RestoreTableToPointInTime {table}/{name}")),
+    );
+    check(
+        "sqs",
+        "AmazonSQS.SendMessageBatch",
+        r#"{"QueueUrl":"https://sqs.us-east-1.amazonaws.com/123456789012/q"}"#,
+        "SendMessageBatch",
+        &["sqs:SendMessage arn:aws:sqs:us-east-1:123456789012:q"],
+    );
+    check(
+        "sqs",
+        "AmazonSQS.ReceiveMessage",
+        r#"{"QueueUrl":"https://sqs.us-east-1.amazonaws.com/123456789012/q/../r"}"#,
+        "ReceiveMessage",
+        &["sqs:ReceiveMessage *"],
+    );
+    check(
+        "sqs",
+        "AmazonSQS.GetQueueUrl",
+        r#"{"QueueName":"q","QueueOwnerAWSAccountId":"999999999999"}"#,
+        "GetQueueUrl",
+        &["sqs:GetQueueUrl arn:aws:sqs:us-east-1:999999999999:q"],
+    );
+    let key = "arn:aws:kms:us-east-1:123456789012:key";
+    check(
+        "kms",
+        "TrentService.Decrypt",
+        r#"{"KeyId":"1234-ab"}"#,
+        "Decrypt",
+        &[&format!("kms:Decrypt {key}/1234-ab")],
+    );
+    check("kms", "TrentService.Decrypt", r#"{"KeyId":"alias/x"}"#, "Decrypt", &["kms:Decrypt *"]);
+    check("kms", "TrentService.Decrypt", "{}", "Decrypt", &["kms:Decrypt *"]);
+    check(
+        "kms",
+        "TrentService.ReEncrypt",
+        r#"{"DestinationKeyId":"d"}"#,
+        "ReEncrypt",
+        &["kms:ReEncryptFrom *", &format!("kms:ReEncryptTo {key}/d")],
+    );
+    check(
+        "kms",
+        "TrentService.CreateAlias",
+        r#"{"AliasName":"alias/x","TargetKeyId":"d"}"#,
+        "CreateAlias",
+        &["kms:CreateAlias arn:aws:kms:us-east-1:123456789012:alias/x", &format!("kms:CreateAlias {key}/d")],
+    );
+    let secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf";
+    check(
+        "secretsmanager",
+        "secretsmanager.GetSecretValue",
+        &format!(r#"{{"SecretId":"{secret}"}}"#),
+        "GetSecretValue",
+        &[&format!("secretsmanager:GetSecretValue {secret}")],
+    );
+    check(
+        "secretsmanager",
+        "secretsmanager.GetSecretValue",
+        r#"{"SecretId":"db"}"#,
+        "GetSecretValue",
+        &["secretsmanager:GetSecretValue *"],
+    );
+    check(
+        "secretsmanager",
+        "secretsmanager.BatchGetSecretValue",
+        &format!(r#"{{"SecretIdList":["{secret}"]}}"#),
+        "BatchGetSecretValue",
+        &["secretsmanager:BatchGetSecretValue *", &format!("secretsmanager:GetSecretValue {secret}")],
+    );
+    let parameter = "arn:aws:ssm:us-east-1:123456789012:parameter";
+    check(
+        "ssm",
+        "AmazonSSM.GetParameter",
+        r#"{"Name":"/a/b:3"}"#,
+        "GetParameter",
+        &[&format!("ssm:GetParameter {parameter}/a/b")],
+    );
+    check(
+        "ssm",
+        "AmazonSSM.GetParameters",
+        r#"{"Names":["a","/b"]}"#,
+        "GetParameters",
+        &[&format!("ssm:GetParameters {parameter}/a"), &format!("ssm:GetParameters {parameter}/b")],
+    );
+    check("ssm", "AmazonSSM.SendCommand", r#"{"DocumentName":"d"}"#, "SendCommand", &["ssm:SendCommand *"]);
+    check(
+        "logs",
+        "Logs_20140328.PutLogEvents",
+        r#"{"logGroupName":"/g"}"#,
+        "PutLogEvents",
+        &["logs:PutLogEvents arn:aws:logs:us-east-1:123456789012:log-group:/g"],
+    );
+    check(
+        "ecr",
+        "AmazonEC2ContainerRegistry_V20150921.DescribeImages",
+        r#"{"repositoryName":"r","registryId":"999999999999"}"#,
+        "DescribeImages",
+        &["ecr:DescribeImages arn:aws:ecr:us-east-1:999999999999:repository/r"],
+    );
+    check(
+        "kinesis",
+        "Kinesis_20131202.PutRecord",
+        r#"{"StreamName":"s"}"#,
+        "PutRecord",
+        &["kinesis:PutRecord arn:aws:kinesis:us-east-1:123456789012:stream/s"],
+    );
+    check("events", "AWSEvents.PutEvents", "{}", "PutEvents", &["events:PutEvents *"]);
+    let role = "arn:aws:iam::123456789012:role";
+    check(
+        "states",
+        "AWSStepFunctions.CreateStateMachine",
+        &format!(r#"{{"name":"m","roleArn":"{role}/r"}}"#),
+        "CreateStateMachine",
+        &["states:CreateStateMachine *", &format!("iam:PassRole {role}/r")],
+    );
+    check(
+        "ecs",
+        "AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition",
+        &format!(r#"{{"family":"f","taskRoleArn":"t","executionRoleArn":"{role}/e"}}"#),
+        "RegisterTaskDefinition",
+        &[
+            "ecs:RegisterTaskDefinition *",
+            &format!("iam:PassRole {role}/e"),
+            &format!("iam:PassRole {role}/t"),
+        ],
+    );
+    check(
+        "ecs",
+        "AmazonEC2ContainerServiceV20141113.RunTask",
+        "{}",
+        "RunTask",
+        &["ecs:RunTask *", "iam:PassRole *"],
+    );
+}
+
+#[test]
+fn query_operations_and_their_resources() {
+    let check = |service: &str, body: &str, expected: &[&str]| {
+        let operation = classified(&query(service, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+        assert_eq!(actions(&operation), expected, "{body}");
+    };
+    check("sts", "Action=GetCallerIdentity&Version=2011-06-15", &["sts:GetCallerIdentity *"]);
+    let iam = |body: &str, expected: &[&str]| check("iam", &format!("{body}&Version=2010-05-08"), expected);
+    iam("Action=GetRole&RoleName=r", &["iam:GetRole arn:aws:iam::123456789012:role/r"]);
+    iam(
+        "Action=CreateUser&UserName=u&Path=%2Fteam%2F",
+        &["iam:CreateUser arn:aws:iam::123456789012:user/team/u"],
+    );
+    iam("Action=ListUsers", &["iam:ListUsers *"]);
+    iam(
+        "Action=GetPolicy&PolicyArn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FX",
+        &["iam:GetPolicy arn:aws:iam::aws:policy/X"],
+    );
+    iam(
+        "Action=AddUserToGroup&UserName=u&GroupName=g",
+        &[
+            "iam:AddUserToGroup arn:aws:iam::123456789012:group/g",
+            "iam:AddUserToGroup arn:aws:iam::123456789012:user/u",
+        ],
+    );
+    iam(
+        "Action=AddRoleToInstanceProfile&RoleName=r&InstanceProfileName=p",
+        &[
+            "iam:AddRoleToInstanceProfile arn:aws:iam::123456789012:instance-profile/p",
+            "iam:AddRoleToInstanceProfile arn:aws:iam::123456789012:role/r",
+            "iam:PassRole arn:aws:iam::123456789012:role/r",
+        ],
+    );
+    let ec2 = |body: &str, expected: &[&str]| check("ec2", &format!("{body}&Version=2016-11-15"), expected);
+    ec2("Action=DescribeInstances", &["ec2:DescribeInstances *"]);
+    ec2(
+        "Action=TerminateInstances&InstanceId.1=i-1&InstanceId.2=i-2",
+        &[
+            "ec2:TerminateInstances arn:aws:ec2:us-east-1:123456789012:instance/i-1",
+            "ec2:TerminateInstances arn:aws:ec2:us-east-1:123456789012:instance/i-2",
+        ],
+    );
+    ec2("Action=RunInstances&MinCount=1&MaxCount=1", &["ec2:RunInstances *"]);
+    ec2("Action=RunInstances&IamInstanceProfile.Name=p", &["ec2:RunInstances *", "iam:PassRole *"]);
+    let sns = |body: &str, expected: &[&str]| check("sns", &format!("{body}&Version=2010-03-31"), expected);
+    let topic = "arn%3Aaws%3Asns%3Aus-east-1%3A123456789012%3At";
+    sns(&format!("Action=Publish&TopicArn={topic}"), &["sns:Publish arn:aws:sns:us-east-1:123456789012:t"]);
+    sns("Action=CreateTopic&Name=t", &["sns:CreateTopic arn:aws:sns:us-east-1:123456789012:t"]);
+    sns("Action=Publish&PhoneNumber=1", &["sns:Publish *"]);
+    check(
+        "sqs",
+        "Action=DeleteMessageBatch&Version=2012-11-05&QueueUrl=https%3A%2F%2Fsqs.us-east-1.amazonaws.com%2F123456789012%2Fq",
+        &["sqs:DeleteMessage arn:aws:sqs:us-east-1:123456789012:q"],
+    );
+    check(
+        "cloudformation",
+        "Action=CreateStack&Version=2010-05-15&StackName=s&RoleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr",
+        &["cloudformation:CreateStack *", "iam:PassRole arn:aws:iam::123456789012:role/r"],
+    );
+    check("monitoring", "Action=ListMetrics&Version=2010-08-01", &["cloudwatch:ListMetrics *"]);
+    let get = TestCall::new(
+        Method::GET,
+        "sts",
+        "sts.us-east-1.amazonaws.com",
+        "/?Action=GetCallerIdentity&Version=2011-06-15",
+    );
+    assert_eq!(actions(&classified(&get).unwrap()), ["sts:GetCallerIdentity *"]);
+}
+
+#[test]
+fn without_an_account_arns_are_not_invented() {
+    let request = json("dynamodb", "DynamoDB_20120810.GetItem", r#"{"TableName":"T"}"#).verify().unwrap();
+    assert_eq!(actions(&classify(&request, None).unwrap()), ["dynamodb:GetItem *"]);
+}
+
+#[test]
+fn partitions_reach_the_arn() {
+    let call = TestCall::json(
+        "dynamodb",
+        "dynamodb.cn-north-1.amazonaws.com.cn",
+        "DynamoDB_20120810.GetItem",
+        r#"{"TableName":"T"}"#,
+    )
+    .region("cn-north-1");
+    let expected = "dynamodb:GetItem arn:aws-cn:dynamodb:cn-north-1:123456789012:table/T";
+    assert_eq!(actions(&classified(&call).unwrap()), [expected]);
+}
+
+#[test]
+fn params_of_every_protocol_look_alike() {
+    let params = |call: &TestCall| Param::Record(classified(call).unwrap().params);
+    let body = r#"{"TableName":"T","Limit":5,"ConsistentRead":true,"X":null,"F":1.5,"L":["a",{"b":"c"}]}"#;
+    let expected = record([
+        ("ConsistentRead", Param::Bool(true)),
+        ("F", text("1.5")),
+        ("L", Param::List(vec![text("a"), record([("b", text("c"))])])),
+        ("Limit", Param::Number(5)),
+        ("TableName", text("T")),
+    ]);
+    assert_eq!(params(&json("dynamodb", "DynamoDB_20120810.Query", body)), expected);
+    let run = "Action=RunInstances&Version=2016-11-15&MaxCount=10&DryRun=true&ImageId=12&\
+               BlockDeviceMapping.1.DeviceName=a+b&BlockDeviceMapping.1.Ebs.VolumeSize=8&InstanceId.10=z&InstanceId.2=y";
+    let device = record([("DeviceName", text("a b")), ("Ebs", record([("VolumeSize", text("8"))]))]);
+    let expected = record([
+        ("BlockDeviceMapping", Param::List(vec![device])),
+        ("DryRun", Param::Bool(true)),
+        ("ImageId", text("12")),
+        ("InstanceId", Param::List(vec![text("y"), text("z")])),
+        ("MaxCount", Param::Number(10)),
+    ]);
+    assert_eq!(params(&query("ec2", run)), expected);
+    let tags = "Action=TagUser&Version=2010-05-08&UserName=u&Tags.member.1.Key=k&Tags.member.1.Value=v";
+    let tag = record([("Key", text("k")), ("Value", text("v"))]);
+    assert_eq!(
+        params(&query("iam", tags)),
+        record([("Tags", Param::List(vec![tag])), ("UserName", text("u"))])
+    );
+    // {"Namespace": "n", "T": 1(1.5), "B": h'0102'} with an indefinite map
+    let body = b"\xbf\x69Namespace\x61n\x61T\xc1\xf9\x3e\x00\x61B\x42\x01\x02\xff";
+    let expected = record([("B", text("AQI=")), ("Namespace", text("n")), ("T", text("1.5"))]);
+    let path = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
+    assert_eq!(params(&cbor("monitoring", path, body)), expected);
+}
+
+#[test]
+fn cbor_operations() {
+    let check = |service: &str, path: &str, body: &[u8], expected: &str| {
+        let operation = classified(&cbor(service, path, body)).unwrap();
+        assert_eq!(actions(&operation), [expected]);
+    };
+    check(
+        "monitoring",
+        "/service/GraniteServiceVersion20100801/operation/ListMetrics",
+        b"\xa0",
+        "cloudwatch:ListMetrics *",
+    );
+    check(
+        "dynamodb",
+        "/service/DynamoDB_20120810/operation/GetItem",
+        b"\xa1\x69TableName\x61T",
+        "dynamodb:GetItem arn:aws:dynamodb:us-east-1:123456789012:table/T",
+    );
+}
+
+#[test]
+fn operations_that_answer_with_credentials_are_refused() {
+    let check = |call: TestCall, name: &str| {
+        assert_eq!(classified(&call), Err(ClassifyError::MintsCredentials(name.to_owned())));
+    };
+    for operation in
+        ["AssumeRole", "AssumeRoleWithWebIdentity", "GetSessionToken", "GetFederationToken", "AssumeRoot"]
+    {
+        check(query("sts", &format!("Action={operation}&Version=2011-06-15")), &format!("sts:{operation}"));
+    }
+    check(query("iam", "Action=CreateAccessKey&Version=2010-05-08"), "iam:CreateAccessKey");
+    check(
+        json("ecr", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", "{}"),
+        "ecr:GetAuthorizationToken",
+    );
+    check(json("ssm", "AmazonSSM.StartSession", "{}"), "ssm:StartSession");
+    check(TestCall::s3(Method::GET, "bkt.s3.us-east-1.amazonaws.com", "/?session"), "s3:CreateSession");
+    for (service, operations) in [("sts", 8), ("iam", 4), ("ssm", 4)] {
+        let minting = |name: &&str| actions::mints_credentials(service, name);
+        let text = catalog::sections(include_str!("operations.txt"));
+        assert_eq!(
+            text.get(service).unwrap().iter().copied().filter(|name| minting(name)).count(),
+            operations
+        );
+    }
+}
+
+#[test]
+fn what_is_not_known_is_refused() {
+    let unknown = |service: &str, detail: &str| {
+        Err(ClassifyError::UnknownOperation { service: service.to_owned(), detail: detail.to_owned() })
+    };
+    let check =
+        |call: TestCall, expected: Result<Operation, ClassifyError>| assert_eq!(classified(&call), expected);
+    for target in [
+        "DynamoDB_20120810.ExecuteStatement",
+        "DynamoDB_20120810.getitem",
+        "DynamoDB_20111205.GetItem",
+        "GetItem",
+        "DynamoDB_20120810.",
+        "DynamoDB_20120810.x.GetItem",
+        "",
+    ] {
+        check(json("dynamodb", target, "{}"), unknown("dynamodb", target));
+    }
+    check(
+        query("sts", "Action=GetCallerIdentity&Version=2010-01-01"),
+        unknown("sts", "Action=GetCallerIdentity, Version=2010-01-01"),
+    );
+    check(
+        query("sts", "Action=Nothing&Version=2011-06-15"),
+        unknown("sts", "Action=Nothing, Version=2011-06-15"),
+    );
+    check(query("sts", "Version=2011-06-15"), unknown("sts", "Action=, Version=2011-06-15"));
+    check(
+        json("sts", "STS.GetCallerIdentity", "{}"),
+        unknown("sts", "the service does not speak the JSON protocol"),
+    );
+    check(
+        query("kms", "Action=ListKeys&Version=2014-11-01"),
+        unknown("kms", "the service does not speak the query protocol"),
+    );
+    let none = "no X-Amz-Target, Action or smithy-protocol";
+    check(TestCall::new(Method::GET, "kms", "kms.us-east-1.amazonaws.com", "/"), unknown("kms", none));
+    check(
+        cbor("kms", "/service/TrentService/operation/ListKeys", b"\xa0"),
+        unknown("kms", "the service does not speak the CBOR protocol"),
+    );
+    for path in [
+        "/service/GraniteServiceVersion20100801/operation/Nothing",
+        "/service/Other/operation/ListMetrics",
+        "/service/GraniteServiceVersion20100801/operation/ListMetrics/",
+        "//service/GraniteServiceVersion20100801/operation/ListMetrics",
+        "/service/GraniteServiceVersion20100801/operation/List%4Detrics",
+    ] {
+        check(cbor("monitoring", path, b"\xa0"), unknown("cloudwatch", path));
+    }
+}
+
+#[test]
+fn two_readings_are_refused() {
+    let check = |call: TestCall, why: &str| {
+        assert_eq!(classified(&call), Err(ClassifyError::Ambiguous(why.to_owned())), "{why}");
+    };
+    let list = || json("dynamodb", "DynamoDB_20120810.ListTables", "{}");
+    let two = "it speaks two protocols at once";
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let sqs = "sqs.us-east-1.amazonaws.com";
+    let target_and_form = TestCall::new(Method::POST, "sqs", sqs, "/")
+        .header("x-amz-target", "AmazonSQS.ListQueues")
+        .header(form.0, form.1)
+        .body("Action=DeleteQueue&Version=2012-11-05");
+    check(target_and_form, two);
+    check(list().header("smithy-protocol", "rpc-v2-cbor"), two);
+    check(TestCall { target: "/?Action=DeleteTable".to_owned(), ..list() }, two);
+    check(TestCall { target: "/?x=y".to_owned(), ..list() }, "an RPC call with a query string");
+    check(TestCall { target: "/x".to_owned(), ..list() }, "an RPC call to a path other than /");
+    check(TestCall { target: "//".to_owned(), ..list() }, "an RPC call to a path other than /");
+    check(TestCall { method: Method::PUT, ..list() }, "an RPC call with the method PUT");
+    check(TestCall { target: "/?a=1&A=2".to_owned(), ..list() }, "the query parameter \"A\" is there twice");
+    let not_json = "X-Amz-Target with a body that is not AWS JSON";
+    for content_type in ["application/json", "application/x-amz-json-1.1; charset=utf-7", "text/plain"] {
+        let call = TestCall::new(Method::POST, "dynamodb", "dynamodb.us-east-1.amazonaws.com", "/")
+            .header("x-amz-target", "DynamoDB_20120810.ListTables")
+            .header("content-type", content_type)
+            .body("{}");
+        check(call, not_json);
+    }
+    let sts = |body: &str| query("sts", body);
+    check(
+        sts("Action=GetCallerIdentity&Action=AssumeRole&Version=2011-06-15"),
+        "the parameter \"Action\" is there twice",
+    );
+    check(
+        sts("Action=GetCallerIdentity&Version=2011-06-15&action=x"),
+        "the parameter \"action\" is there twice",
+    );
+    let neither = "a query call that is neither a form nor a GET";
+    let both = TestCall {
+        target: "/?Action=ListQueues".to_owned(),
+        ..sts("Action=GetCallerIdentity&Version=2011-06-15")
+    };
+    check(both, neither);
+    check(TestCall { method: Method::PUT, ..sts("Action=GetCallerIdentity&Version=2011-06-15") }, neither);
+    check(
+        TestCall { target: "/x".to_owned(), ..sts("Action=GetCallerIdentity&Version=2011-06-15") },
+        "a query call to a path other than /",
+    );
+    check(
+        sts("Action=GetCallerIdentity&Version=2011-06-15&A=1&A.1=2"),
+        "the parameter \"A\" is a value and a structure",
+    );
+    let path = "/service/GraniteServiceVersion20100801/operation/ListMetrics";
+    check(cbor("monitoring", &format!("{path}?a=b"), b"\xa0"), "a CBOR call with a query string");
+    check(cbor("monitoring", path, b""), "rpc-v2-cbor with a body that is not CBOR");
+}
+
+#[test]
+fn bodies_that_cannot_be_read_in_one_way() {
+    let bad = |call: &TestCall| match classified(call) {
+        Err(ClassifyError::BadBody(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let json_body = |body: &str| bad(&json("dynamodb", "DynamoDB_20120810.ListTables", body));
+    assert_eq!(json_body(r#"{"A":1,"A":2}"#), "the key \"A\" is there twice at line 1 column 10");
+    assert_eq!(json_body(r#"{"A":1,"\u0041":2}"#), "the key \"A\" is there twice at line 1 column 15");
+    assert_eq!(json_body(r#"{"A":{"b":1,"b":null}}"#), "the key \"b\" is there twice at line 1 column 15");
+    assert_eq!(json_body(r#"{"TableName":1,"tablename":2}"#), "the member \"tablename\" is there twice");
+    assert_eq!(json_body("{} {}"), "trailing characters at line 1 column 4");
+    assert_eq!(json_body("[]"), "it is not a JSON object");
+    assert_eq!(json_body(""), "EOF while parsing a value at line 1 column 0");
+    assert_eq!(json_body("\u{feff}{}"), "expected value at line 1 column 1");
+    assert!(
+        json_body(&format!("{}1{}", r#"{"a":"#.repeat(33), "}".repeat(33)))
+            .starts_with("nested deeper than 32 levels")
+    );
+    assert!(
+        json_body(&format!(r#"{{"a":[{}1]}}"#, "1,".repeat(10_000))).starts_with("more than 10000 values")
+    );
+    let nested = format!("{}1{}", r#"{"a":"#.repeat(31), "}".repeat(31));
+    assert!(classified(&json("dynamodb", "DynamoDB_20120810.ListTables", &nested)).is_ok());
+    let latin1 = TestCall {
+        body: b"{\"a\":\"\xe9\"}".to_vec(),
+        ..json("dynamodb", "DynamoDB_20120810.ListTables", "")
+    };
+    assert!(bad(&latin1).starts_with("invalid unicode code point"));
+    let gzip = json("dynamodb", "DynamoDB_20120810.ListTables", "{}").header("content-encoding", "gzip");
+    assert_eq!(bad(&gzip), "it is encoded as \"gzip\"; only plain bodies are read");
+
+    let form = |body: &str| bad(&query("sts", body));
+    assert_eq!(form("Action"), "a pair has no value");
+    assert_eq!(form("=x"), "a pair has no name");
+    assert_eq!(form("Action=%4"), "a percent-encoding is broken");
+    assert_eq!(form("Action=%ff"), "a value is not UTF-8");
+    assert_eq!(form("Action=a;b=c"), "the form has a bare ';'");
+    assert_eq!(form("Action=a b"), "the form has a bare ' '");
+    assert_eq!(form(&"a=b&".repeat(10_001)), "a pair has no value");
+    let deep = format!("Action=GetCallerIdentity&Version=2011-06-15&{}=1", vec!["a"; 33].join("."));
+    assert_eq!(form(&deep), "nested deeper than 32 levels");
+    let many: Vec<String> = (0..10_001).map(|n| format!("a{n}=1")).collect();
+    assert_eq!(form(&many.join("&")), "more than 10000 values");
+
+    let cbor_body = |body: &[u8]| {
+        bad(&cbor("monitoring", "/service/GraniteServiceVersion20100801/operation/ListMetrics", body))
+    };
+    assert_eq!(cbor_body(b"\xa0\xa0"), "trailing bytes after the CBOR value");
+    assert_eq!(cbor_body(b"\x80"), "it is not a CBOR map");
+    assert_eq!(cbor_body(b"\xa2\x61a\x01\x61a\x02"), "the key \"a\" is there twice");
+    assert_eq!(cbor_body(b"\xa2\x61a\x01\x61A\x02"), "the member \"a\" is there twice");
+    assert_eq!(cbor_body(b"\xa1\x61a\xd8\x20\x61x"), "a CBOR tag other than a timestamp");
+    assert_eq!(cbor_body(b"\xa1\x61a\xc1\x80"), "a timestamp that is no number");
+    assert_eq!(cbor_body(b"\xa1\x01\x01"), "invalid type: integer `1`, expected string");
+    assert_eq!(cbor_body(b"\xa1\x61a"), "the CBOR ends too early");
+    assert_eq!(cbor_body(b"\x1c"), "it is not CBOR, at byte 0");
+    let deep = [b"\xa1\x61a".repeat(40), b"\x01".to_vec()].concat();
+    assert_eq!(cbor_body(&deep), "nested deeper than 32 levels");
+}
+
+proptest! {
+    #[test]
+    fn json_bodies_never_panic(body in prop_oneof![".{0,64}", "[\\{\\}\\[\\]\",:a0-9 ]{0,64}"]) {
+        let _ = json::members(body.as_bytes());
+    }
+
+    #[test]
+    fn cbor_bodies_never_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
+        let call = cbor("monitoring", "/service/GraniteServiceVersion20100801/operation/ListMetrics", &body);
+        let _ = classified(&call);
+    }
+
+    #[test]
+    fn forms_never_panic(body in "[A-Za-z0-9.=&%+]{0,64}") {
+        let _ = classified(&query("ec2", &format!("Action=DescribeInstances&Version=2016-11-15&{body}")));
+    }
+
+    #[test]
+    fn what_is_serialised_is_read_back(table in "[a-zA-Z0-9_.-]{3,20}", limit in 1_i64..1000) {
+        let body = serde_json::json!({"TableName": table, "Limit": limit}).to_string();
+        let operation = classified(&json("dynamodb", "DynamoDB_20120810.Scan", &body)).unwrap();
+        prop_assert_eq!(operation.params.get("Limit"), Some(&Param::Number(limit)));
+        prop_assert_eq!(
+            &operation.actions.first().unwrap().resource,
+            &format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}")
+        );
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::{Config, policies};
+
+/// The template with every default uncommented.
+fn uncommented() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    CONFIG.1.lines().map(|text| line(text) + "\n").collect()
+}
+
+fn table(config: &Config) -> toml::Table {
+    config.effective_toml().unwrap().parse().unwrap()
+}
+
+/// Every `section.key` of a table, without the workloads.
+fn keys(table: &toml::Table) -> BTreeSet<String> {
+    let sections = table.iter().filter_map(|(section, value)| Some((section, value.as_table()?)));
+    sections.flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}"))).collect()
+}
+
+#[test]
+fn the_template_is_the_default() {
+    let parse = |text: &str| Config::parse(text, Path::new("template")).unwrap();
+    let mut expected = table(&Config::default());
+    expected.remove("workload");
+    for text in [CONFIG.1.to_owned(), uncommented()] {
+        let mut found = table(&parse(&text));
+        found.remove("workload");
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn the_template_shows_every_default() {
+    let written: toml::Table = uncommented().parse().unwrap();
+    let missing: Vec<_> = keys(&table(&Config::default())).difference(&keys(&written)).cloned().collect();
+    // The array of tables is shown as a comment.
+    assert_eq!(missing, ["forward.override"]);
+}
+
+#[test]
+fn the_guide_names_every_key() {
+    let guide = include_str!("../../../../docs/configuration.md");
+    let mut config = Config::parse(CONFIG.1, Path::new("template")).unwrap();
+    let workload = &mut config.workload[0];
+    workload.tag = Some("t".to_owned());
+    workload.role_arn = Some("r".to_owned());
+    workload.region = Some("eu-central-1".parse().unwrap());
+    workload.account = Some("123456789012".parse().unwrap());
+    config.forward.extra_ca = Some("/x".into());
+    config.credentials.sts_endpoint = Some("https://x".to_owned());
+    let table = table(&config);
+    let workload = table["workload"][0].as_table().unwrap().keys().cloned();
+    for key in keys(&table).into_iter().map(|path| path.split('.').nth(1).unwrap().to_owned()).chain(workload)
+    {
+        assert!(guide.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn a_first_configuration_loads() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("etc/chaper\"one");
+    let mut out = Vec::new();
+    init(&dir, false, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    for name in ["chaperone.toml", "policies/10-read-only.cedar", "policies/90-guards.cedar"] {
+        let path = dir.join(name);
+        assert!(out.contains(&format!("wrote {}\n", path.display())), "{out}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+    assert_eq!(fs::metadata(dir.join("policies")).unwrap().permissions().mode() & 0o7777, 0o755);
+    assert!(out.contains("chaperone policy check"), "{out}");
+
+    let config = Config::load(&dir.join("chaperone.toml")).unwrap();
+    assert_eq!(config.policy.dir, dir.join("policies"));
+    let set = policies::load(&config.policy.dir).unwrap();
+    assert_eq!(
+        set.rule_ids().collect::<Vec<_>>(),
+        ["whoami", "list-buckets", "read-s3", "read-dynamodb", "list-tables", "no-iam", "no-credentials"]
+    );
+    // Nothing half-written is left behind.
+    let names = |dir: &Path| fs::read_dir(dir).unwrap().count();
+    assert_eq!((names(&dir), names(&dir.join("policies"))), (2, 2));
+}
+
+#[test]
+fn the_default_directory_needs_no_change() {
+    assert_eq!(config_text(Path::new("/etc/chaperone/policies")).unwrap(), CONFIG.1);
+}
+
+#[test]
+fn nothing_is_overwritten_without_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let refused = |path: &Path| {
+        let error = init(dir.path(), false, &mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{} is already there, so nothing was written; use --force to replace what `chaperone init` writes",
+                path.display()
+            )
+        );
+    };
+    fs::create_dir(at("policies")).unwrap();
+    fs::write(at("policies/mine.cedar"), "mine").unwrap();
+    refused(&at("policies/mine.cedar"));
+    assert!(!at("chaperone.toml").exists());
+    fs::write(at("chaperone.toml"), "mine").unwrap();
+    refused(&at("chaperone.toml"));
+    assert_eq!(fs::read_to_string(at("chaperone.toml")).unwrap(), "mine");
+
+    init(dir.path(), true, &mut Vec::new()).unwrap();
+    assert!(Config::load(&at("chaperone.toml")).is_ok());
+    assert_eq!(fs::read_to_string(at("policies/mine.cedar")).unwrap(), "mine");
+    // A dangling link is something, too.
+    fs::remove_dir_all(at("policies")).unwrap();
+    fs::remove_file(at("chaperone.toml")).unwrap();
+    std::os::unix::fs::symlink(at("gone"), at("chaperone.toml")).unwrap();
+    refused(&at("chaperone.toml"));
+    assert!(!at("gone").exists());
+}
+
+#[test]
+fn an_unwritable_place_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = format!("{:#}", init(&file.join("x"), false, &mut Vec::new()).unwrap_err());
+    assert!(error.contains(&file.join("x").display().to_string()), "{error}");
+}

@@ -1,0 +1,134 @@
+//! `chaperone policy`: questions about policies, answered without a daemon.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+
+use crate::{config::policies, decide::Policies};
+
+/// Questions about policies.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Command {
+    /// Load all policies as the daemon would and report everything wrong with them.
+    Check {
+        /// Directory of *.cedar files.
+        #[arg(default_value = "/etc/chaperone/policies")]
+        dir: PathBuf,
+    },
+}
+
+/// Answers; the exit code is 1 where something is wrong with the policies.
+///
+/// # Errors
+/// The directory or a file in it cannot be read.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Check { dir } => {
+            let fine = check(&dir, &mut io::stdout().lock())?;
+            Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// Whether the policies of `dir` can be used.
+fn check(dir: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+    let found = policies::read(dir).context("reading the policies")?;
+    for path in &found.ignored {
+        writeln!(out, "{}: ignored, policy files end in .cedar", path.display())?;
+    }
+    match Policies::parse(found.files) {
+        Ok(set) => {
+            writeln!(
+                out,
+                "{}: {}, {}",
+                dir.display(),
+                count(set.rule_count(), "rule"),
+                count(set.file_count(), "file")
+            )?;
+            if set.is_empty() {
+                writeln!(out, "no rule permits anything, so every call is denied")?;
+            }
+            writeln!(out, "digest {}", set.digest())?;
+            Ok(true)
+        }
+        Err(errors) => {
+            writeln!(out, "{errors}")?;
+            writeln!(out, "{}: {}", dir.display(), count(errors.errors().len(), "error"))?;
+            Ok(false)
+        }
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn checked(dir: &Path) -> (bool, String) {
+        let mut out = Vec::new();
+        let fine = check(dir, &mut out).unwrap();
+        (fine, String::from_utf8(out).unwrap().replace(&dir.display().to_string(), "DIR"))
+    }
+
+    #[test]
+    fn good_empty_and_bad() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fine, words) = checked(dir.path());
+        assert!(fine);
+        assert!(
+            words.starts_with(
+                "DIR: 0 rules, 0 files\nno rule permits anything, so every call is denied\ndigest e3b0c442"
+            ),
+            "{words}"
+        );
+
+        fs::write(dir.path().join("a.cedar"), "permit (principal, action, resource);").unwrap();
+        fs::write(dir.path().join("notes"), "").unwrap();
+        let (fine, words) = checked(dir.path());
+        assert!(fine);
+        assert!(
+            words.starts_with("DIR/notes: ignored, policy files end in .cedar\nDIR: 1 rule, 1 file\ndigest "),
+            "{words}"
+        );
+
+        fs::write(dir.path().join("a.cedar"), "permit (principal, action in Action::\"s3:Read\", resource);")
+            .unwrap();
+        fs::write(dir.path().join("b.cedar"), "\nnonsense").unwrap();
+        let (fine, words) = checked(dir.path());
+        assert!(!fine);
+        assert_eq!(
+            words,
+            "DIR/notes: ignored, policy files end in .cedar\n\
+             DIR/a.cedar:1:39: access-level groups such as `s3:Read` are not available yet\n  \
+               help: list the actions: action in [Action::\"s3:GetObject\", …]\n\
+             DIR/b.cedar:2:9: unexpected end of input\n\
+             DIR: 2 errors\n"
+        );
+    }
+
+    #[test]
+    fn an_unreadable_directory_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        let error = format!("{:#}", check(&gone, &mut Vec::new()).unwrap_err());
+        assert_eq!(
+            error,
+            format!("reading the policies: {}: No such file or directory (os error 2)", gone.display())
+        );
+    }
+}
