@@ -115,7 +115,7 @@ pub(crate) fn killed_and_restarted(stage: &mut Stage, checks: &mut Checks) -> Re
     stage.gateway.kill()?;
     let refused = containing(stage.agent.run(&connect)?.ok(), "ECONNREFUSED");
     checks.add("daemon killed with SIGKILL: the agent's connect is refused", refused);
-    let outcome = stage.agent.run(&format!("aws sts get-caller-identity"))?;
+    let outcome = stage.agent.run("aws sts get-caller-identity")?;
     checks.add("and the AWS CLI fails", {
         let refused = outcome.code != 0 && outcome.output.contains("Could not connect");
         if refused { Ok(outcome.output) } else { Err(anyhow::anyhow!(outcome.output)) }
