@@ -16,7 +16,8 @@ pub fn run() -> Result<()> {
     setup::run()?;
     build_ebpf::run()?;
     sh::heading("build");
-    Sh::new("cargo", &["build", "--workspace", "--bins"]).run()?;
+    // All targets, as the tests do: the dependencies are then compiled once for both.
+    Sh::new("cargo", &["build", "--workspace", "--all-targets", "--locked"]).run()?;
     show()
 }
 

@@ -43,8 +43,9 @@ pub fn run(args: &Args) -> Result<()> {
     setup::run()?;
     sh::heading("build");
     build_ebpf::run()?;
-    // The tests start the daemon and the bench's helpers as programs of their own.
-    Sh::new("cargo", &["build", "--workspace", "--bins", "--locked"]).run()?;
+    // The tests start the daemon and the bench's helpers as programs of their own. All targets, so that
+    // every step resolves the same features and the dependencies are compiled once.
+    Sh::new("cargo", &["build", "--workspace", "--all-targets", "--locked"]).run()?;
 
     let demo: &[Step] = if args.no_demo { &[] } else { &[("demo", demo::show)] };
     let mut outcomes = Vec::new();
