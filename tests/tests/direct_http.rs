@@ -72,7 +72,9 @@ async fn a_host_other_than_the_server_name_is_refused() -> Result<()> {
     let reply = agent.ask(Method::GET, "/", &[], "", &Signing::new("s3")).await?;
     assert_eq!(reply.status.as_u16(), 400, "{}", reply.text());
     direct
-        .row("SELECT * FROM calls", |row| row["reason"].as_str().is_some_and(|r| r.contains("server name")))
+        .row("SELECT * FROM calls", |row| {
+            row["reason"].as_str().is_some_and(|r| r.contains("but the TLS connection is for"))
+        })
         .await?;
     assert!(direct.upstream.requests().is_empty());
     Ok(())

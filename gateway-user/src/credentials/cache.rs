@@ -56,6 +56,15 @@ impl Slots {
         slots.insert(owner, (Arc::clone(&slot), used));
         slot
     }
+
+    /// Drops what is kept for a session.
+    pub(super) fn forget(&self, ended: SessionId) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|owner, _| match owner {
+            Owner::Gateway => true,
+            Owner::Role { session, .. } => *session != ended,
+        });
+    }
 }
 
 /// The keys of one owner.

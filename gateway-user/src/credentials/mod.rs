@@ -11,7 +11,13 @@ use std::{
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use self::cache::{Owner, Slots};
-use crate::{clock::Clock, decide::Permit, identify::Caller, prim::Region, secret::SecretText};
+use crate::{
+    clock::Clock,
+    decide::Permit,
+    identify::Caller,
+    prim::{Region, SessionId},
+    secret::SecretText,
+};
 
 mod ambient;
 mod cache;
@@ -98,6 +104,11 @@ impl Source {
     /// [`CredentialsError`]; never an expired key.
     pub async fn keys(&self, permit: &Permit, caller: &Caller) -> Result<Keys, CredentialsError> {
         self.keys_in(&permit.operation().region, caller).await
+    }
+
+    /// Drops and zeroes the keys of a session that has ended.
+    pub fn forget(&self, session: SessionId) {
+        self.slots.forget(session);
     }
 
     async fn keys_in(&self, region: &Region, caller: &Caller) -> Result<Keys, CredentialsError> {

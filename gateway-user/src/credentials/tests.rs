@@ -16,7 +16,7 @@ use tokio::{
 use super::*;
 use crate::{
     identify::{Egress, Identity, Placeholder, Session, WorkloadConfig},
-    prim::{CgroupId, CgroupPath, SessionId},
+    prim::{CgroupId, CgroupPath},
 };
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
@@ -334,6 +334,7 @@ async fn the_cache_is_bounded() {
         granted("ASIA2", 3600),
         granted("ASIA3", 3600),
         granted("ASIA4", 3600),
+        granted("ASIA5", 3600),
     ])
     .await;
     let source = source(&Ambient::default(), Config { cache: 2, ..at_endpoint(&sts) }, &clock());
@@ -344,6 +345,10 @@ async fn the_cache_is_bounded() {
     assert_eq!(id(&source, &three).await, "ASIA3");
     assert_eq!(id(&source, &one).await, "ASIA1");
     assert_eq!(id(&source, &two).await, "ASIA4");
+    // The keys of a session that has ended are gone.
+    source.forget(two.session.id);
+    assert_eq!(id(&source, &one).await, "ASIA1");
+    assert_eq!(id(&source, &two).await, "ASIA5");
 }
 
 #[tokio::test]

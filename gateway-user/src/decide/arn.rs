@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn parts_and_kind() {
-        let check = |text, expected: Option<(&str, Option<&str>, Option<&str>, Option<&str>)>| {
+        type Parts<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+        let check = |text, expected: Option<Parts<'_>>| {
             let parsed = Arn::parse(text).map(|arn| (arn.service, arn.region, arn.account, arn.kind));
             assert_eq!(parsed, expected, "{text}");
         };

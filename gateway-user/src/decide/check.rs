@@ -7,6 +7,7 @@ use cedar_policy::pst::{self, BinaryOp, Expr, Literal, Var};
 use super::{
     error::Complaint,
     names::{self, ActionName},
+    reads::CONTEXT,
     syntax::{each_clause, names_any_resource},
 };
 use crate::prim::WorkloadName;
@@ -15,8 +16,6 @@ use crate::prim::WorkloadName;
 const ANNOTATIONS: [&str; 2] = ["id", "description"];
 /// Annotations that ask a person.
 const APPROVAL_ANNOTATIONS: [&str; 4] = ["reviewers", "grant", "reason", "ttl"];
-/// What rules can read of a call.
-const CONTEXT: [&str; 5] = ["params", "region", "time", "workload", "operation"];
 /// What rules can read of a resource.
 const RESOURCE: [&str; 5] = ["arn", "account", "region", "service", "type"];
 /// Of these, the ones that some ARNs do not have.

@@ -13,6 +13,7 @@ mod error;
 mod lexical;
 mod names;
 mod policies;
+mod reads;
 mod rule;
 mod source;
 mod syntax;

@@ -13,6 +13,7 @@ use super::{
     check::{check, check_id, no_templates},
     error::{Complaint, PolicyError, PolicyErrors},
     names::ActionName,
+    reads::Reads,
     rule::{Applies, Rule},
     source::{Source, split},
     view::{Call, View},
@@ -88,14 +89,14 @@ impl Policies {
         &self.digest
     }
 
-    /// What all rules about one pair say; the ids of the permitting rules, or why not.
+    /// What all rules about one pair say.
     pub(super) fn judge(&self, call: &Call<'_>, pair: &ActionOn) -> Judgement<'_> {
-        let view = View::new(call, pair);
+        let about = self.index.about(&pair.action).filter_map(|number| self.rules.get(number));
+        let rules: Vec<&Rule> = about.filter(|rule| rule.covers(call.workload())).collect();
+        let reads = rules.iter().fold(Reads::default(), |reads, rule| reads | rule.reads());
+        let view = View::new(call, pair, reads);
         let mut judgement = Judgement::default();
-        for rule in self.index.about(&pair.action).filter_map(|number| self.rules.get(number)) {
-            if !rule.covers(call.workload()) {
-                continue;
-            }
+        for rule in rules {
             match (rule.applies(&view), rule.effect) {
                 (Applies::No, _) => {}
                 (Applies::Yes, Effect::Permit) => judgement.permits.push(&rule.id),

@@ -1,13 +1,14 @@
 //! A loaded rule: whom and what it covers, and how it is evaluated.
 
 use cedar_policy::{
-    Authorizer, Effect, Policy, PolicyId, PolicySet,
+    Effect, EvalResult, Expression, Policy, eval_expression,
     pst::{self, EntityOrSlot, Var},
 };
 
 use super::{
     error::Complaint,
     names::ActionName,
+    reads::Reads,
     syntax::{each_clause, mentions, names_any_resource, without_resource},
     view::View,
 };
@@ -41,11 +42,14 @@ enum PrincipalScope {
     Group(String),
 }
 
-/// A whole Cedar policy with conditions, as a set of its own.
+/// All `when` and `unless` clauses of a rule, as the one expression Cedar makes of them.
+///
+/// The scope is not part of it: the index and [`Rule::covers`] have looked at that already, at a
+/// small part of the cost.
 #[derive(Debug)]
 struct Condition {
-    set: PolicySet,
-    reads_context: bool,
+    expression: Expression,
+    reads: Reads,
 }
 
 /// How a rule reads a resource that cannot be computed (`*`).
@@ -73,7 +77,7 @@ impl Rule {
         let unknown = match effect {
             _ if !looks || names_any_resource(tree) => WhenUnknown::Literal,
             Effect::Permit => WhenUnknown::Never,
-            Effect::Forbid => WhenUnknown::Assumed(Condition::assuming_resource(&id, tree)?),
+            Effect::Forbid => WhenUnknown::Assumed(Condition::assuming_resource(tree)?),
         };
         Ok(Self {
             principal: PrincipalScope::of(&tree.principal),
@@ -81,7 +85,7 @@ impl Rule {
                 pst::ResourceConstraint::Eq(EntityOrSlot::Entity(uid)) => Some(uid.eid.to_string()),
                 _ => None,
             },
-            condition: conditional.then(|| Condition::new(&id, tree.clone())).transpose()?,
+            condition: if conditional { Condition::new(tree.clone())? } else { None },
             effect,
             unknown,
             id,
@@ -95,6 +99,11 @@ impl Rule {
             PrincipalScope::Workload(name) => workload.name.as_str() == name,
             PrincipalScope::Group(group) => workload.groups.contains(group),
         }
+    }
+
+    /// What its conditions read of a call.
+    pub(super) fn reads(&self) -> Reads {
+        self.condition.as_ref().map_or_else(Reads::default, |condition| condition.reads)
     }
 
     /// Whether the rule applies to this pair; its `principal` and `action` are known to.
@@ -148,42 +157,37 @@ impl PrincipalScope {
 }
 
 impl Condition {
-    fn new(id: &str, tree: pst::Template) -> Result<Self, Complaint> {
+    /// `None` for a rule without clauses.
+    fn new(tree: pst::Template) -> Result<Option<Self>, Complaint> {
         let refuse = |error: &dyn std::fmt::Display| Complaint::new(error.to_string());
-        let reads_context = each_clause(&tree).any(|clause| mentions(clause, &Var::Context));
+        let reads = Reads::of(&tree);
         let tree = pst::StaticPolicy::try_from(tree).map_err(|error| refuse(&error))?;
         let policy = Policy::from_pst(pst::Policy::Static(tree)).map_err(|error| refuse(&error))?;
-        let set =
-            PolicySet::from_policies([policy.new_id(PolicyId::new(id))]).map_err(|error| refuse(&error))?;
-        Ok(Self { set, reads_context })
+        let expression = policy.as_ref().non_scope_constraints().cloned().map(Expression::from);
+        Ok(expression.map(|expression| Self { expression, reads }))
     }
 
     /// What remains of a rule when all it says of the resource is taken to hold.
-    fn assuming_resource(id: &str, tree: &pst::Template) -> Result<Option<Self>, Complaint> {
+    fn assuming_resource(tree: &pst::Template) -> Result<Option<Self>, Complaint> {
         let rest = without_resource(tree);
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        let mut tree = tree.clone();
-        tree.resource = pst::ResourceConstraint::Any;
-        let tree = tree.try_with_clauses(rest).map_err(|error| Complaint::new(error.to_string()))?;
-        Self::new(id, tree).map(Some)
+        let tree = tree.clone().try_with_clauses(rest).map_err(|error| Complaint::new(error.to_string()))?;
+        Self::new(tree)
     }
 
-    /// Asks Cedar. Satisfied rules are the reason of either decision.
+    /// Asks Cedar.
     fn holds(&self, view: &View<'_>) -> Applies {
-        let (request, entities) = match view.cedar(self.reads_context) {
+        let (request, entities) = match view.cedar() {
             Ok(cedar) => cedar,
             Err(error) => return Applies::Failed(error),
         };
-        let response = Authorizer::new().is_authorized(request, &self.set, entities);
-        let diagnostics = response.diagnostics();
-        // Cedar skips a rule that fails; here it must count.
-        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
-            diagnostics.errors().next()
-        {
-            return Applies::Failed(error.inner().to_string());
+        // Cedar's authorizer would skip a rule that fails; here it must count.
+        match eval_expression(request, entities, &self.expression) {
+            Ok(EvalResult::Bool(true)) => Applies::Yes,
+            Ok(EvalResult::Bool(false)) => Applies::No,
+            Ok(other) => {
+                Applies::Failed(format!("type error: a condition must be true or false, not {other}"))
+            }
+            Err(error) => Applies::Failed(error.to_string()),
         }
-        if diagnostics.reason().next().is_some() { Applies::Yes } else { Applies::No }
     }
 }

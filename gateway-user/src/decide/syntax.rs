@@ -13,9 +13,19 @@ pub(super) fn each_clause(rule: &pst::Template) -> impl Iterator<Item = &Expr> {
     })
 }
 
+/// `root` and every expression inside it; walked with a list, since its depth is the author's choice.
+pub(super) fn each_part(root: &Expr) -> impl Iterator<Item = &Expr> {
+    let mut waiting = vec![root];
+    std::iter::from_fn(move || {
+        let expr = waiting.pop()?;
+        waiting.extend(children(expr));
+        Some(expr)
+    })
+}
+
 /// Whether `expr` mentions the variable anywhere.
 pub(super) fn mentions(expr: &Expr, variable: &Var) -> bool {
-    any(expr, |part| matches!(part, Expr::Var(var) if var == variable))
+    each_part(expr).any(|part| matches!(part, Expr::Var(var) if var == variable))
 }
 
 /// Whether the rule names `Resource::"*"` anywhere.
@@ -25,7 +35,7 @@ pub(super) fn names_any_resource(rule: &pst::Template) -> bool {
         pst::ResourceConstraint::Eq(pst::EntityOrSlot::Entity(uid)) if is_it(uid));
     in_scope
         || each_clause(rule).any(|clause| {
-            any(clause, |part| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_it(uid)))
+            each_part(clause).any(|part| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_it(uid)))
         })
 }
 
@@ -63,20 +73,8 @@ fn parts(whole: &Arc<Expr>, joint: fn(&BinaryOp) -> bool) -> Vec<Arc<Expr>> {
     found
 }
 
-/// Whether `test` holds for `root` or any expression inside it.
-fn any(root: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
-    let mut waiting = vec![root];
-    while let Some(expr) = waiting.pop() {
-        if test(expr) {
-            return true;
-        }
-        waiting.extend(children(expr));
-    }
-    false
-}
-
 /// The expressions directly inside `expr`.
-pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
+fn children(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::UnaryOp { expr, .. }
         | Expr::GetAttr { expr, .. }

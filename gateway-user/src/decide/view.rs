@@ -1,7 +1,8 @@
-//! What Cedar is shown of a call: built only when a rule has a condition.
+//! What Cedar is shown of a call: built only when a rule has a condition, and no more of it than the
+//! rules in question read.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     collections::{BTreeMap, HashMap, HashSet},
     sync::LazyLock,
 };
@@ -10,7 +11,12 @@ use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
 
-use super::{Facts, arn::Arn, names::ANY_ACTION};
+use super::{
+    Facts,
+    arn::Arn,
+    names::{ANY_ACTION, ANY_RESOURCE},
+    reads::{CONTEXT, Reads},
+};
 use crate::{
     classify::{ActionOn, Operation, Param},
     identify::WorkloadConfig,
@@ -25,7 +31,8 @@ pub(super) struct Call<'a> {
     workload: &'a WorkloadConfig,
     operation: &'a Operation,
     facts: Facts,
-    context: OnceCell<Result<Context, String>>,
+    /// Kept from pair to pair: parameters may be large and pairs many.
+    context: RefCell<Option<(Reads, Context)>>,
 }
 
 /// One pair of action and resource of a call.
@@ -34,57 +41,67 @@ pub(super) struct View<'a> {
     call: &'a Call<'a>,
     pair: &'a ActionOn,
     arn: Option<Arn<'a>>,
-    entities: OnceCell<Result<Entities, String>>,
-    /// Without and with the context: large parameters are converted only when a rule reads them.
-    bare: OnceCell<Result<Request, String>>,
-    full: OnceCell<Result<Request, String>>,
+    /// What any rule about this pair reads.
+    reads: Reads,
+    cedar: OnceCell<Result<(Request, Entities), String>>,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(workload: &'a WorkloadConfig, operation: &'a Operation, facts: Facts) -> Self {
-        Self { workload, operation, facts, context: OnceCell::new() }
+        Self { workload, operation, facts, context: RefCell::default() }
     }
 
     pub(super) fn workload(&self) -> &WorkloadConfig {
         self.workload
     }
 
-    fn context(&self) -> Result<Context, String> {
-        self.context.get_or_init(|| self.build_context()).clone()
+    fn context(&self, reads: &Reads) -> Result<Context, String> {
+        let mut kept = self.context.borrow_mut();
+        if let Some((read, context)) = &*kept
+            && read.covers_context(reads)
+        {
+            return Ok(context.clone());
+        }
+        let context = self.build_context(reads)?;
+        *kept = Some((*reads, context.clone()));
+        Ok(context)
     }
 
-    fn build_context(&self) -> Result<Context, String> {
-        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let operation = format!("{}:{}", self.operation.service, self.operation.name);
-        Context::from_pairs([
-            ("params".to_owned(), record(&self.operation.params, 0)?),
-            ("region".to_owned(), text(self.operation.region.as_str())),
-            ("time".to_owned(), RestrictedExpression::new_long(self.facts.now.unix_timestamp())),
-            ("workload".to_owned(), text(self.workload.name.as_str())),
-            ("operation".to_owned(), text(&operation)),
-        ])
-        .map_err(|error| error.to_string())
+    fn build_context(&self, reads: &Reads) -> Result<Context, String> {
+        let mut pairs = Vec::with_capacity(CONTEXT.len());
+        for (name, read) in CONTEXT.into_iter().zip(reads.context) {
+            if read {
+                pairs.push((name.to_owned(), self.attribute(name)?));
+            }
+        }
+        Context::from_pairs(pairs).map_err(|error| error.to_string())
+    }
+
+    fn attribute(&self, name: &str) -> Result<RestrictedExpression, String> {
+        let text = RestrictedExpression::new_string;
+        Ok(match name {
+            "params" => record(&self.operation.params, 0)?,
+            "region" => text(self.operation.region.to_string()),
+            "time" => datetime(self.facts.now),
+            "workload" => text(self.workload.name.to_string()),
+            "operation" => text(format!("{}:{}", self.operation.service, self.operation.name)),
+            other => return Err(format!("`context.{other}` is not known")),
+        })
     }
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(call: &'a Call<'a>, pair: &'a ActionOn) -> Self {
-        Self {
-            call,
-            pair,
-            arn: Arn::parse(&pair.resource),
-            entities: OnceCell::new(),
-            bare: OnceCell::new(),
-            full: OnceCell::new(),
-        }
+    pub(super) fn new(call: &'a Call<'a>, pair: &'a ActionOn, reads: Reads) -> Self {
+        Self { call, pair, arn: Arn::parse(&pair.resource), reads, cedar: OnceCell::new() }
     }
 
     pub(super) fn action(&self) -> &str {
         &self.pair.action
     }
 
+    /// The ARN, or `*` for anything that is none.
     pub(super) fn resource(&self) -> &str {
-        &self.pair.resource
+        if self.unknown_resource() { ANY_RESOURCE } else { &self.pair.resource }
     }
 
     /// Whether the resource is `*`, or anything else that is no ARN.
@@ -92,36 +109,46 @@ impl<'a> View<'a> {
         self.arn.is_none()
     }
 
-    /// The request and the entities Cedar evaluates a rule against.
-    pub(super) fn cedar(&self, with_context: bool) -> Result<(&Request, &Entities), String> {
-        let request = if with_context {
-            self.full.get_or_init(|| self.request(self.call.context()?))
-        } else {
-            self.bare.get_or_init(|| self.request(Context::empty()))
-        };
-        let entities = self.entities.get_or_init(|| self.build_entities());
-        Ok((request.as_ref().map_err(Clone::clone)?, entities.as_ref().map_err(Clone::clone)?))
+    /// The request and the entities Cedar evaluates a condition against.
+    pub(super) fn cedar(&self) -> Result<(&Request, &Entities), String> {
+        match self.cedar.get_or_init(|| Ok((self.request()?, self.entities()?))) {
+            Ok((request, entities)) => Ok((request, entities)),
+            Err(error) => Err(error.clone()),
+        }
     }
 
-    fn request(&self, context: Context) -> Result<Request, String> {
+    fn request(&self) -> Result<Request, String> {
         let principal = uid(&WORKLOAD, self.call.workload.name.as_str());
+        let context = self.call.context(&self.reads)?;
         Request::new(principal, uid(&ACTION, self.action()), uid(&RESOURCE, self.resource()), context, None)
             .map_err(|error| error.to_string())
     }
 
-    fn build_entities(&self) -> Result<Entities, String> {
+    /// The entities whose attributes or groups are read; building them is most of a decision.
+    fn entities(&self) -> Result<Entities, String> {
+        let mut entities = Vec::with_capacity(3);
+        if self.reads.caller {
+            entities.extend([self.principal_entity(), self.action_entity()]);
+        }
+        if self.reads.resource {
+            entities.push(
+                Entity::new(uid(&RESOURCE, self.resource()), self.resource_attributes(), HashSet::new())
+                    .map_err(|error| error.to_string())?,
+            );
+        }
+        Entities::from_entities(entities, None).map_err(|error| error.to_string())
+    }
+
+    fn principal_entity(&self) -> Entity {
         let workload = self.call.workload;
         let groups = workload.groups.iter().map(|group| uid(&GROUP, group)).collect();
-        let principal = Entity::new_no_attrs(uid(&WORKLOAD, workload.name.as_str()), groups);
+        Entity::new_no_attrs(uid(&WORKLOAD, workload.name.as_str()), groups)
+    }
 
+    fn action_entity(&self) -> Entity {
         let service = self.action().split_once(':').map(|(service, _)| format!("{service}:*"));
         let groups = service.as_deref().into_iter().chain([ANY_ACTION]).map(|group| uid(&ACTION, group));
-        let action = Entity::new_no_attrs(uid(&ACTION, self.action()), groups.collect());
-
-        let resource =
-            Entity::new(uid(&RESOURCE, self.resource()), self.resource_attributes(), HashSet::new())
-                .map_err(|error| error.to_string())?;
-        Entities::from_entities([principal, action, resource], None).map_err(|error| error.to_string())
+        Entity::new_no_attrs(uid(&ACTION, self.action()), groups.collect())
     }
 
     fn resource_attributes(&self) -> HashMap<String, RestrictedExpression> {
@@ -154,6 +181,16 @@ fn type_name(name: &str) -> EntityTypeName {
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+/// In UTC, to the second; Cedar's datetimes are written in ISO 8601.
+fn datetime(time: time::OffsetDateTime) -> RestrictedExpression {
+    let utc = time.to_offset(time::UtcOffset::UTC);
+    let (year, month, day) = (utc.year(), u8::from(utc.month()), utc.day());
+    let (hour, minute, second) = utc.to_hms();
+    RestrictedExpression::new_datetime(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+    ))
 }
 
 fn record(fields: &BTreeMap<String, Param>, depth: usize) -> Result<RestrictedExpression, String> {

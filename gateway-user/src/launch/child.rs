@@ -111,7 +111,10 @@ impl ChildSide {
             // disposition is as the launcher found it, so that nohup(1) works through it.
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
             for (first, last) in self.gaps.iter().flatten() {
-                libc::syscall(libc::SYS_close_range, *first, *last, 0);
+                if libc::syscall(libc::SYS_close_range, *first, *last, 0) != 0 {
+                    // A sandbox that knows the call not: better nothing runs than a socket comes along.
+                    self.fail(*libc::__errno_location());
+                }
             }
             libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, ptr::null_mut());
             if let Some(gate) = self.gate {
@@ -128,8 +131,20 @@ impl ChildSide {
                     libc::_exit(125);
                 }
             }
-            let errno = self.execute().to_ne_bytes();
-            libc::write(self.report, errno.as_ptr().cast(), errno.len());
+            let errno = self.execute();
+            self.fail(errno)
+        }
+    }
+
+    /// Reports `errno` and ends.
+    ///
+    /// # Safety
+    /// Call it only in the child.
+    unsafe fn fail(&self, errno: libc::c_int) -> ! {
+        let bytes = errno.to_ne_bytes();
+        // SAFETY: async-signal-safe calls on a descriptor this process owns.
+        unsafe {
+            libc::write(self.report, bytes.as_ptr().cast(), bytes.len());
             libc::_exit(127)
         }
     }

@@ -1,7 +1,7 @@
 //! HTTP: what two parsers could read differently is refused.
 //!
 //! # What hyper decides before this code sees the head
-//! Measured against hyper 1.12, httparse 1.10, h2 0.4 and http 1.5:
+//! As the sources of hyper 1.12, httparse 1.10, h2 0.4 and http 1.5 have it:
 //! - `Content-Length` **and** `Transfer-Encoding`: hyper silently drops `Content-Length`, reads
 //!   chunked and closes the connection after the answer. Only the raw bytes show it: whoever owns
 //!   the connection must look there. (If the agent signed `content-length`, the signature fails

@@ -126,6 +126,15 @@ fn nothing_of_the_agents_signature_or_connection_is_left() {
 }
 
 #[test]
+fn the_agents_token_does_not_go_out_with_keys_that_have_none() {
+    let request = put_object().verify().unwrap();
+    let digest = request.digest();
+    let keys = Keys { session_token: None, ..keys() };
+    let signed = sign(permit(digest), request, Some(body::full("hello")), &keys, session(), NOW).unwrap();
+    assert!(!signed.into_http().headers().contains_key("x-amz-security-token"));
+}
+
+#[test]
 fn the_target_is_untouched_and_the_session_is_named() {
     let parts = accepted_by_aws(&put_object());
     assert_eq!(parts.uri, "https://bkt.s3.us-east-1.amazonaws.com/a%20b//c%2Fd?x-id=PutObject");

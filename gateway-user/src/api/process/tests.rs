@@ -75,9 +75,9 @@ fn no_socket_into_the_network_comes_along() {
 fn beyond_standard_error_no_socket_at_all() {
     let slice = slice();
     let check = |fd: OwnedFd, expected_kind: Option<&str>| {
-        // The shell keeps a copy on descriptor 7 and becomes cat.
+        // The shell moves it to descriptor 7 and becomes a program that leaves it alone.
         let mut child = Command::new("sh")
-            .args(["-c", "exec 7<&0 </dev/null; echo ready; exec cat <&7"])
+            .args(["-c", "exec 7<&0 </dev/null; echo ready; exec sleep infinity"])
             .stdin(fd)
             .stdout(Stdio::piped())
             .spawn()

@@ -29,7 +29,7 @@ fn syntax() {
         &when("contxt.region == 1"),
         "2:8: invalid member access `contxt.region`, `contxt` has no fields or methods",
     );
-    check(&when("ip(\"10.0.0.1\").isLoopback()"), "2:8: `ip` is not a valid function");
+    check(&when("ipv4(\"10.0.0.1\")"), "2:8: `ipv4` is not a valid function");
     check("@id(\"a\") @id(\"b\") permit (principal, action, resource);", "1:10: duplicate annotation: @id");
 }
 
@@ -264,4 +264,21 @@ fn ids_count_and_digest() {
     let empty = Policies::parse([]).unwrap();
     assert!(empty.is_empty());
     assert_eq!(empty.digest(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+/// Every example of the guide loads; the first of its two `prod` rules is shown for its fault.
+#[test]
+fn the_guide_is_right() {
+    let guide = include_str!("../../../../docs/policy-guide.md");
+    let examples: Vec<&str> =
+        guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in &examples {
+        policies(example);
+    }
+    let list = || operation(&[("s3:ListAllMyBuckets", "*")]);
+    let permit = "permit (principal, action, resource);";
+    let refused = decide(&format!("{permit}{}", examples[1]), &[], list());
+    assert!(matches!(refused, Err(Reason::EvaluationFailed { rules, .. }) if rules == ["prod"]));
+    assert_eq!(decide(&format!("{permit}{}", examples[2]), &[], list()), allowed(&["p.cedar#1"]));
 }

@@ -4,12 +4,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::parse::testing::TestCall;
 
+mod corpus;
+
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
 }
 
 fn classified(call: &TestCall) -> Result<Operation, ClassifyError> {
-    classify(&call.verify().unwrap(), Some(&account()))
+    classified_request(&call.verify().unwrap())
+}
+
+fn classified_request(request: &VerifiedRequest) -> Result<Operation, ClassifyError> {
+    classify(request, Some(&account()))
 }
 
 /// `prefix:Action resource` of each action, in order.
@@ -401,7 +407,7 @@ fn operations_that_answer_with_credentials_are_refused() {
     check(TestCall::s3(Method::GET, "bkt.s3.us-east-1.amazonaws.com", "/?session"), "s3:CreateSession");
     for (service, operations) in [("sts", 8), ("iam", 4), ("ssm", 4)] {
         let minting = |name: &&str| actions::mints_credentials(service, name);
-        let text = catalog::sections(include_str!("operations.txt"));
+        let text = catalog::sections(include_str!("../operations.txt"));
         assert_eq!(
             text.get(service).unwrap().iter().copied().filter(|name| minting(name)).count(),
             operations
