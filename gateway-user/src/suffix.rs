@@ -35,12 +35,21 @@ pub const AWS_SUFFIXES: &[&str] = &[
 /// Whether `name` is one of [`AWS_SUFFIXES`] or lies below one, at a label boundary.
 #[must_use]
 pub fn is_aws(name: &HostName) -> bool {
-    AWS_SUFFIXES.iter().any(|suffix| is_within(name.as_str(), suffix))
+    split(name).is_some()
 }
 
-/// Both are lower case: [`HostName`] guarantees the one, the table the other.
-fn is_within(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+/// Splits `name` into what stands before its AWS suffix (empty for the suffix itself) and the suffix.
+#[must_use]
+pub fn split(name: &HostName) -> Option<(&str, &'static str)> {
+    AWS_SUFFIXES.iter().find_map(|suffix| {
+        // Both are lower case: `HostName` guarantees the one, the table the other.
+        let rest = name.as_str().strip_suffix(suffix)?;
+        if rest.is_empty() {
+            Some(("", *suffix))
+        } else {
+            rest.strip_suffix('.').map(|labels| (labels, *suffix))
+        }
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@ pub enum Command {
     Show,
 }
 
+/// Runs `chaperone config …`.
+///
+/// # Errors
+/// Writing the output.
 pub fn run(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show => write!(std::io::stdout(), "{}", config.effective_toml()?)?,

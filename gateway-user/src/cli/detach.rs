@@ -14,6 +14,10 @@ pub struct Args {
     yes: bool,
 }
 
+/// Runs `chaperone detach`.
+///
+/// # Errors
+/// Without `--yes`; when the pins cannot be removed.
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     if !args.yes {
         bail!(

@@ -53,28 +53,46 @@ impl Problems {
 
     /// Every number of every section: lowest and highest sensible value.
     fn ranges(&mut self, config: &Config) {
-        let Config { route, terminate, serve, record, credentials, forward, .. } = config;
+        let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
+            config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 19] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 36] = [
+            ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
+            ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
+            ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
             ("route", "hello_timeout_secs", route.hello_timeout_secs, 1, DAY),
             ("route", "hello_max_bytes", size(route.hello_max_bytes), 512, MIB),
+            ("route", "connect_timeout_secs", route.connect_timeout_secs, 1, DAY),
+            ("route", "idle_timeout_secs", route.idle_timeout_secs, 1, DAY),
             ("terminate", "leaf_cache", terminate.leaf_cache, 1, 1_000_000),
             ("terminate", "handshake_timeout_secs", terminate.handshake_timeout_secs, 1, DAY),
+            ("terminate", "keytool_timeout_secs", terminate.keytool_timeout_secs, 1, DAY),
             ("serve", "max_connections", size(serve.max_connections), 1, 1_000_000),
             ("serve", "header_max_bytes", size(serve.header_max_bytes), 8 * KIB, MIB),
             ("serve", "header_timeout_secs", serve.header_timeout_secs, 1, DAY),
+            ("serve", "h2_max_streams", u64::from(serve.h2_max_streams), 1, 10_000),
             ("serve", "inspect_max_bytes", size(serve.inspect_max_bytes), KIB, 1024 * MIB),
             ("serve", "inspect_timeout_secs", serve.inspect_timeout_secs, 1, DAY),
             ("serve", "max_skew_secs", serve.max_skew_secs, 1, DAY),
             ("serve", "drain_timeout_secs", serve.drain_timeout_secs, 1, DAY),
             ("record", "queue", size(record.queue), 1, 1_000_000),
+            ("record", "open_calls", size(record.open_calls), 1, 1_000_000),
+            ("record", "batch_rows", size(record.batch_rows), 1, 10_000),
             ("record", "write_timeout_secs", record.write_timeout_secs, 1, DAY),
+            ("record", "busy_timeout_ms", record.busy_timeout_ms, 1, 60_000),
+            ("record", "retry_max_secs", record.retry_max_secs, 1, DAY),
+            ("record", "params_max_bytes", size(record.params_max_bytes), 256, MIB),
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
             ("credentials", "cache", size(credentials.cache), 1, 1_000_000),
             ("forward", "connect_timeout_secs", forward.connect_timeout_secs, 1, DAY),
             ("forward", "response_timeout_secs", forward.response_timeout_secs, 1, DAY),
             ("forward", "idle_timeout_secs", forward.idle_timeout_secs, 1, DAY),
+            ("forward", "pool_per_host", size(forward.pool_per_host), 1, 10_000),
+            ("api", "max_connections", size(api.max_connections), 1, 10_000),
+            ("api", "body_max_bytes", size(api.body_max_bytes), KIB, 16 * MIB),
+            ("api", "request_timeout_secs", api.request_timeout_secs, 1, DAY),
+            ("api", "launch_timeout_secs", api.launch_timeout_secs, 1, DAY),
         ];
         for (section, key, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
@@ -85,9 +103,12 @@ impl Problems {
 
     fn paths(&mut self, config: &Config) {
         let extra_ca = config.forward.extra_ca.as_deref();
-        let paths: [(&'static str, &'static str, Option<&Path>); 6] = [
+        let paths: [(&'static str, &'static str, Option<&Path>); 9] = [
             ("redirect", "bpffs", Some(&config.redirect.bpffs)),
             ("terminate", "ca_dir", Some(&config.terminate.ca_dir)),
+            ("terminate", "system_roots", config.terminate.system_roots.as_deref()),
+            ("terminate", "keytool", config.terminate.keytool.as_deref()),
+            ("identify", "placeholder_key", Some(&config.identify.placeholder_key)),
             ("policy", "dir", Some(&config.policy.dir)),
             ("record", "database", Some(&config.record.database)),
             ("forward", "extra_ca", extra_ca),

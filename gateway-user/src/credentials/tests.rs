@@ -49,6 +49,7 @@ fn caller(role: Option<&str>) -> Caller {
         cgroup: CgroupPath::new("agents.slice/builds"),
         cgroup_id: CgroupId(7),
         started: OffsetDateTime::UNIX_EPOCH,
+        launch: None,
         placeholder: Placeholder {
             access_key_id: "ASIA0000000000000000".to_owned(),
             secret: secret(),

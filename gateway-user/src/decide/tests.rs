@@ -34,6 +34,7 @@ fn caller(groups: &[&str]) -> Caller {
         cgroup: CgroupPath::new("agents.slice/builds"),
         cgroup_id: CgroupId(7),
         started: OffsetDateTime::UNIX_EPOCH,
+        launch: None,
         placeholder: Placeholder {
             access_key_id: "ASIA0000000000000000".to_owned(),
             secret: secret(),

@@ -23,7 +23,7 @@ mod verify;
 
 pub use authorization::AuthorizationError;
 pub(crate) use endpoint::check_bucket;
-pub use endpoint::{AWS_SUFFIXES, AddressStyle, Endpoint, EndpointError, Partition, is_aws};
+pub use endpoint::{AddressStyle, Endpoint, EndpointError, Partition};
 pub use payload::{PayloadError, PayloadMode};
 pub use query::{Query, QueryError};
 pub use shape::ErrorShape;

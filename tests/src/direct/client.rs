@@ -65,7 +65,7 @@ impl Signing {
             region: "eu-central-1".to_owned(),
             access_key_id: None,
             secret: None,
-            time: SystemTime::now(),
+            time: gateway_user::clock::Clock::system().now().into(),
             payload: Payload::Hash,
         }
     }

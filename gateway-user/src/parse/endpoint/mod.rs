@@ -2,13 +2,16 @@
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 
-use crate::prim::{AccountId, HostName, Region};
+use crate::{
+    prim::{AccountId, HostName, Region},
+    suffix,
+};
 
 mod partition;
 mod s3;
 mod services;
 
-pub use partition::{AWS_SUFFIXES, Partition, is_aws};
+pub use partition::Partition;
 pub(crate) use s3::check_bucket;
 
 /// Why a host is refused.
@@ -68,8 +71,7 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`] for whatever is not understood beyond doubt.
     pub fn read(host: &HostName) -> Result<Self, EndpointError> {
-        let (labels, suffix) =
-            partition::split_suffix(host.as_str()).ok_or_else(|| EndpointError::NotAws(host.to_string()))?;
+        let (labels, suffix) = suffix::split(host).ok_or_else(|| EndpointError::NotAws(host.to_string()))?;
         let unknown = || EndpointError::Unknown(host.to_string());
         let home = partition::of_suffix(suffix);
         if let Some(labels) = labels.strip_suffix(".vpce") {

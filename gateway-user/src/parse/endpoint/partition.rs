@@ -2,7 +2,7 @@
 //!
 //! Source: `partitions.json` of botocore 1.44.
 
-use crate::prim::{HostName, Region};
+use crate::prim::Region;
 
 /// One of the AWS clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,43 +84,6 @@ impl Partition {
     pub(super) fn has(self, region: &Region) -> bool {
         Self::of_region(region.as_str()) == Some(self)
     }
-}
-
-/// Every DNS suffix under which AWS APIs live, all partitions. A host that equals one or lies below
-/// one is AWS's and is never passed through; the local CA may sign for nothing else.
-pub const AWS_SUFFIXES: [&str; 15] = [
-    "amazonaws.com",
-    "api.aws",
-    "on.aws",
-    "amazonaws.com.cn",
-    "api.amazonwebservices.com.cn",
-    "amazonaws.eu",
-    "api.amazonwebservices.eu",
-    "c2s.ic.gov",
-    "api.aws.ic.gov",
-    "sc2s.sgov.gov",
-    "api.aws.scloud",
-    "cloud.adc-e.uk",
-    "api.cloud-aws.adc-e.uk",
-    "csp.hci.ic.gov",
-    "api.aws.hci.ic.gov",
-];
-
-/// Whether `host` belongs to AWS.
-#[must_use]
-pub fn is_aws(host: &HostName) -> bool {
-    split_suffix(host.as_str()).is_some()
-}
-
-/// Splits `host` into what stands before the AWS suffix (may be empty) and the suffix.
-pub(super) fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
-    AWS_SUFFIXES.into_iter().find_map(|suffix| {
-        let rest = host.strip_suffix(suffix)?;
-        if rest.is_empty() {
-            return Some(("", suffix));
-        }
-        rest.strip_suffix('.').map(|labels| (labels, suffix))
-    })
 }
 
 /// The partition that a suffix belongs to; GovCloud is told from the commercial one by the region.

@@ -34,6 +34,7 @@ fn session() -> Session {
         cgroup: CgroupPath::new("agents.slice/builds.service"),
         cgroup_id: CgroupId(7),
         started: NOW,
+        launch: None,
         placeholder: Placeholder {
             access_key_id: "ASIAPLACEHOLDER00000".to_owned(),
             secret: SecretText::new("secret/placeholder".to_owned()),
