@@ -7,6 +7,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,9 @@ use super::{
 use crate::upstream::Key;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Gateways that this process has started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]
@@ -92,10 +96,11 @@ impl Gateway {
     fn config_text(&self) -> Result<String> {
         let dir = self.dir.path().display();
         let slice = self.agents.path();
-        // The process id makes loopback addresses that no other test has.
+        // Process id and number make loopback addresses that no other gateway has.
         let [.., a, b] = std::process::id().to_be_bytes();
+        let first = STARTED.fetch_add(1, Ordering::Relaxed) % 60 * 4;
         let v4: Vec<String> =
-            (1..=4).map(|last| format!("\"127.{}.{b}.{last}:4143\"", 128 | a >> 1)).collect();
+            (1..=4).map(|number| format!("\"127.{}.{b}.{}:4143\"", 128 | a >> 1, first + number)).collect();
         let v6: Vec<String> =
             (0..2).map(|_| Ok(format!("\"[::1]:{}\"", free_port("[::1]:0")?))).collect::<Result<_>>()?;
         let GatewayConfig { workload, upstream, extra, .. } = &self.config;

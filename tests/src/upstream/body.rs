@@ -76,6 +76,7 @@ pub(super) struct ReplyBody {
     source: Source,
     ending: Ending,
     sent: u64,
+    flushed: bool,
 }
 
 #[derive(Debug)]
@@ -90,11 +91,11 @@ impl ReplyBody {
     }
 
     pub(super) fn ending(bytes: Bytes, ending: Ending) -> Self {
-        Self { source: Source::Given(bytes), ending, sent: 0 }
+        Self { source: Source::Given(bytes), ending, sent: 0, flushed: false }
     }
 
     pub(super) fn generated(generated: Generated, ending: Ending) -> Self {
-        Self { source: Source::Generated(generated), ending, sent: 0 }
+        Self { source: Source::Generated(generated), ending, sent: 0, flushed: false }
     }
 
     /// Whether the connection is reset on purpose with this body.
@@ -135,7 +136,7 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
         let allowed = match self.ending {
             Ending::Whole => u64::MAX,
@@ -143,6 +144,12 @@ impl Body for ReplyBody {
         };
         if allowed == 0 {
             return match self.ending {
+                Ending::ResetAfter(_) if !self.flushed => {
+                    // hyper drops what it still holds when a body fails, but flushes while it waits.
+                    self.flushed = true;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
                 Ending::ResetAfter(_) => Poll::Ready(Some(Err(Reset))),
                 // Nobody wakes this task again; it ends with its connection.
                 Ending::StallAfter(_) | Ending::Whole => Poll::Pending,

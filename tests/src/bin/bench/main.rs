@@ -8,7 +8,7 @@ mod memory;
 mod peers;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use chaperone_tests::{harness::built, upstream::Key};
@@ -40,8 +40,17 @@ struct Args {
     without_gateway: bool,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     let key = Key {
         id: "AKIAIOSFODNN7BENCH00".to_owned(),
         secret: "bench/secret+key".to_owned(),
