@@ -151,7 +151,7 @@ async fn requests_that_are_not_the_sessions_own_are_refused() -> Result<()> {
     let mut doubly = agent.signed(Method::POST, "/", &headers, "{}", &base()).await?;
     let again = doubly.headers()["authorization"].clone();
     doubly.headers_mut().append("authorization", again);
-    refused(&direct, agent.send(doubly).await, 400, "authorization").await
+    refused(&direct, agent.send(doubly).await, 400, "more than one Authorization header").await
 }
 
 #[tokio::test]

@@ -69,9 +69,8 @@ async fn an_answer_that_breaks_off_breaks_off_at_the_agent_too() -> Result<()> {
             direct.upstream.script([Behaviour::ResetAfter(100_000)]);
             let agent = direct.agent(S3);
             let agent = if h2 { agent.h2() } else { agent };
-            let path = "/object?x-id=GetObject";
-            let broken =
-                agent.ask(Method::GET, path, &[("x-test-bytes", "1000000")], "", &Signing::new("s3")).await;
+            let path = "/bytes-1000000?x-id=GetObject";
+            let broken = agent.ask(Method::GET, path, &[], "", &Signing::new("s3")).await;
             assert!(broken.is_err(), "{protocols:?} h2={h2}: a broken answer looked whole: {broken:?}");
         }
         let failed = direct.rows("SELECT * FROM v_calls WHERE outcome = 'failed'");

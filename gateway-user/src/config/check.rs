@@ -70,7 +70,7 @@ impl Problems {
             ("serve", "max_connections", size(serve.max_connections), 1, 1_000_000),
             ("serve", "header_max_bytes", size(serve.header_max_bytes), 8 * KIB, MIB),
             ("serve", "header_timeout_secs", serve.header_timeout_secs, 1, DAY),
-            ("serve", "h2_max_streams", u64::from(serve.h2_max_streams), 1, 10_000),
+            ("serve", "h2_max_streams", serve.h2_max_streams, 1, 10_000),
             ("serve", "inspect_max_bytes", size(serve.inspect_max_bytes), KIB, 1024 * MIB),
             ("serve", "inspect_timeout_secs", serve.inspect_timeout_secs, 1, DAY),
             ("serve", "max_skew_secs", serve.max_skew_secs, 1, DAY),

@@ -48,7 +48,7 @@ where
         builder
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(config.header_max_bytes).unwrap_or(u32::MAX))
-            .max_concurrent_streams(config.h2_max_streams)
+            .max_concurrent_streams(u32::try_from(config.h2_max_streams).unwrap_or(u32::MAX))
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .keep_alive_interval(Duration::from_secs(30))

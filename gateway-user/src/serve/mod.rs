@@ -48,7 +48,7 @@ pub struct Config {
     /// Time for a request's header block, in seconds; also how long an idle connection is kept.
     pub header_timeout_secs: u64,
     /// Requests at once on one HTTP/2 connection.
-    pub h2_max_streams: u32,
+    pub h2_max_streams: u64,
     /// Bytes of a body that must be read whole to be understood (parameters, body hash).
     pub inspect_max_bytes: usize,
     /// Time for such a body to arrive, in seconds.

@@ -126,10 +126,12 @@ async fn a_row_that_contradicts_the_store_fails_alone() {
     let bench = Bench::new();
     let recorder = bench.recorder().await;
     let stranger = Intent { session: session_id(7), ..intent(1) };
+    let mut impostor = session(1);
+    impostor.cgroup_id.0 += 1;
     let (good, bad, twice) = tokio::join!(
         recorder.intend(intent(2)),
         recorder.intend(stranger),
-        recorder.session_started(session(1))
+        recorder.session_started(impostor)
     );
     assert!(good.is_ok());
     let foreign = "error returned from database: (code: 787) FOREIGN KEY constraint failed";
