@@ -265,6 +265,15 @@ fn a_cgroup_is_found_by_its_id_and_gone_when_it_is_removed() {
 }
 
 #[test]
+fn a_missing_slice_is_made_and_an_existing_one_kept() {
+    let bench = bench();
+    let nested = CgroupPath::new(&format!("{}/a.slice/a-b.slice", bench.slice.as_str()));
+    let id = bench.tree.ensure(&nested).unwrap();
+    assert_eq!(bench.tree.ensure(&nested).unwrap(), id);
+    assert_eq!(bench.tree.path(id).unwrap(), nested);
+}
+
+#[test]
 fn tags_that_no_workload_can_have_are_refused() {
     let bench = bench();
     let check = |tag: &[u8]| {

@@ -166,6 +166,21 @@ impl CgroupFs {
         self.open_below(path, "", OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
+    /// Makes the cgroup at `path` and those above it where they are missing: for the agent slice on a
+    /// host where systemd does not make it. The root's directory asks for `CAP_DAC_OVERRIDE`.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn ensure(&self, path: &CgroupPath) -> Result<CgroupId, CgroupError> {
+        for prefix in path.prefixes() {
+            match rustix::fs::mkdirat(&self.root, prefix.as_str(), Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(CgroupError::at("making the cgroup")(errno)),
+            }
+        }
+        self.id(path)
+    }
+
     fn open_below(&self, path: &CgroupPath, file: &str, flags: OFlags) -> Result<OwnedFd, CgroupError> {
         let name = relative(path, file);
         rustix::fs::openat(&self.root, &name, flags | OFlags::CLOEXEC, Mode::empty())
