@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -58,6 +59,29 @@ impl Sh {
             bail!("`{self}` failed: {status}");
         }
         Ok(())
+    }
+
+    /// Runs it as [`Sh::run`] does and returns the last line of its standard error that has `word`,
+    /// for programs that end with a summary.
+    ///
+    /// # Errors
+    /// As [`Sh::run`], with that line.
+    pub fn run_and_find(mut self, word: &str) -> Result<String> {
+        self.0.stderr(Stdio::piped());
+        let mut child = self.0.spawn().with_context(|| format!("cannot start `{self}`"))?;
+        let mut found = String::new();
+        let stderr = child.stderr.take().context("standard error")?;
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            if line.contains(word) {
+                line.trim().clone_into(&mut found);
+            }
+        }
+        let status = child.wait().with_context(|| format!("waiting for `{self}`"))?;
+        if !status.success() {
+            bail!("`{self}` failed: {status} {found}");
+        }
+        Ok(found)
     }
 
     /// Runs it quietly; its output is shown only in the error.

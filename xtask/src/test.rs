@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that must hold, from set-up to the demo.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     build_ebpf, demo, setup,
@@ -18,21 +18,27 @@ pub struct Args {
     no_demo: bool,
 }
 
-/// One step of the run: its name and what it does.
-type Step = (&'static str, fn() -> Result<()>);
+/// One step of the run: its name and what it does. It returns what the summary repeats.
+type Step = (&'static str, fn() -> Result<String>);
 
 /// The steps after set-up and build; one that fails does not keep the others from being reported.
 const STEPS: &[Step] = &[
-    ("format", || Sh::new("cargo", &["fmt", "--all", "--check"]).run()),
-    ("tidy", tidy::run),
-    ("clippy", || {
-        let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-        Sh::new("cargo", &lint).run()
-    }),
+    ("format", || cargo(&["fmt", "--all", "--check"])),
+    ("tidy", || tidy::run().map(|()| String::new())),
+    ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),
     ("deny", deny),
-    ("doctests", || Sh::new("cargo", &["test", "--workspace", "--doc", "--locked"]).run()),
-    ("tests", || Sh::new("cargo", &["nextest", "run", "--workspace", "--locked"]).run()),
+    ("doctests", || cargo(&["test", "--workspace", "--doc", "--locked"])),
+    ("tests", || Sh::new("cargo", &["nextest", "run", "--workspace", "--locked"]).run_and_find("Summary")),
 ];
+
+const DEMO: Step = ("demo", || demo::show().map(|()| String::new()));
+
+/// How a step ended.
+struct Outcome {
+    name: &'static str,
+    result: Result<String>,
+    took: Duration,
+}
 
 /// Sets up, builds and checks everything; prints a closing summary.
 ///
@@ -47,38 +53,51 @@ pub fn run(args: &Args) -> Result<()> {
     // every step resolves the same features and the dependencies are compiled once.
     Sh::new("cargo", &["build", "--workspace", "--all-targets", "--locked"]).run()?;
 
-    let demo: &[Step] = if args.no_demo { &[] } else { &[("demo", demo::show)] };
-    let mut outcomes = Vec::new();
-    for (name, step) in STEPS.iter().chain(demo) {
-        sh::heading(name);
-        let start = Instant::now();
-        let result = step();
-        if let Err(error) = &result {
-            println!("{name}: {error:#}");
-        }
-        outcomes.push((name, result.is_ok(), start.elapsed()));
-    }
+    let demo = (!args.no_demo).then_some(&DEMO);
+    let outcomes: Vec<Outcome> = STEPS.iter().chain(demo).map(take).collect();
     summary(&outcomes)
 }
 
-fn summary(outcomes: &[(&&str, bool, std::time::Duration)]) -> Result<()> {
-    sh::heading("summary");
-    for (name, ok, took) in outcomes {
-        println!("{} {name:<10} {:>6.1} s", if *ok { "✓" } else { "✗" }, took.as_secs_f32());
+fn take((name, step): &Step) -> Outcome {
+    sh::heading(name);
+    let start = Instant::now();
+    let result = step();
+    if let Err(error) = &result {
+        println!("{name}: {error:#}");
     }
-    let failed = outcomes.iter().filter(|(_, ok, _)| !ok).count();
+    Outcome { name, result, took: start.elapsed() }
+}
+
+fn summary(outcomes: &[Outcome]) -> Result<()> {
+    sh::heading("summary");
+    for Outcome { name, result, took } in outcomes {
+        let (sign, detail) = match result {
+            Ok(detail) => ("✓", detail.clone()),
+            Err(error) => ("✗", error.to_string()),
+        };
+        println!(
+            "{sign} {name:<10} {:>6.1} s  {}",
+            took.as_secs_f32(),
+            detail.lines().next().unwrap_or_default()
+        );
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
     println!("test: {} steps passed, {failed} failed", outcomes.len().saturating_sub(failed));
-    anyhow::ensure!(failed == 0, "{failed} of {} steps failed", outcomes.len());
+    ensure!(failed == 0, "{failed} of {} steps failed", outcomes.len());
     Ok(())
+}
+
+fn cargo(args: &[&str]) -> Result<String> {
+    Sh::new("cargo", args).run().map(|()| String::new())
 }
 
 /// Licences, banned crates and sources always; security advisories where their database can be
 /// fetched.
-fn deny() -> Result<()> {
+fn deny() -> Result<String> {
     Sh::new("cargo", &["deny", "--locked", "--workspace", "check", "bans", "licenses", "sources"]).run()?;
     if Sh::new("cargo", &["deny", "fetch", "db"]).run_quietly().is_err() {
-        println!("deny: the advisory database cannot be fetched here: advisories are NOT checked");
-        return Ok(());
+        return Ok("the advisory database cannot be fetched here: advisories are NOT checked".to_owned());
     }
-    Sh::new("cargo", &["deny", "--locked", "--workspace", "check", "advisories"]).run()
+    Sh::new("cargo", &["deny", "--locked", "--workspace", "check", "advisories"]).run()?;
+    Ok(String::new())
 }
