@@ -10,7 +10,7 @@ use std::{path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
@@ -26,7 +26,7 @@ use crate::{
     prim::CgroupPath,
     record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
     redirect::{self, Redirect},
-    serve::{Counters, Gateway},
+    serve::{Bursts, Counters, Gateway},
     telemetry,
     terminate::{Terminator, bundle, truststore},
 };
@@ -68,6 +68,8 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
     let kernel_events = redirect.events().context("opening the kernel's events")?;
 
+    let upstream = Upstream::new(&config.forward, terminator.ca().certificate())
+        .context("setting up the client towards AWS")?;
     let gateway = Arc::new(Gateway {
         config: config.serve.clone(),
         route: config.route.clone(),
@@ -81,9 +83,10 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         policies: ArcSwap::from_pointee(policies),
         recorder: recorder.clone(),
         credentials: credentials::Source::new(config.credentials.clone(), clock.clone()),
-        upstream: Upstream::new(&config.forward).context("setting up the client towards AWS")?,
+        upstream,
         clock,
         counters: Counters::default(),
+        bursts: Bursts::default(),
         shutdown: shutdown.clone(),
     });
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
@@ -117,11 +120,13 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     }
     tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
     listeners.accept(&gateway, &connections);
+    // Before READY: who is told that we run may send a signal at once.
+    let signals = Signals::install()?;
     recorder.event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
     notify(&[NotifyState::Ready]);
     tracing::info!("serving");
 
-    until_told_to_stop(&reloader, writer).await?;
+    signals.until_told_to_stop(&reloader, writer).await?;
     notify(&[NotifyState::Stopping]);
     drain(config, &gateway, tasks, connections).await;
     Ok(())
@@ -173,19 +178,37 @@ async fn restore(registry: &Registry, recorder: &Recorder, stored: Vec<OpenSessi
 }
 
 /// SIGHUP reloads the policies; SIGTERM, SIGINT and the death of the record writer end the daemon.
-async fn until_told_to_stop(reloader: &Reloader, writer: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut writer = std::pin::pin!(writer);
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => reloader.reload().await,
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            ended = writer.as_mut() => {
-                ended.context("the record writer died")?;
-                anyhow::bail!("the record writer stopped: no call can be recorded any more");
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let install = |kind| signal(kind).context("installing the signal handlers");
+        Ok(Self {
+            hangup: install(SignalKind::hangup())?,
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn until_told_to_stop(
+        mut self,
+        reloader: &Reloader,
+        writer: tokio::task::JoinHandle<()>,
+    ) -> anyhow::Result<()> {
+        let mut writer = std::pin::pin!(writer);
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reloader.reload().await,
+                _ = self.terminate.recv() => return Ok(()),
+                _ = self.interrupt.recv() => return Ok(()),
+                ended = writer.as_mut() => {
+                    ended.context("the record writer died")?;
+                    anyhow::bail!("the record writer stopped: no call can be recorded any more");
+                }
             }
         }
     }

@@ -13,13 +13,16 @@ use crate::{
     serve::Gateway,
 };
 
-/// Removes the cgroups of launched commands that are over, and ends the sessions whose cgroup is gone.
+/// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, and
+/// records the counts of ended bursts of events.
 pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
         launcher.sweep();
+        gateway.report_bursts().await;
         for session in gateway.registry.ended() {
             tracing::info!(session = %session.id, "session ended");
+            gateway.credentials.forget(session.id);
             let reason = crate::identify::EndReason::CgroupGone.as_str().to_owned();
             if let Err(error) =
                 gateway.recorder.session_ended(SessionEnd { session: session.id, reason }).await
@@ -48,9 +51,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
             event.session = Some(session.id);
             event.workload = Some(session.workload.name.clone());
         }
-        if let Err(error) = gateway.recorder.event(event).await {
-            tracing::error!(%error, "a refusal of the kernel could not be recorded");
-        }
+        gateway.report(Some(refusal.cgroup), event).await;
     }
 }
 

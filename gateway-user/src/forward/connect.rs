@@ -17,11 +17,14 @@ use tower_service::Service;
 
 use super::{EndpointOverride, SetupError};
 
-/// The system's roots and those of `extra_ca`.
-pub(super) fn tls_config(extra_ca: Option<&Path>) -> Result<rustls::ClientConfig, SetupError> {
+/// The system's roots without `own_ca`, and those of `extra_ca`.
+pub(super) fn tls_config(
+    extra_ca: Option<&Path>,
+    own_ca: &CertificateDer<'_>,
+) -> Result<rustls::ClientConfig, SetupError> {
     let mut roots = rustls::RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+    roots.add_parsable_certificates(native.certs.into_iter().filter(|cert| cert != own_ca));
     if let Some(path) = extra_ca {
         let bad = |detail: String| SetupError::ExtraCa { path: path.to_owned(), detail };
         let certs: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)

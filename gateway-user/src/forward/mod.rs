@@ -16,6 +16,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+use rustls_pki_types::CertificateDer;
+
 use self::{
     connect::{DialError, Dialer, Timed},
     progress::Watched,
@@ -177,13 +179,14 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Builds the client; connects to nothing yet.
+    /// Builds the client; connects to nothing yet. `own_ca` is what agents trust, also where an admin
+    /// installed it in the system's store: towards AWS it vouches for nothing.
     ///
     /// # Errors
     /// [`SetupError`].
-    pub fn new(config: &Config) -> Result<Self, SetupError> {
+    pub fn new(config: &Config, own_ca: &CertificateDer<'_>) -> Result<Self, SetupError> {
         let connect_timeout = Duration::from_secs(config.connect_timeout_secs);
-        let tls = connect::tls_config(config.extra_ca.as_deref())?;
+        let tls = connect::tls_config(config.extra_ca.as_deref(), own_ca)?;
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_only()

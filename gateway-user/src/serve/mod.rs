@@ -1,6 +1,7 @@
 //! The whole story in two functions: one connection ([`Gateway::connection`]), one call
 //! ([`call::call`]).
 
+mod burst;
 mod call;
 mod counters;
 mod draft;
@@ -11,7 +12,11 @@ mod refused;
 mod reply;
 mod watched_io;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
@@ -20,8 +25,11 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-pub use self::counters::{Counters, Counts};
 use self::http::HttpError;
+pub use self::{
+    burst::Bursts,
+    counters::{Counters, Counts},
+};
 use crate::{
     accept::Accepted,
     body::{self, Body},
@@ -30,7 +38,7 @@ use crate::{
     decide::Policies,
     forward::{EndpointOverride, Upstream},
     identify::{Caller, IdentifyError, Registry, Session},
-    prim::{AgentAddr, HostName},
+    prim::{AgentAddr, CgroupId, HostName},
     record::{Event, RecordError, Recorder, SessionStart},
     redirect::{OriginError, Origins},
     route::{self, Route, RouteError, metadata, passthrough, route},
@@ -106,6 +114,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// What the calls came to, since the start.
     pub counters: Counters,
+    /// Keeps events that an agent can cause at will from filling the disk.
+    pub bursts: Bursts,
     /// Cancelled when the daemon should end.
     pub shutdown: CancellationToken,
 }
@@ -146,10 +156,32 @@ impl Gateway {
     pub async fn connection(self: Arc<Self>, io: TcpStream, agent: AgentAddr) {
         let mut known = Known::default();
         let Err(error) = self.carry(io, agent, &mut known).await else { return };
-        tracing::info!(agent = %agent.0, session = known.session(), reason = %error, "connection closed");
-        let event = known.event(&error);
+        self.report(known.origin.map(|origin| origin.cgroup), known.event(&error)).await;
+    }
+
+    /// Records an event that an agent in `cgroup` caused: one by one, or in a burst as a count.
+    pub async fn report(&self, cgroup: Option<CgroupId>, event: Event) {
+        if !self.bursts.admit((cgroup, event.kind), Instant::now()) {
+            return;
+        }
+        tracing::info!(kind = event.kind, session = ?event.session, event.message, "reported");
         if let Err(error) = self.recorder.event(event).await {
-            tracing::error!(%error, "a closed connection could not be recorded");
+            tracing::error!(%error, "an event could not be recorded");
+        }
+    }
+
+    /// Records how many events of ended bursts were only counted.
+    pub async fn report_bursts(&self) {
+        for ((cgroup, kind), counted) in self.bursts.over(Instant::now()) {
+            let mut event = Event::new(kind, format!("{counted} more within a minute"));
+            event.detail = json!({ "counted": counted, "cgroup_id": cgroup.map(|cgroup| cgroup.0) });
+            if let Some(session) = cgroup.and_then(|cgroup| self.registry.session_of(cgroup)) {
+                event.session = Some(session.id);
+                event.workload = Some(session.workload.name.clone());
+            }
+            if let Err(error) = self.recorder.event(event).await {
+                tracing::error!(%error, kind, counted, "a count of events could not be recorded");
+            }
         }
     }
 
@@ -265,10 +297,6 @@ struct Known {
 }
 
 impl Known {
-    fn session(&self) -> String {
-        self.caller.as_ref().map(|caller| caller.session.id.to_string()).unwrap_or_default()
-    }
-
     fn event(&self, error: &ConnectionError) -> Event {
         let mut event = Event::new(error.stage(), error.to_string());
         if let Some(origin) = &self.origin {

@@ -129,6 +129,8 @@ impl Direct {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
 
+        let client =
+            forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
         let gateway = Arc::new(Gateway {
             config: setup.serve,
             route: setup.route,
@@ -142,9 +144,10 @@ impl Direct {
             policies: arc_swap::ArcSwap::from_pointee(policies(&setup.policies)?),
             recorder,
             credentials: credentials::Source::fixed(gateway_keys(), clock.clone()),
-            upstream: forward::Upstream::new(&forward).context("client towards AWS")?,
+            upstream: client,
             clock,
             counters: serve::Counters::default(),
+            bursts: serve::Bursts::default(),
             shutdown: CancellationToken::new(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway)));
