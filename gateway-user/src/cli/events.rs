@@ -14,7 +14,8 @@ use crate::{
     record::query::{EventFilter, EventView, Reader, when},
 };
 
-/// Look at what happened beside the calls: refused connections, loaded policies, starts of the daemon.
+/// Look at what happened beside the calls: refusals of the kernel and of connections, reloads of the
+/// policies, starts and stops of the daemon.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List events, newest first
@@ -30,7 +31,7 @@ pub struct List {
     /// Before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Of this kind, e.g. 'connection-*'
+    /// Of this kind, such as kernel-refused or 'policies-*'
     #[arg(long, value_name = "PATTERN")]
     kind: Option<String>,
     /// Concerning this session: its id, or the beginning of it

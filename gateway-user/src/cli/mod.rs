@@ -52,7 +52,7 @@ enum Command {
     /// The AWS API calls and what became of them.
     #[command(subcommand)]
     Calls(calls::Command),
-    /// What happened below and beside the calls: refusals, reloads, bypass attempts.
+    /// What happened beside the calls: refused connections, reloads, starts of the daemon.
     #[command(subcommand)]
     Events(events::Command),
     /// The policies.

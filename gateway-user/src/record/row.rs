@@ -227,10 +227,11 @@ impl Outcome {
     }
 }
 
-/// Something worth knowing that is not a call: a refused connection, a loaded policy, a bypass attempt.
+/// Something worth knowing that is not a call: a closed connection, a refusal of the kernel, reloaded
+/// policies, a start of the daemon.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// What happened, in a fixed word of the code such as `connection-refused`.
+    /// What happened, in a fixed word of the code such as `route-refused`; docs/queries.md lists them.
     pub kind: &'static str,
     /// The session it concerns.
     pub session: Option<SessionId>,

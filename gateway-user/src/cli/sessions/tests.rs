@@ -81,8 +81,7 @@ async fn events_are_listed() {
     }
     let night = Night::new().await;
     let list = async |more: &[&str]| {
-        let line =
-            Line::try_parse_from([&["events", "list", "--kind", "connection-*"], more].concat()).unwrap();
+        let line = Line::try_parse_from([&["events", "list", "--kind", "route-*"], more].concat()).unwrap();
         let (out, err) = printed(None, false, async |screen| {
             events::execute(line.command, &night.reader, MORNING, screen).await
         })
@@ -91,10 +90,10 @@ async fn events_are_listed() {
         out
     };
     insta::assert_snapshot!(list(&[]).await, @r#"
-    TIME                  KIND                WORKLOAD  MESSAGE                                       DETAIL                            SESSION
-    2026-03-01 02:25:00Z  connection-refused  docs-bot  the TLS ClientHello has no server name (SNI)  {"destination":"192.0.2.10:443"}  s-000000020000700080000000000000aa
+    TIME                  KIND           WORKLOAD  MESSAGE                                       DETAIL                            SESSION
+    2026-03-01 02:25:00Z  route-refused  docs-bot  the TLS ClientHello has no server name (SNI)  {"destination":"192.0.2.10:443"}  s-000000020000700080000000000000aa
     "#);
     insta::assert_snapshot!(list(&["--json"]).await, @r#"
-    {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"connection-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
+    {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
     "#);
 }

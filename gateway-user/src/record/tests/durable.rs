@@ -105,7 +105,7 @@ async fn sessions_and_events_are_in_the_file() {
     let event = Event {
         session: Some(session_id(9)),
         detail: serde_json::json!({"destination": "192.0.2.1:443", "token": "hunter2"}),
-        ..Event::new("connection-refused", "no server name")
+        ..Event::new("route-refused", "no server name")
     };
     recorder.event(event).await.unwrap();
     assert_eq!(
@@ -116,8 +116,13 @@ async fn sessions_and_events_are_in_the_file() {
         )
     );
     assert_eq!(
-        bench.ask("SELECT concat_ws(' ', session, message, detail) FROM events WHERE kind = 'connection-refused'").await,
-        format!("{} no server name {{\"destination\":\"192.0.2.1:443\",\"token\":\"[redacted]\"}}", session_id(9))
+        bench
+            .ask("SELECT concat_ws(' ', session, message, detail) FROM events WHERE kind = 'route-refused'")
+            .await,
+        format!(
+            "{} no server name {{\"destination\":\"192.0.2.1:443\",\"token\":\"[redacted]\"}}",
+            session_id(9)
+        )
     );
 }
 

@@ -49,6 +49,32 @@ async fn the_page_lists_every_column() {
     }
 }
 
+/// Where events are written.
+const WRITERS: [&str; 5] = [
+    include_str!("../../serve/mod.rs"),
+    include_str!("../../app.rs"),
+    include_str!("../../app/reload.rs"),
+    include_str!("../../app/upkeep.rs"),
+    include_str!("../store.rs"),
+];
+
+#[test]
+fn the_page_lists_every_kind_of_event() {
+    // A kind stands where an event is made, where an error is given its kind, or in a constant.
+    let mut written: Vec<&str> = WRITERS
+        .iter()
+        .flat_map(|text| text.lines())
+        .flat_map(|line| ["Event::new(\"", "(_) => \"", "const OPENED: &str = \""].map(|start| (line, start)))
+        .filter_map(|(line, start)| Some(line.split_once(start)?.1.split_once('"')?.0))
+        .collect();
+    written.sort_unstable();
+    let section = PAGE.split("\n### ").find(|section| section.starts_with("The kinds of events")).unwrap();
+    let mut listed: Vec<&str> =
+        section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, written);
+}
+
 /// Each ```sql block with the ```text block that follows it.
 fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
     PAGE.split("```sql\n").skip(1).map(|rest| {

@@ -191,7 +191,7 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
         pid: Some(4202),
         uid: Some(1000),
         detail: json!({"destination": "192.0.2.10:443"}),
-        ..Event::new("connection-refused", "the TLS ClientHello has no server name (SNI)")
+        ..Event::new("route-refused", "the TLS ClientHello has no server name (SNI)")
     };
     recorder.event(refused).await.unwrap();
 
