@@ -96,6 +96,7 @@ mod tests {
         drop(held);
         assert!(shares.take(modest, 2).is_ok());
         drop(rest);
-        assert_eq!((lock(&shares.used).all, lock(&shares.used).by_session.len()), (0, 0));
+        let used = lock(&shares.used);
+        assert_eq!((used.all, used.by_session.len()), (0, 0));
     }
 }
