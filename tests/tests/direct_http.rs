@@ -111,6 +111,19 @@ async fn a_header_list_over_the_bound_is_refused_over_h2() -> Result<()> {
         assert!(direct.upstream.requests().is_empty(), "{pieces}: something was forwarded");
         assert!(direct.rows("SELECT * FROM calls").await?.is_empty(), "{pieces}: it became a call");
     }
+    let event = direct.row("SELECT * FROM events WHERE kind = 'http-refused'", |_| true).await?;
+    assert!(event["message"].as_str().is_some_and(|text| text.contains("excessive load")), "{event}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_http_2_is_closed_and_recorded() -> Result<()> {
+    let direct = Direct::start(Setup::default()).await?;
+    let seen = direct.agent(HOST).h2().raw(post("").as_bytes()).await?;
+    assert!(!seen.contains("HTTP/1.1"), "{seen}");
+    let event = direct.row("SELECT * FROM events WHERE kind = 'http-refused'", |_| true).await?;
+    assert!(event["message"].as_str().is_some_and(|text| text.contains("HTTP/2")), "{event}");
+    assert!(direct.upstream.requests().is_empty(), "something was forwarded");
     Ok(())
 }
 

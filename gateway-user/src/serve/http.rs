@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error as _,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -107,7 +108,15 @@ fn protocol(error: hyper::Error) -> Option<HttpError> {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return None;
     }
+    if let Some(violation) = h2_violation(&error) {
+        return Some(HttpError::Protocol(format!("HTTP/2: {violation}")));
+    }
     (error.is_parse() || error.is_timeout()).then(|| HttpError::Protocol(error.to_string()))
+}
+
+/// What this side of an HTTP/2 connection ended it for; a peer that ends it itself violates nothing.
+fn h2_violation(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())
 }
 
 /// Runs a connection; on shutdown lets the request in flight end and takes no further one.
