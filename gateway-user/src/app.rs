@@ -70,6 +70,7 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
 
     let upstream = Upstream::new(&config.forward, terminator.ca().certificate())
         .context("setting up the client towards AWS")?;
+    let (connections, calls, memory) = config.serve.shares(config.record.open_calls);
     let gateway = Arc::new(Gateway {
         config: config.serve.clone(),
         route: config.route.clone(),
@@ -86,6 +87,9 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
         upstream,
         clock,
         counters: Counters::default(),
+        connections,
+        calls,
+        memory,
         bursts: Bursts::default(),
         shutdown: shutdown.clone(),
     });
@@ -227,11 +231,14 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
     if ended.await.is_err() {
         tracing::warn!(open = connections.len(), ?within, "connections were cut off at the drain deadline");
     }
+    gateway.report_bursts().await;
     let stopped = Event::new("daemon-stopped", "told to stop");
     if let Err(error) = gateway.recorder.event(stopped).await {
         tracing::error!(%error, "the end could not be recorded");
     }
-    if tokio::time::timeout(within, gateway.recorder.close()).await.is_err() {
+    // Together with the drain and the event this stays below the unit's TimeoutStopSec.
+    const WRITING: Duration = Duration::from_secs(5);
+    if tokio::time::timeout(WRITING, gateway.recorder.close()).await.is_err() {
         tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
     }
 }

@@ -92,3 +92,40 @@ async fn half_a_request_is_closed_at_the_header_time_out_and_an_idle_connection_
     assert_eq!(direct.rows("SELECT * FROM events WHERE kind = 'http-refused'").await?.len(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_header_list_over_the_bound_is_refused_over_h2() -> Result<()> {
+    let direct = Direct::start(Setup::default()).await?;
+    let agent = direct.agent(HOST).h2();
+    let headers =
+        [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
+    // A little too much is answered; far too much ends the connection.
+    for (pieces, answer) in [(9, Some(431)), (256, None)] {
+        let mut request = agent.signed(Method::POST, "/", &headers, "{}", &Signing::new("dynamodb")).await?;
+        // In pieces of 8 KiB, so that it is the sum that is too large.
+        for _ in 0..pieces {
+            request.headers_mut().append("x-long", "a".repeat(8192).parse()?);
+        }
+        let seen = agent.send(request).await;
+        assert_eq!(seen.as_ref().ok().map(|reply| reply.status.as_u16()), answer, "{pieces}: {seen:?}");
+        assert!(direct.upstream.requests().is_empty(), "{pieces}: something was forwarded");
+        assert!(direct.rows("SELECT * FROM calls").await?.is_empty(), "{pieces}: it became a call");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_authority_other_than_the_server_name_is_refused() -> Result<()> {
+    let direct = Direct::start(Setup::default()).await?;
+    let agent = direct.agent("s3.eu-central-1.amazonaws.com").sni(HOST).h2();
+    let reply = agent.ask(Method::GET, "/", &[], "", &Signing::new("s3")).await?;
+    let why = "but the TLS connection is for";
+    assert_eq!((reply.status.as_u16(), reply.text().contains(why)), (400, true), "{}", reply.text());
+    direct
+        .row("SELECT * FROM v_calls", |row| {
+            row["reason"].as_str().is_some_and(|reason| reason.contains(why)) && row["outcome"] == "denied"
+        })
+        .await?;
+    assert!(direct.upstream.requests().is_empty());
+    Ok(())
+}

@@ -15,7 +15,7 @@ use serde_json::Value;
 const POLICIES: &str = r#"
 @id("e2e")
 permit (
-    principal == Workload::"e2e",
+    principal,
     action in [
         Action::"s3:GetObject",
         Action::"s3:PutObject",
@@ -24,7 +24,7 @@ permit (
         Action::"sts:GetCallerIdentity"
     ],
     resource
-);
+) when { principal == Workload::"e2e" || principal == Workload::"glob" };
 
 @id("never-delete-buckets")
 forbid (principal, action == Action::"s3:DeleteBucket", resource);
@@ -41,6 +41,8 @@ enum Sdk {
 struct Bench {
     sdk: Sdk,
     shell: AgentShell,
+    /// What the script's environment has besides the shell's, as `NAME=value`.
+    variables: Vec<&'static str>,
     upstream: Upstream,
     // Dropped after the shell.
     gateway: Gateway,
@@ -54,7 +56,7 @@ impl Bench {
         let upstream = Upstream::start(config).await.unwrap();
         let gateway = start_gateway(upstream.addr(), upstream.ca_pem(), key);
         let shell = AgentShell::start(&gateway).unwrap();
-        Self { sdk, shell, upstream, gateway }
+        Self { sdk, shell, variables: Vec::new(), upstream, gateway }
     }
 
     /// Runs one case of the SDK's script; what it printed, and what reached the upstream meanwhile.
@@ -64,7 +66,9 @@ impl Bench {
             Sdk::Boto3 => ("python3", "e2e.py"),
             Sdk::JavaScript => ("node", "e2e.cjs"),
         };
-        let ran = self.shell.run(&format!("{program} {}/{script} {case}", peer_scripts().display())).unwrap();
+        let (variables, scripts) = (self.variables.join(" "), peer_scripts());
+        let line = format!("{variables} {program} {}/{script} {case}", scripts.display());
+        let ran = self.shell.run(&line).unwrap();
         let line = ran.output.lines().last().unwrap_or_default().to_owned();
         let answer = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{case}: {}", ran.output));
         (answer, self.upstream.requests().into_iter().skip(before).collect())
@@ -92,7 +96,23 @@ impl Bench {
         assert!(answer["Message"].as_str().is_some_and(|text| text.contains(words)), "{answer}");
         assert!(requests.is_empty(), "{case}: arrived all the same");
     }
+
+    /// The newest session of a workload, as `chaperone sessions list` has it.
+    fn session(&self, workload: &str) -> Value {
+        let list = self.gateway.ask(&["sessions", "list", "--json", "--workload", workload]).unwrap();
+        serde_json::from_str(list.lines().next().unwrap_or_default()).unwrap_or_else(|_| panic!("{list}"))
+    }
 }
+
+/// A workload that is recognised by its cgroup's name alone.
+const GLOB: &str = r#"
+[[workload]]
+name = "glob"
+cgroup = "{slice}/glob-*"
+identity = "host"
+region = "eu-central-1"
+account = "123456789012"
+"#;
 
 fn start_gateway(upstream: SocketAddr, ca: &str, key: Key) -> Gateway {
     let hosts = ["s3", "e2e-bucket.s3", "dynamodb", "sts"];
@@ -105,7 +125,7 @@ fn start_gateway(upstream: SocketAddr, ca: &str, key: Key) -> Gateway {
         key,
         hosts: hosts.map(|host| format!("{host}.eu-central-1.amazonaws.com")).to_vec(),
         core: None,
-        extra: String::new(),
+        extra: GLOB.to_owned(),
     })
     .unwrap()
 }
@@ -170,12 +190,55 @@ async fn an_unwell_upstream_looks_as_it_does_without_the_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_daemon_refuses_and_a_new_one_goes_on() {
+async fn the_container_protocol_gives_the_placeholder_too() {
     let mut bench = Bench::start(Sdk::Boto3, Protocols::Http1).await;
-    bench.arrives("put");
-    bench.gateway.kill().unwrap();
-    let (answer, requests) = bench.call("put");
-    assert_eq!((answer["exception"].is_string(), requests.len()), (true, 0), "{answer}");
-    bench.gateway.start_daemon().unwrap();
-    bench.arrives("put");
+    // A client that is told so asks there alone.
+    for variable in [
+        "AWS_EC2_METADATA_DISABLED=true",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://169.254.170.23/v1/credentials",
+    ] {
+        bench.variables.push(variable);
+    }
+    let (_, put) = bench.arrives("put");
+    assert_eq!(put.body_sha256.as_deref(), Some(HELLO));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imds_without_a_token_is_unauthorized() {
+    let mut bench = Bench::start(Sdk::Boto3, Protocols::Http1).await;
+    let get = "curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}'";
+    let url = "http://169.254.169.254/latest/meta-data/iam/security-credentials/";
+    assert_eq!(bench.shell.run(&format!("{get} {url}")).unwrap().output, "401");
+    let put = "curl --silent --max-time 10 --request PUT http://169.254.169.254/latest/api/token";
+    let token = bench.shell.run(&format!("{put} --header 'X-aws-ec2-metadata-token-ttl-seconds: 60'"));
+    let header = format!("--header 'X-aws-ec2-metadata-token: {}'", token.unwrap().ok().unwrap());
+    assert_eq!(bench.shell.run(&format!("{get} {header} {url}")).unwrap().output, "200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_nobody_launched_is_an_agent_by_its_cgroup() {
+    let mut bench = Bench::start(Sdk::Boto3, Protocols::Http1).await;
+    let cgroup = bench.gateway.agents().child("glob-x").unwrap();
+    bench.shell = AgentShell::of(bench.gateway.transparent(&cgroup).unwrap()).unwrap();
+    let variables = bench.shell.run("env").unwrap().ok().unwrap();
+    assert!(!variables.contains("CHAPERONE") && !variables.contains("KEY"), "{variables}");
+
+    let (_, put) = bench.arrives("put");
+    assert_eq!(put.body_sha256.as_deref(), Some(HELLO));
+    bench.refused("delete-bucket", "never-delete-buckets");
+
+    let session = bench.session("glob");
+    assert_eq!(session["cgroup_path"], cgroup.path().as_str(), "{session}");
+    assert_eq!((&session["uid"], &session["calls"]), (&Value::Null, &2.into()), "{session}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unprivileged_user_launches_an_agent() {
+    let mut bench = Bench::start(Sdk::Boto3, Protocols::Http1).await;
+    bench.shell = AgentShell::of(bench.gateway.agent_as_nobody().unwrap()).unwrap();
+    assert_eq!(bench.shell.run("id -u").unwrap().output, "65534");
+    let (_, put) = bench.arrives("put");
+    assert_eq!(put.body_sha256.as_deref(), Some(HELLO));
+    let session = bench.session("e2e");
+    assert_eq!((&session["uid"], &session["calls"]), (&65534.into(), &1.into()), "{session}");
 }

@@ -30,8 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     setup::run()?;
     build_ebpf::run()?;
     sh::heading("build");
-    Sh::new("cargo", &["build", "--release", "-p", "gateway-user", "-p", "chaperone-tests", "--bins"])
-        .run()?;
+    Sh::new("cargo", &["build", "--release", "--workspace", "--bins", "--locked"]).run()?;
     sh::heading("bench");
     let mut bench = Sh::new(&sh::root().join("target/release/bench").to_string_lossy(), &[])
         .arg(format!("--rounds={}", args.rounds))

@@ -58,6 +58,14 @@ pub enum LaunchError {
     /// Several are configured and none was named.
     #[error("several workloads are configured, and none was named")]
     WhichWorkload(Vec<WorkloadName>),
+    /// The user has enough of them.
+    #[error("user {uid} has {limit} launched sessions, which is the most (api.max_launches_per_user)")]
+    TooMany {
+        /// The user.
+        uid: u32,
+        /// The bound.
+        limit: usize,
+    },
     /// The named one is not configured.
     #[error("workload {name} is not configured")]
     UnknownWorkload {
@@ -97,6 +105,7 @@ pub struct Launcher {
     clock: Clock,
     started: OffsetDateTime,
     body_max_bytes: usize,
+    max_per_user: usize,
     launch_timeout: Duration,
     launches: Mutex<HashMap<SessionId, Pending>>,
 }
@@ -129,6 +138,7 @@ impl Launcher {
             started: clock.now(),
             clock,
             body_max_bytes: config.body_max_bytes,
+            max_per_user: config.max_launches_per_user,
             launch_timeout: Duration::from_secs(config.launch_timeout_secs),
             launches: Mutex::default(),
         }
@@ -142,8 +152,16 @@ impl Launcher {
         let launcher = self.launcher_process(peer).map_err(LaunchError::Peer)?;
         let workload = self.choose(request.workload)?;
         let id = SessionId::generate();
-        // Known as pending before the cgroup exists: the sweep must not take it for a left-over.
-        self.launches().insert(id, Pending { launcher, uid: peer.uid, adopted: false });
+        {
+            let mut launches = self.launches();
+            // One user must not use up everybody's sessions.
+            let own = launches.values().filter(|pending| pending.uid == peer.uid).count();
+            if own >= self.max_per_user {
+                return Err(LaunchError::TooMany { uid: peer.uid, limit: self.max_per_user });
+            }
+            // Known as pending before the cgroup exists: the sweep must not take it for a left-over.
+            launches.insert(id, Pending { launcher, uid: peer.uid, adopted: false });
+        }
         let command = shorten(request.command, self.body_max_bytes / 2);
         let result = self.enrol(id, workload, Launch { command, uid: peer.uid }).await;
         if result.is_err() {

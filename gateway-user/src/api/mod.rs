@@ -47,6 +47,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Bytes of one request's body; command lines are cut to half of it for the record.
     pub body_max_bytes: usize,
+    /// Launched sessions of one user at once.
+    pub max_launches_per_user: usize,
     /// Time for a whole request and its answer, in seconds.
     pub request_timeout_secs: u64,
     /// How long a scope that an earlier daemon made may stay empty before it is removed, in seconds.
@@ -60,6 +62,7 @@ impl Default for Config {
             group: "chaperone".to_owned(),
             max_connections: 64,
             body_max_bytes: 128 * 1024,
+            max_launches_per_user: 256,
             request_timeout_secs: 10,
             launch_timeout_secs: 30,
         }

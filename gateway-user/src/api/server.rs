@@ -234,6 +234,10 @@ impl From<LaunchError> for Failure {
             LaunchError::UnknownWorkload { configured, .. } => {
                 (StatusCode::BAD_REQUEST, format!("use one of: {}", list(configured)))
             }
+            LaunchError::TooMany { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "end some of them, or ask the admin to raise api.max_launches_per_user".to_owned(),
+            ),
             LaunchError::Enrol(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "see chaperone status and the daemon's log (journalctl -u chaperone)".to_owned(),

@@ -72,16 +72,21 @@ fn in_words(kind: EventKind) -> &'static str {
 /// open. The unit keeps the slice alive, so this is for mistakes.
 const FENCE_CHECK: Duration = Duration::from_secs(2);
 
-/// Keeps the fence whole where somebody removed and remade the slice.
+/// Keeps the fence whole where somebody removed and remade the slice; a fence that stays broken is one
+/// event, not one every two seconds.
 pub(super) async fn tend(gateway: Arc<Gateway>, redirect: Arc<Redirect>) {
     let mut ticks = tokio::time::interval(FENCE_CHECK);
+    let mut broken = false;
     while tick(&gateway, &mut ticks).await {
         let event = match redirect.tend() {
-            Ok(tended) if !tended.repaired => continue,
+            Ok(tended) if !tended.repaired && !broken => continue,
             Ok(_) => {
+                broken = false;
                 Event::new("fence-repaired", "the agent slice had lost its programs; they are attached again")
             }
+            Err(_) if broken => continue,
             Err(error) => {
+                broken = true;
                 tracing::error!(%error, "the fence of the agent slice is not whole");
                 Event::new("fence-broken", error.to_string())
             }

@@ -56,7 +56,7 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 36] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 40] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -68,6 +68,9 @@ impl Problems {
             ("terminate", "handshake_timeout_secs", terminate.handshake_timeout_secs, 1, DAY),
             ("terminate", "keytool_timeout_secs", terminate.keytool_timeout_secs, 1, DAY),
             ("serve", "max_connections", size(serve.max_connections), 1, 1_000_000),
+            ("serve", "session_max_connections", size(serve.session_max_connections), 1, 1_000_000),
+            ("serve", "session_max_calls", size(serve.session_max_calls), 1, 1_000_000),
+            ("serve", "inspect_memory_bytes", size(serve.inspect_memory_bytes), MIB, 64 * 1024 * MIB),
             ("serve", "header_max_bytes", size(serve.header_max_bytes), 8 * KIB, MIB),
             ("serve", "header_timeout_secs", serve.header_timeout_secs, 1, DAY),
             ("serve", "h2_max_streams", serve.h2_max_streams, 1, 10_000),
@@ -91,6 +94,7 @@ impl Problems {
             ("forward", "pool_per_host", size(forward.pool_per_host), 1, 10_000),
             ("api", "max_connections", size(api.max_connections), 1, 10_000),
             ("api", "body_max_bytes", size(api.body_max_bytes), KIB, 16 * MIB),
+            ("api", "max_launches_per_user", size(api.max_launches_per_user), 1, 1_000_000),
             ("api", "request_timeout_secs", api.request_timeout_secs, 1, DAY),
             ("api", "launch_timeout_secs", api.launch_timeout_secs, 1, DAY),
         ];

@@ -92,7 +92,7 @@ fn every_number_has_a_range() {
             config[&section][&key] = value;
         }
     }
-    assert!(numbers >= 36, "{numbers}");
+    assert!(numbers >= 40, "{numbers}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use http::header;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
 use super::{
-    AwsRequest, PayloadMode, RequestDigest, VerifiedRequest,
+    AwsRequest, BodyPlan, PayloadMode, RequestDigest, VerifiedRequest,
     canonical::{Canonical, PathRule},
 };
 use crate::identify::Placeholder;
@@ -71,9 +71,10 @@ impl AwsRequest {
         now: OffsetDateTime,
         max_skew: Duration,
     ) -> Result<VerifiedRequest, SignatureError> {
-        self.check_keys(placeholder)?;
-        self.check_date(now, max_skew)?;
-        self.check_scope()?;
+        if body.is_some() != (self.body_plan() == BodyPlan::Inspect) {
+            return Err(SignatureError::BodyMissing);
+        }
+        self.check_claims(placeholder, now, max_skew)?;
         let payload = self.payload_text(body.as_ref())?;
         let canonical = self.canonical_request(&payload);
         let hash = digest::digest(&digest::SHA256, canonical.as_bytes());
@@ -83,6 +84,22 @@ impl AwsRequest {
         let mut digest = RequestDigest([0; 32]);
         digest.0.copy_from_slice(hash.as_ref());
         Ok(VerifiedRequest { request: self, body, digest })
+    }
+
+    /// What can be checked of the signature before the body is there: keys, date and scope. A body is
+    /// held in memory only for who passes this.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn check_claims(
+        &self,
+        placeholder: &Placeholder,
+        now: OffsetDateTime,
+        max_skew: Duration,
+    ) -> Result<(), SignatureError> {
+        self.check_keys(placeholder)?;
+        self.check_date(now, max_skew)?;
+        self.check_scope()
     }
 
     fn check_keys(&self, placeholder: &Placeholder) -> Result<(), SignatureError> {

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::{
     Gateway,
     draft::{Draft, Started},
-    intake::{self, Unread},
+    intake::{self, IntakeError, Unread},
     refused::Refused,
     reply::Recorded,
 };
@@ -41,8 +41,9 @@ pub(super) async fn call(
     let allowed = match judge(gateway, caller, name, head, &mut unread, &mut draft).await {
         Ok(allowed) => allowed,
         Err(refused) => {
+            let answer = refuse(gateway, caller, draft, &wire, &refused).await;
             unread.discard().await;
-            return refuse(gateway, caller, draft, &wire, &refused).await;
+            return answer;
         }
     };
     let mut started = match draft.start(&allowed.permit, &gateway.recorder).await {
@@ -84,18 +85,24 @@ async fn judge(
     let config = &gateway.config;
     let workload = &caller.session.workload;
 
+    let skew = time::Duration::seconds(i64::try_from(config.max_skew_secs).unwrap_or(i64::MAX));
+
+    draft.holding(gateway.calls.take(caller.session.id, 1)?);
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
     let inspected = match request.body_plan() {
         BodyPlan::Stream => None,
         BodyPlan::Inspect => {
             let within = Duration::from_secs(config.inspect_timeout_secs);
+            // Held only for who holds the session's keys, and only up to the session's share.
+            request.check_claims(&caller.session.placeholder, gateway.clock.now(), skew)?;
+            let size = intake::size(unread, config.inspect_max_bytes)?;
+            draft.holding(gateway.memory.take(caller.session.id, size).map_err(IntakeError::from)?);
             Some(intake::inspect(unread.take(), config.inspect_max_bytes, within).await?)
         }
     };
     let streams = inspected.is_none();
     let now = gateway.clock.now();
-    let skew = time::Duration::seconds(i64::try_from(config.max_skew_secs).unwrap_or(i64::MAX));
     let request = request.verify(inspected, &caller.session.placeholder, now, skew)?;
     let operation = classify(&request, workload.account.as_ref())?;
     let policies = gateway.policies.load();

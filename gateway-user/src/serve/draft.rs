@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::intake::BytesIn;
+use super::{intake::BytesIn, share::Share};
 use crate::{
     body::BodyError,
     classify::{Operation, Param},
@@ -22,6 +22,7 @@ pub(super) struct Draft {
     begun: Instant,
     intent: Intent,
     bytes_in: BytesIn,
+    shares: Vec<Share>,
 }
 
 impl Draft {
@@ -31,12 +32,17 @@ impl Draft {
         intent.host = Some(host.to_string());
         intent.method = Some(method.to_string());
         intent.account = caller.session.workload.account.as_ref().map(ToString::to_string);
-        Self { id, begun: Instant::now(), intent, bytes_in: BytesIn::default() }
+        Self { id, begun: Instant::now(), intent, bytes_in: BytesIn::default(), shares: Vec::new() }
     }
 
     /// The body's bytes are counted here.
     pub(super) fn counting(&mut self, bytes: BytesIn) {
         self.bytes_in = bytes;
+    }
+
+    /// What the call takes of the session's shares, until its answer has ended.
+    pub(super) fn holding(&mut self, share: Share) {
+        self.shares.push(share);
     }
 
     /// What the head claims, before its signature is checked.
@@ -75,7 +81,8 @@ impl Draft {
         intent.decision = Decision::Allow;
         intent.rules = permit.rules().to_vec();
         let open = recorder.intend(intent).await?;
-        Ok(Started { open, begun: self.begun, sent: None, bytes_in: self.bytes_in.clone() })
+        let shares = std::mem::take(&mut self.shares);
+        Ok(Started { open, begun: self.begun, sent: None, bytes_in: self.bytes_in.clone(), shares })
     }
 
     /// The gateway itself answers with `status` and `code`; `reason` is the log's text, not the agent's.
@@ -106,6 +113,7 @@ pub(super) struct Started {
     begun: Instant,
     sent: Option<Instant>,
     bytes_in: BytesIn,
+    shares: Vec<Share>,
 }
 
 impl Started {
@@ -115,34 +123,33 @@ impl Started {
     }
 
     /// AWS answered; what is left is the answer's body.
-    pub(super) fn answered(self, status: StatusCode, headers: &HeaderMap) -> Ending {
-        let mut outcome = Outcome::new(OutcomeKind::Forwarded);
+    pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap) -> Ending {
+        let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.aws_request_id =
             text(headers, "x-amzn-requestid").or_else(|| text(headers, "x-amz-request-id"));
         outcome.error_code = text(headers, "x-amzn-errortype");
-        Ending { started: self, outcome, bytes_out: 0 }
+        outcome.bytes_out = Some(0);
+        Ending(self)
     }
 
     /// It could not be carried out: the gateway answers with `status` and `code`.
-    pub(super) fn failed(self, status: StatusCode, code: &str) {
-        let mut outcome = Outcome::new(OutcomeKind::Failed);
+    pub(super) fn failed(mut self, status: StatusCode, code: &str) {
+        let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.error_code = Some(code.to_owned());
-        Ending { started: self, outcome, bytes_out: 0 }.finish(OutcomeKind::Failed);
+        Ending(self).finish(OutcomeKind::Failed);
     }
 }
 
-/// The duty to write a call's outcome when its answer has ended.
-pub(super) struct Ending {
-    started: Started,
-    outcome: Outcome,
-    bytes_out: u64,
-}
+/// The duty to write a call's outcome when its answer has ended. Dropped without, the call is
+/// recorded as aborted, with what is known of it.
+pub(super) struct Ending(Started);
 
 impl Ending {
     pub(super) fn count_out(&mut self, bytes: usize) {
-        self.bytes_out += bytes as u64;
+        let count = &mut self.0.open.so_far().bytes_out;
+        *count = Some(count.unwrap_or(0).saturating_add(bytes as u64));
     }
 
     /// The agent has the whole answer.
@@ -156,14 +163,17 @@ impl Ending {
         self.finish(OutcomeKind::Failed);
     }
 
-    fn finish(mut self, kind: OutcomeKind) {
-        let Started { open, begun, sent, bytes_in } = self.started;
-        self.outcome.kind = kind;
-        self.outcome.gateway = Some(sent.map_or_else(|| begun.elapsed(), |sent| sent.duration_since(begun)));
-        self.outcome.upstream = sent.map(|sent| sent.elapsed());
-        self.outcome.bytes_in = Some(bytes_in.get());
-        self.outcome.bytes_out = Some(self.bytes_out);
-        open.finish(self.outcome);
+    fn finish(self, kind: OutcomeKind) {
+        let Started { mut open, begun, sent, bytes_in, shares } = self.0;
+        let outcome = Outcome {
+            kind,
+            gateway: Some(sent.map_or_else(|| begun.elapsed(), |sent| sent.duration_since(begun))),
+            upstream: sent.map(|sent| sent.elapsed()),
+            bytes_in: Some(bytes_in.get()),
+            ..open.so_far().clone()
+        };
+        open.finish(outcome);
+        drop(shares);
     }
 }
 

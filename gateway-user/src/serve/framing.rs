@@ -74,6 +74,10 @@ impl Framing {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.state {
                 State::Head(head) => {
+                    // A bare LF ends a line for some parsers (hyper's among them) and not for others.
+                    if first == b'\n' && head.last() != Some(&b'\r') {
+                        return Err(Violation::BadHead("a line ends without CR".to_owned()));
+                    }
                     head.push(first);
                     bytes = rest;
                     // An empty line before the request line is allowed (RFC 9112 §2.2).
@@ -140,7 +144,8 @@ fn body_of(head: &[u8]) -> Result<State, Violation> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Ok(httparse::Status::Complete(_)) => return Err(Violation::BadHead("it ends early".to_owned())),
         Ok(httparse::Status::Partial) => return Err(Violation::BadHead("it is incomplete".to_owned())),
         Err(error) => return Err(Violation::BadHead(error.to_string())),
     }

@@ -1,6 +1,13 @@
 //! HTTP with the agent: one terminated connection, h1 or h2, every bound stated.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn, service::service_fn};
@@ -38,10 +45,16 @@ where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let handler = Arc::new(handler);
+    let busy = Busy::default();
+    let counted = busy.clone();
     let service = service_fn(move |request| {
         let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let at_work = counted.start();
+        async move {
+            let answer = answer.await;
+            drop(at_work);
+            Ok::<_, Infallible>(answer)
+        }
     });
     if h2 {
         let mut builder = conn::http2::Builder::new(TokioExecutor::new());
@@ -53,8 +66,20 @@ where
             .initial_connection_window_size(4 << 20)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
-        let connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
-        let ended = drive(connection, shutdown, |c| c.graceful_shutdown()).await;
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
+        let idle = Duration::from_secs(config.header_timeout_secs);
+        let ended = tokio::select! {
+            ended = drive(connection.as_mut(), shutdown, |c| c.graceful_shutdown()) => Some(ended),
+            () = busy.idle_for(idle) => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            // As over HTTP/1.1: who asks nothing for so long is let go.
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
         return ended.or_else(|error| protocol(error).map_or(Ok(()), Err));
     }
     // hyper answers 431 at its bound, so the watcher's lies a little above it.
@@ -100,4 +125,40 @@ where
     }
     stop(connection.as_mut());
     connection.await
+}
+
+/// Whether requests of a connection are being answered.
+#[derive(Debug, Clone, Default)]
+struct Busy(Arc<(AtomicU64, AtomicU64)>);
+
+impl Busy {
+    fn start(&self) -> AtWork {
+        let (started, _) = &*self.0;
+        started.fetch_add(1, Ordering::Relaxed);
+        AtWork(self.clone())
+    }
+
+    /// Ends once no request was answered or begun for `idle`.
+    async fn idle_for(&self, idle: Duration) {
+        let read = || (self.0.0.load(Ordering::Relaxed), self.0.1.load(Ordering::Relaxed));
+        let mut before = read();
+        loop {
+            tokio::time::sleep(idle).await;
+            let now = read();
+            if now == before && now.0 == now.1 {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+/// One request at work; dropped when its answer's head is ready.
+struct AtWork(Busy);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let (_, ended) = &*self.0.0;
+        ended.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -16,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::share::NoRoom;
 use crate::body::{self, Body, BodyError, CollectError};
 
 /// Bytes that came in, readable while the body is still on its way.
@@ -111,14 +112,25 @@ pub(super) enum IntakeError {
     /// It did not arrive in time.
     #[error("the body did not arrive within {0:?}")]
     Timeout(Duration),
+    /// Too many bodies are held at the moment.
+    #[error("no memory for the body: {0}")]
+    NoRoom(#[from] NoRoom),
+}
+
+/// How much memory an inspected body may take: its stated length, or the bound where none is stated.
+///
+/// # Errors
+/// A stated length over the bound: refused before a byte of it is read.
+pub(super) fn size(body: &Unread, limit: usize) -> Result<usize, IntakeError> {
+    let hint = body.body.as_ref().map(HttpBody::size_hint).unwrap_or_default();
+    if hint.lower() > limit as u64 {
+        return Err(CollectError::TooLarge { limit }.into());
+    }
+    Ok(hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(limit).min(limit))
 }
 
 /// Reads a body that must be inspected: whole, bounded in bytes and time.
 pub(super) async fn inspect(body: Body, limit: usize, within: Duration) -> Result<Bytes, IntakeError> {
-    // A stated length over the bound is refused before a byte of it is read.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(CollectError::TooLarge { limit }.into());
-    }
     tokio::time::timeout(within, body::collect(body, limit))
         .await
         .map_err(|_| IntakeError::Timeout(within))?

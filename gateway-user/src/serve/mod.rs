@@ -10,6 +10,7 @@ mod http;
 mod intake;
 mod refused;
 mod reply;
+mod share;
 mod watched_io;
 
 use std::{
@@ -29,6 +30,7 @@ use self::http::HttpError;
 pub use self::{
     burst::Bursts,
     counters::{Counters, Counts},
+    share::{NoRoom, Shares},
 };
 use crate::{
     accept::Accepted,
@@ -51,6 +53,10 @@ use crate::{
 pub struct Config {
     /// Connections open at once; further ones wait in the listen queue.
     pub max_connections: usize,
+    /// Connections of one session at once; further ones are closed, with an event.
+    pub session_max_connections: usize,
+    /// Calls of one session at once; further ones are refused with an error that SDKs retry.
+    pub session_max_calls: usize,
     /// Bytes of one request's header block.
     pub header_max_bytes: usize,
     /// Time for a request's header block, in seconds; also how long an idle connection is kept.
@@ -59,6 +65,8 @@ pub struct Config {
     pub h2_max_streams: u64,
     /// Bytes of a body that must be read whole to be understood (parameters, body hash).
     pub inspect_max_bytes: usize,
+    /// Bytes of all such bodies held at once; a session may hold a quarter of it.
+    pub inspect_memory_bytes: usize,
     /// Time for such a body to arrive, in seconds.
     pub inspect_timeout_secs: u64,
     /// Clock skew accepted in a request's signature, in seconds.
@@ -71,10 +79,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_connections: 8192,
+            session_max_connections: 1024,
+            session_max_calls: 1024,
             header_max_bytes: 64 * 1024,
             header_timeout_secs: 75,
             h2_max_streams: 100,
             inspect_max_bytes: 16 * 1024 * 1024,
+            inspect_memory_bytes: 256 * 1024 * 1024,
             inspect_timeout_secs: 60,
             max_skew_secs: 300,
             drain_timeout_secs: 30,
@@ -114,6 +125,12 @@ pub struct Gateway {
     pub clock: Clock,
     /// What the calls came to, since the start.
     pub counters: Counters,
+    /// Connections in use.
+    pub connections: Shares,
+    /// Calls in use, from the first byte of a request to the last of its answer.
+    pub calls: Shares,
+    /// Bytes of inspected bodies in use.
+    pub memory: Shares,
     /// Keeps events that an agent can cause at will from filling the disk.
     pub bursts: Bursts,
     /// Cancelled when the daemon should end.
@@ -127,6 +144,8 @@ enum ConnectionError {
     Origin(#[from] OriginError),
     #[error("{0}")]
     Identify(#[from] IdentifyError),
+    #[error("{0}")]
+    NoRoom(#[from] NoRoom),
     #[error("{0}")]
     Route(#[from] RouteError),
     #[error("{0}")]
@@ -143,11 +162,24 @@ impl ConnectionError {
         match self {
             Self::Origin(_) => "origin-unknown",
             Self::Identify(_) => "not-identified",
+            Self::NoRoom(_) => "too-many-connections",
             Self::Route(_) => "route-refused",
             Self::Handshake(_) => "tls-failed",
             Self::Http(_) => "http-refused",
             Self::Dial(_) => "passthrough-failed",
         }
+    }
+}
+
+impl Config {
+    /// Connections, calls, bytes of inspected bodies: in all, and of one session.
+    #[must_use]
+    pub fn shares(&self, open_calls: usize) -> (Shares, Shares, Shares) {
+        (
+            Shares::new(self.max_connections, self.session_max_connections),
+            Shares::new(open_calls, self.session_max_calls),
+            Shares::new(self.inspect_memory_bytes, self.inspect_memory_bytes / 4),
+        )
     }
 }
 
@@ -198,6 +230,7 @@ impl Gateway {
         let caller =
             self.registry.identify(&origin, async |session: &Session| self.enrol(session).await).await?;
         known.caller = Some(caller.clone());
+        let _place = self.connections.take(caller.session.id, 1)?;
         match route(&accepted, caller.session.workload.egress, &self.own, &self.route).await? {
             Route::Aws(name) => self.aws(accepted, caller, name).await,
             Route::Metadata => self.metadata(accepted, caller).await,

@@ -1,6 +1,6 @@
 //! Every way a call can be refused or fail; `respond` says what the agent is told of each.
 
-use super::intake::IntakeError;
+use super::{intake::IntakeError, share::NoRoom};
 use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
@@ -19,6 +19,7 @@ use crate::{
 pub(super) enum Refused {
     Parse(ParseError),
     Intake(IntakeError),
+    Busy(NoRoom),
     Signature(SignatureError),
     Classify(ClassifyError),
     Denied(Box<Denial>),
@@ -40,6 +41,12 @@ impl Refused {
             }
             Self::Signature(error) => Refusal::signature(error, session, call),
             Self::Classify(error) => Refusal::classify(error, session, call),
+            Self::Intake(error @ IntakeError::NoRoom(_)) => {
+                Refusal::internal(Kind::Unavailable, "too many requests at once", error, session, call)
+            }
+            Self::Busy(error) => {
+                Refusal::internal(Kind::Unavailable, "too many calls at once", error, session, call)
+            }
             Self::Denied(denial) => Refusal::denied(denial, session, call),
             Self::Record(error) => Refusal::record(error, session, call),
             Self::Credentials(error) => Refusal::credentials(error, session, call),
@@ -80,6 +87,7 @@ macro_rules! from_stage {
 from_stage! {
     Parse(ParseError),
     Intake(IntakeError),
+    Busy(NoRoom),
     Signature(SignatureError),
     Classify(ClassifyError),
     Record(RecordError),

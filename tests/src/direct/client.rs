@@ -13,6 +13,7 @@ use aws_sigv4::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -54,6 +55,8 @@ pub enum Payload {
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`; the body is aws-chunked already.
     UnsignedTrailer,
+    /// These words in place of the hash.
+    Named(&'static str),
 }
 
 impl Signing {
@@ -166,6 +169,7 @@ impl<'d> Agent<'d> {
             Payload::Hash => SignableBody::Bytes(&body),
             Payload::Unsigned => SignableBody::UnsignedPayload,
             Payload::UnsignedTrailer => SignableBody::StreamingUnsignedPayloadTrailer,
+            Payload::Named(words) => SignableBody::Precomputed(words.to_owned()),
         };
         let method = request.method().clone();
         let named: Vec<(String, String)> = request
@@ -209,7 +213,11 @@ impl<'d> Agent<'d> {
     ///
     /// # Errors
     /// When no answer comes, or its body breaks off.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Reply> {
+    pub async fn send<B>(&self, mut request: Request<B>) -> Result<Reply>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let io = TokioIo::new(self.tls().await?);
         if self.h2 {
             let (mut sender, connection) =

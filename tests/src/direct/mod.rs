@@ -131,6 +131,7 @@ impl Direct {
 
         let client =
             forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
+        let (connections, calls, memory) = setup.serve.shares(record.open_calls);
         let gateway = Arc::new(Gateway {
             config: setup.serve,
             route: setup.route,
@@ -147,6 +148,9 @@ impl Direct {
             upstream: client,
             clock,
             counters: serve::Counters::default(),
+            connections,
+            calls,
+            memory,
             bursts: serve::Bursts::default(),
             shutdown: CancellationToken::new(),
         });

@@ -48,11 +48,18 @@ impl AgentShell {
     /// # Errors
     /// When the launcher cannot be started.
     pub fn start(gateway: &Gateway) -> Result<Self> {
-        let mut command = gateway.agent()?;
-        Self::of(command.arg("/bin/sh"))
+        Self::of(gateway.agent()?)
     }
 
-    fn of(command: &mut Command) -> Result<Self> {
+    /// A shell as the program of `command`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn of(mut command: Command) -> Result<Self> {
+        Self::is(command.arg("/bin/sh"))
+    }
+
+    fn is(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut shell = Running::start(command)?;
         let input = shell.child().stdin.take().context("stdin")?;
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn commands_run_one_after_the_other() {
-        let mut shell = AgentShell::of(&mut Command::new("/bin/sh")).unwrap();
+        let mut shell = AgentShell::is(&mut Command::new("/bin/sh")).unwrap();
         for (line, output, code) in [
             ("echo out; echo err >&2", "out\nerr", 0),
             ("exit 3", "", 3),

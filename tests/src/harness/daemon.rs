@@ -1,6 +1,7 @@
 //! The daemon under test: its configuration, its cgroup, its private bpffs.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Read as _,
     net::{SocketAddr, TcpListener},
@@ -22,6 +23,9 @@ use super::{
 use crate::upstream::Key;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The group that may launch agents: one that [`Gateway::agent_as_nobody`] has.
+const AGENTS_GROUP: &str = "nogroup";
 
 /// Gateways that this process has started.
 static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -45,7 +49,7 @@ pub struct GatewayConfig {
     pub hosts: Vec<String>,
     /// Processor core of the daemon.
     pub core: Option<u32>,
-    /// More lines of the configuration file, after all others.
+    /// More lines of the configuration file, after all others; `{slice}` stands for the agents' slice.
     pub extra: String,
 }
 
@@ -103,7 +107,9 @@ impl Gateway {
             (1..=4).map(|number| format!("\"127.{}.{b}.{}:4143\"", 128 | a >> 1, first + number)).collect();
         let v6: Vec<String> =
             (0..2).map(|_| Ok(format!("\"[::1]:{}\"", free_port("[::1]:0")?))).collect::<Result<_>>()?;
-        let GatewayConfig { workload, upstream, extra, .. } = &self.config;
+        let GatewayConfig { workload, upstream, .. } = &self.config;
+        let extra = self.config.extra.replace("{slice}", &slice);
+        let group = AGENTS_GROUP;
         Ok(format!(
             r#"
 [redirect]
@@ -133,7 +139,7 @@ address = "{upstream}"
 
 [api]
 socket = "{dir}/api.sock"
-group = "root"
+group = "{group}"
 
 [[workload]]
 name = "{workload}"
@@ -277,24 +283,66 @@ account = "123456789012"
     /// # Errors
     /// When `chaperone` or the peers are missing.
     pub fn agent(&self) -> Result<Command> {
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", venv()?.join("bin").display());
-        let mut command = Command::new("/usr/bin/unshare");
+        self.launched(&[])
+    }
+
+    /// The same for the user `nobody`, whom the daemon serves as a member of its group.
+    ///
+    /// # Errors
+    /// When `chaperone` or the peers are missing.
+    pub fn agent_as_nobody(&self) -> Result<Command> {
+        self.launched(&["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    }
+
+    fn launched(&self, user: &[&str]) -> Result<Command> {
+        let mut command = self.at_home(Command::new("/usr/bin/unshare"))?;
         command
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.dir.path().join("home"))
-            .env("NODE_PATH", node_modules()?)
-            .current_dir(self.dir.path())
-            .args(["--mount", "--propagation", "private", "/bin/sh", "-ec"])
-            .arg(r#"mount --bind "$0" /etc/hosts; exec "$@""#)
+            .args(KNOWS_AWS)
             .arg(self.dir.path().join("hosts"))
+            .args(user)
             .arg(built("chaperone")?)
             .args(["run", "--config"])
             .arg(self.config_file())
             .args(["--workload", self.config.workload, "--"]);
         Ok(command)
     }
+
+    /// A command that enters `cgroup` by itself, as any service of the slice does: nothing of it was
+    /// started by `chaperone`, and of its variables only those of `chaperone ca env` concern the
+    /// gateway.
+    ///
+    /// # Errors
+    /// When the CA's variables or the peers are missing.
+    pub fn transparent(&self, cgroup: &Cgroup) -> Result<Command> {
+        let trust = self.ask(&["ca", "env", "--shell", "json"])?;
+        let trust: BTreeMap<String, String> = serde_json::from_str(&trust)?;
+        let mut command = self.at_home(start_pinned(Path::new("/usr/bin/unshare"), Some(cgroup), None))?;
+        command
+            .args(KNOWS_AWS)
+            .arg(self.dir.path().join("hosts"))
+            .envs(trust)
+            .env("AWS_DEFAULT_REGION", "eu-central-1")
+            // boto3 gives the metadata endpoint one second by default; test machines are busy.
+            .env("AWS_METADATA_SERVICE_TIMEOUT", "10");
+        Ok(command)
+    }
+
+    /// A clean environment in which the peers are found.
+    fn at_home(&self, mut command: Command) -> Result<Command> {
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", venv()?.join("bin").display());
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.dir.path().join("home"))
+            .env("NODE_PATH", node_modules()?)
+            .current_dir(self.dir.path());
+        Ok(command)
+    }
 }
+
+/// Arguments of `unshare`: what follows runs where the file named first is `/etc/hosts`.
+const KNOWS_AWS: [&str; 6] =
+    ["--mount", "--propagation", "private", "/bin/sh", "-ec", r#"mount --bind "$0" /etc/hosts; exec "$@""#];
 
 /// A port that was free a moment ago.
 pub(super) fn free_port(address: &str) -> Result<u16> {

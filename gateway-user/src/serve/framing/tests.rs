@@ -44,6 +44,9 @@ fn what_two_parsers_could_read_differently_is_stopped() {
     check(&head("Host: a\r\n folded"), Err(Violation::BadHead("invalid header name".to_owned())));
     check(&head("Host : a"), Err(Violation::BadHead("invalid header name".to_owned())));
     check(&format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(300)), Err(Violation::HeadTooLarge(256)));
+    let bare = Err(Violation::BadHead("a line ends without CR".to_owned()));
+    check("GET / HTTP/1.1\nHost: a\n\n", bare.clone());
+    check("GET / HTTP/1.1\r\nHost: a\n\r\n", bare);
     let chunked = |body: &str| head("Transfer-Encoding: chunked") + body;
     check(&chunked("3;ext=1\r\nabc\r\n"), Err(Violation::BadChunk));
     check(&chunked("3\nabc\r\n"), Err(Violation::BadChunk));

@@ -1,0 +1,101 @@
+//! How much of a bounded thing is in use, in all and by each session: one agent cannot take it all.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::prim::SessionId;
+
+/// Shared counts of one bounded thing (connections, calls, bytes). Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    all: usize,
+    each: usize,
+    used: Arc<Mutex<Used>>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    all: usize,
+    by_session: HashMap<SessionId, usize>,
+}
+
+/// There is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The bound over all sessions is reached.
+    #[error("the bound over all sessions ({0}) is reached")]
+    All(usize),
+    /// The session has its share.
+    #[error("the bound of one session ({0}) is reached")]
+    Session(usize),
+}
+
+impl Shares {
+    /// At most `all` in use, at most `each` by one session.
+    #[must_use]
+    pub fn new(all: usize, each: usize) -> Self {
+        Self { all, each: each.min(all), used: Arc::default() }
+    }
+
+    /// Takes `amount`, until the share is dropped.
+    pub(super) fn take(&self, session: SessionId, amount: usize) -> Result<Share, NoRoom> {
+        let mut used = lock(&self.used);
+        let all = used.all.saturating_add(amount);
+        let own = used.by_session.get(&session).copied().unwrap_or(0).saturating_add(amount);
+        if own > self.each {
+            return Err(NoRoom::Session(self.each));
+        }
+        if all > self.all {
+            return Err(NoRoom::All(self.all));
+        }
+        used.all = all;
+        used.by_session.insert(session, own);
+        Ok(Share { used: Arc::clone(&self.used), session, amount })
+    }
+}
+
+/// What is in use, given back on drop.
+#[derive(Debug)]
+pub(super) struct Share {
+    used: Arc<Mutex<Used>>,
+    session: SessionId,
+    amount: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut used = lock(&self.used);
+        used.all = used.all.saturating_sub(self.amount);
+        if let Some(own) = used.by_session.get_mut(&self.session) {
+            *own = own.saturating_sub(self.amount);
+            if *own == 0 {
+                used.by_session.remove(&self.session);
+            }
+        }
+    }
+}
+
+fn lock(used: &Mutex<Used>) -> MutexGuard<'_, Used> {
+    used.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_session_cannot_take_it_all_and_everything_comes_back() {
+        let shares = Shares::new(10, 6);
+        let (greedy, modest) = (SessionId::generate(), SessionId::generate());
+        let held = shares.take(greedy, 6).expect("its share");
+        assert_eq!(shares.take(greedy, 1).err(), Some(NoRoom::Session(6)));
+        let rest = shares.take(modest, 4).expect("what is left");
+        assert_eq!(shares.take(modest, 1).err(), Some(NoRoom::All(10)));
+        drop(held);
+        assert!(shares.take(modest, 2).is_ok());
+        drop(rest);
+        assert_eq!((lock(&shares.used).all, lock(&shares.used).by_session.len()), (0, 0));
+    }
+}
