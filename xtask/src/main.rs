@@ -26,7 +26,7 @@ enum Command {
     Setup,
     /// Build the kernel half
     BuildEbpf,
-    /// Check the rules that the compiler cannot: module order, purity, documentation
+    /// Check the rules that the compiler cannot: module order, purity, documentation, links
     Tidy,
     /// Set up, lint, and run every test including the kernel's and the demo
     Test(test::Args),

@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("libxml2-dev", None),
     ("build-essential", Some("cc")),
     // Test peers and tools.
+    ("default-jre-headless", Some("keytool")),
     ("iproute2", Some("ip")),
     ("nginx-light", Some("nginx")),
     ("nodejs", Some("node")),

@@ -108,7 +108,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sessions(command) => wait(sessions::run(command, &load()?)),
         Command::Calls(command) => wait(calls::run(command, &load()?)),
         Command::Events(command) => wait(events::run(command, &load()?)),
-        Command::Policy(args) => policy::run(args),
+        Command::Policy(args) => policy::run(args, load),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Detach(args) => detach::run(&args, &load()?),

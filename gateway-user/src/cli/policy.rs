@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{config::policies, decide::Policies};
+use crate::{
+    config::{Config, ConfigError, policies},
+    decide::Policies,
+};
 
 /// Questions about policies.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,22 +24,29 @@ pub struct Args {
 enum Command {
     /// Load all policies as the daemon would and report everything wrong with them.
     Check {
-        /// Directory of *.cedar files.
-        #[arg(default_value = "/etc/chaperone/policies")]
-        dir: PathBuf,
+        /// Directory of *.cedar files [default: `policy.dir` of the configuration].
+        dir: Option<PathBuf>,
     },
 }
 
-/// Answers; the exit code is 1 where something is wrong with the policies.
+/// Answers; the exit code is 1 where something is wrong with the policies. `load` reads the
+/// configuration, and is called only where that is needed.
 ///
 /// # Errors
-/// The directory or a file in it cannot be read.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+/// The directory or a file in it cannot be read; the configuration is wrong.
+pub fn run(args: Args, load: impl FnOnce() -> Result<Config, ConfigError>) -> anyhow::Result<ExitCode> {
+    let fine = answer(args, load, &mut io::stdout().lock())?;
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn answer(
+    args: Args,
+    load: impl FnOnce() -> Result<Config, ConfigError>,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
     match args.command {
-        Command::Check { dir } => {
-            let fine = check(&dir, &mut io::stdout().lock())?;
-            Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Check { dir: Some(dir) } => check(&dir, out),
+        Command::Check { dir: None } => check(&load()?.policy.dir, out),
     }
 }
 
@@ -77,7 +87,50 @@ fn count(number: usize, what: &str) -> String {
 mod tests {
     use std::fs;
 
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The first line that `chaperone policy …` prints, with a configuration at `config`.
+    fn printed(line: &[&str], config: &Path) -> anyhow::Result<String> {
+        let args = Line::try_parse_from([&["policy"], line].concat()).unwrap().args;
+        let mut out = Vec::new();
+        answer(args, || Config::load(config), &mut out)?;
+        Ok(String::from_utf8(out).unwrap().lines().next().unwrap().to_owned())
+    }
+
+    #[test]
+    fn without_a_directory_the_configuration_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let (configured, other) = (dir.path().join("configured"), dir.path().join("other"));
+        for (path, rules) in [(&configured, 1), (&other, 2)] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("a.cedar"), "permit (principal, action, resource);".repeat(rules)).unwrap();
+        }
+        let config = dir.path().join("chaperone.toml");
+        let other = other.to_str().unwrap();
+        let of_other = format!("{other}: 2 rules, 1 file");
+
+        let error = printed(&["check"], &config).unwrap_err();
+        assert!(error.is::<ConfigError>(), "{error:#}");
+        assert_eq!(printed(&["check", other], &config).unwrap(), of_other, "no configuration is needed");
+
+        let text = format!(
+            "[policy]\ndir = {configured:?}\n[[workload]]\nname = \"a\"\ntag = \"a\"\nidentity = \"host\"\n"
+        );
+        fs::write(&config, text).unwrap();
+        assert_eq!(
+            printed(&["check"], &config).unwrap(),
+            format!("{}: 1 rule, 1 file", configured.display())
+        );
+        assert_eq!(printed(&["check", other], &config).unwrap(), of_other);
+    }
 
     fn checked(dir: &Path) -> (bool, String) {
         let mut out = Vec::new();

@@ -39,6 +39,17 @@ const ANYHOW: &[&str] = &["gateway-user/src/main.rs", "gateway-user/src/app", "g
 const UNFINISHED: &str = concat!("todo", "!(");
 const SKIPPED: &str = concat!("#[", "ignore");
 const WORKPLACES: &[&str] = &[concat!("/wo", "rk/"), concat!("/tmp/", "setup")];
+/// How the project was made is no part of what it says. Lower case.
+const MAKING: &[&str] = &[
+    concat!("found", "er"),
+    concat!("help", "er-"),
+    concat!("issue", " #"),
+    concat!("sub", "agent"),
+    concat!("the issue", "'s"),
+    concat!("this session ", "of work"),
+];
+/// Lists of other people's packages.
+const LOCK_FILES: &[&str] = &["Cargo.lock", "package-lock.json"];
 
 /// Applies every rule to these files.
 pub fn check(files: &[File]) -> Vec<Finding> {
@@ -50,6 +61,9 @@ pub fn check(files: &[File]) -> Vec<Finding> {
     }
     for file in files {
         everywhere(file, &mut findings);
+        if file.path.ends_with(".md") {
+            links(file, files, &mut findings);
+        }
         if file.path.ends_with(".rs") {
             rust(file, &mut findings);
             in_story(file, &modules, &mut findings);
@@ -99,6 +113,50 @@ fn everywhere(file: &File, findings: &mut Vec<Finding>) {
             findings.push(finding(&file.path, format!("names {place}, a path of one machine")));
         }
     }
+    if LOCK_FILES.iter().any(|name| file.path.ends_with(name)) {
+        return;
+    }
+    for (number, line) in file.text.lines().enumerate() {
+        let line = line.to_lowercase();
+        for word in MAKING.iter().filter(|word| line.contains(**word)) {
+            let message = format!("line {}: `{word}` speaks of how the project was made", number + 1);
+            findings.push(finding(&file.path, message));
+        }
+    }
+}
+
+/// A link of a page to a file of the repository leads there.
+fn links(page: &File, files: &[File], findings: &mut Vec<Finding>) {
+    let dir = page.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    for target in source::links(&page.text) {
+        // An address elsewhere, or a heading of this page.
+        if target.contains("://") || target.starts_with("mailto:") || target.starts_with('#') {
+            continue;
+        }
+        let place = target.split('#').next().unwrap_or_default();
+        let leads_to = |path: &str| {
+            let below = format!("{path}/");
+            files.iter().any(|file| file.path == path || file.path.starts_with(&below))
+        };
+        if !resolve(dir, place).is_some_and(|path| leads_to(&path)) {
+            findings.push(finding(&page.path, format!("the link to {target} leads nowhere")));
+        }
+    }
+}
+
+/// The path of `relative` as seen from `dir`; `None` above the repository.
+fn resolve(dir: &str, relative: &str) -> Option<String> {
+    let mut parts: Vec<&str> = dir.split('/').filter(|part| !part.is_empty()).collect();
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// Rules for every Rust file.

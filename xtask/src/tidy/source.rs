@@ -1,4 +1,5 @@
-//! Reading just enough Rust: code without comments and tests, and the paths it names.
+//! Reading just enough Rust: code without comments and tests, and the paths it names; and just enough
+//! Markdown: where its links lead.
 
 /// The code of a file: no comments, and nothing of a closing `#[cfg(test)] mod … { … }`.
 pub fn code(text: &str) -> String {
@@ -34,6 +35,24 @@ pub fn paths(code: &str, root: &str) -> Vec<String> {
         }
         let mut tree = Tree { rest: code.get(at + start.len()..).unwrap_or_default() };
         tree.expand(root, &mut found);
+    }
+    found
+}
+
+/// The targets of the inline links `[…](target)` of a Markdown text, code left out.
+pub fn links(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            // Every second part of a line stands in code.
+            for prose in line.split('`').step_by(2) {
+                let ends = prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+                found.extend(ends);
+            }
+        }
     }
     found
 }

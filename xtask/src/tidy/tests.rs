@@ -95,6 +95,28 @@ fn everything_is_documented_and_finished() {
 }
 
 #[test]
+fn links_lead_somewhere() {
+    let page = "docs/a.md";
+    clean(page, "[a](a.md), [story](../gateway-user/src/lib.rs#x), [dir](../gateway-user/src)\n");
+    clean(page, "[web](https://example.com/x.md), [mail](mailto:a@example.com), [below](#heading)\n");
+    clean(page, "```\n[code](gone.md)\n```\nand `[code](gone.md)`\n");
+    clean("docs/a.rs", "//! [`x`](gone.md)\n");
+    for target in ["gone.md", "gone.md#x", "../a.md", "../../a.md", "../gateway-user/src/lib"] {
+        let text = format!("[a](a.md) and `code` and [b]({target})\n");
+        broken(page, &text, &format!("the link to {target} leads nowhere"));
+    }
+}
+
+#[test]
+fn the_project_speaks_of_itself() {
+    let word = concat!("Found", "er");
+    broken("docs/a.md", &format!("x\nA {word} wrote it.\n"), "line 2: `");
+    broken("xtask/src/x.rs", concat!("//! x\n// see issue", " #2\n"), "speaks of how the project was made");
+    clean("Cargo.lock", &format!("{word}\n"));
+    clean("docs/a.md", "a helper, an issuer, a session\n");
+}
+
+#[test]
 fn use_trees_are_spelt_out() {
     let check = |code: &str, root: &str, expected: &[&str]| {
         assert_eq!(source::paths(code, root), expected, "{code}");

@@ -40,7 +40,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    /// The list, in the order of the table.
+    /// What every leg is measured on, in the order of the table.
     pub(crate) fn all(seconds: u32, bytes: u64) -> Vec<Self> {
         vec![
             Self::Post(1, seconds),
