@@ -26,7 +26,7 @@ pub(super) fn renamed(prefix: &str, operation: &str) -> Option<&'static str> {
 }
 
 /// Operations whose answers carry credentials: AWS keys, tokens that act for a caller, private
-/// keys of hosts, second factors. They are refused until answers can be rewritten.
+/// keys of hosts, second factors; or that set credentials the caller chose. They are refused until answers can be rewritten.
 const MINTING: &[(&str, &[&str])] = &[
     ("ec2", &["CreateKeyPair", "GetPasswordData"]),
     ("ecr", &["GetAuthorizationToken"]),
@@ -34,10 +34,15 @@ const MINTING: &[(&str, &[&str])] = &[
     (
         "iam",
         &[
+            "ChangePassword",
             "CreateAccessKey",
+            "CreateLoginProfile",
             "CreateServiceSpecificCredential",
             "CreateVirtualMFADevice",
             "ResetServiceSpecificCredential",
+            "UpdateLoginProfile",
+            "UploadSSHPublicKey",
+            "UploadSigningCertificate",
         ],
     ),
     ("ssm", &["CreateActivation", "GetAccessToken", "ResumeSession", "StartSession"]),
@@ -77,8 +82,9 @@ pub(super) fn of(
             from.into_iter().chain(on("ReEncryptTo", "DestinationKeyId")).collect()
         }
         ("secretsmanager", "BatchGetSecretValue") => {
-            let secrets =
-                resource::texts(params.get("SecretIdList")).map(|id| arns.given_or_any(id)).collect();
+            // What filters find is not told.
+            let ids = if params.contains_key("Filters") { None } else { params.get("SecretIdList") };
+            let secrets = resource::texts(ids).map(resource::secret).collect();
             let mut actions = on_all(prefix, operation, Vec::new());
             actions.extend(on_all(prefix, "GetSecretValue", secrets));
             actions
@@ -90,6 +96,21 @@ pub(super) fn of(
         }
         _ => on_all(prefix, operation, arns.of(prefix, operation, params)),
     };
+    match (prefix, operation) {
+        // Parameter Store hands out secrets under names of its own.
+        ("ssm", "GetParameter" | "GetParameters" | "GetParametersByPath" | "GetParameterHistory") => {
+            let mut names =
+                ["Name", "Names", "Path"].into_iter().flat_map(|member| resource::texts(params.get(member)));
+            if names.any(|name| name.to_ascii_lowercase().contains("aws/reference/secretsmanager")) {
+                actions.extend(on_all("secretsmanager", "GetSecretValue", Vec::new()));
+            }
+        }
+        ("dynamodb", "ExportTableToPointInTime") => {
+            let target = arns.export(params.get("S3Bucket"), params.get("S3Prefix"));
+            actions.extend(on_all("s3", "PutObject", vec![target]));
+        }
+        _ => {}
+    }
     actions.extend(passed_roles(prefix, operation, params, arns));
     actions
 }
@@ -121,11 +142,7 @@ fn transaction(operation: &str, params: &BTreeMap<String, Param>, arns: &Arns<'_
             let Param::Record(body) = body else { return any_transaction(operation) };
             let tables =
                 resource::texts(body.get("TableName")).map(|table| arns.dynamodb_table(table)).collect();
-            for needed in on_all("dynamodb", action, tables) {
-                if !actions.contains(&needed) {
-                    actions.push(needed);
-                }
-            }
+            actions.extend(on_all("dynamodb", action, tables));
         }
     }
     if actions.is_empty() { any_transaction(operation) } else { actions }
@@ -140,23 +157,77 @@ fn any_transaction(operation: &str) -> Vec<ActionOn> {
     actions.iter().flat_map(|action| on_all("dynamodb", action, Vec::new())).collect()
 }
 
-/// Operations that pass a role which the request does not name by ARN.
+/// Operations that pass a role which the request does not name by ARN, whatever others it names; or
+/// that act with the caller's own keys, which AWS keeps for later.
 const PASS_UNNAMED: &[(&str, &[&str], Option<&str>)] = &[
     ("ec2", &["AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation"], None),
     ("ec2", &["RunInstances"], Some("IamInstanceProfile")),
     // A launch template or specification may hold an instance profile.
     ("ec2", &["RunInstances"], Some("LaunchTemplate")),
-    ("ec2", &["CreateFleet", "RequestSpotFleet", "RequestSpotInstances"], None),
+    (
+        "ec2",
+        &[
+            "CreateFleet",
+            "ModifyFleet",
+            "ModifySpotFleetRequest",
+            "RequestSpotFleet",
+            "RequestSpotInstances",
+            "RunScheduledInstances",
+        ],
+        None,
+    ),
     // The roles are in the task definition.
-    ("ecs", &["CreateService", "RunTask", "StartTask", "UpdateService"], None),
+    ("ecs", &["CreateService", "CreateTaskSet", "RunTask", "StartTask", "UpdateService"], None),
+    // These have no member for a role: the stack's own is used, or the caller's keys are.
+    (
+        "cloudformation",
+        &[
+            "CreateStackInstances",
+            "CreateStackRefactor",
+            "DeleteStackInstances",
+            "ExecuteChangeSet",
+            "ExecuteStackRefactor",
+            "UpdateStackInstances",
+        ],
+        None,
+    ),
+    // Whether a runbook uses the role it is given is up to the runbook.
+    (
+        "ssm",
+        &[
+            "CreateAssociation",
+            "CreateAssociationBatch",
+            "StartAutomationExecution",
+            "StartChangeRequestExecution",
+            "UpdateAssociation",
+        ],
+        None,
+    ),
+];
+
+/// The same, unless this member names the role.
+const PASS_UNLESS: &[(&str, &[&str], &str)] = &[
+    (
+        "cloudformation",
+        &[
+            "ContinueUpdateRollback",
+            "CreateChangeSet",
+            "CreateStack",
+            "DeleteStack",
+            "RollbackStack",
+            "UpdateStack",
+        ],
+        "RoleARN",
+    ),
+    ("cloudformation", &["CreateStackSet", "UpdateStackSet"], "AdministrationRoleARN"),
 ];
 
 /// Services that take no roles, but carry data in which anything may be written.
 const PASS_NOTHING: &[&str] = &["dynamodb", "iam", "kinesis", "kms", "secretsmanager", "sqs", "sts"];
 
-/// `iam:PassRole` for each role that the request hands to a service: every member, however deep,
-/// whose name speaks of a role and whose value is one. More than IAM asks for is possible, less is
-/// not.
+/// `iam:PassRole` for each role that the request hands to a service: the ARN of a role in any
+/// member, however deep, and a name in a member that is called a role. More than IAM asks for is
+/// possible, less is not.
 fn passed_roles(
     prefix: &str,
     operation: &str,
@@ -168,12 +239,11 @@ fn passed_roles(
         ("iam", "AddRoleToInstanceProfile") => {
             roles.extend(resource::texts(params.get("RoleName")).map(|name| arns.iam("role", name)));
         }
-        ("sns", "Publish" | "PublishBatch") => {}
+        // Messages are the agent's own texts.
+        ("sns", "Publish" | "PublishBatch") | ("logs", "PutLogEvents") => {}
         _ if PASS_NOTHING.contains(&prefix) => {}
         _ => {
-            // The attributes of SNS are a map of names and values.
-            let anywhere = prefix == "sns";
-            params.iter().for_each(|(name, param)| collect_roles(name, param, anywhere, arns, &mut roles));
+            params.iter().for_each(|(name, param)| collect_roles(name, param, arns, &mut roles));
         }
     }
     let unnamed = PASS_UNNAMED.iter().any(|(service, operations, member)| {
@@ -181,7 +251,11 @@ fn passed_roles(
             && operations.contains(&operation)
             && member.is_none_or(|member| params.contains_key(member))
     });
-    if unnamed && roles.is_empty() {
+    let unless = PASS_UNLESS.iter().any(|(service, operations, member)| {
+        let named = matches!(params.get(*member), Some(Param::Text(role)) if is_role(role));
+        *service == prefix && operations.contains(&operation) && !named
+    });
+    if unnamed || unless {
         roles.push("*".to_owned());
     }
     roles.sort_unstable();
@@ -189,23 +263,26 @@ fn passed_roles(
     roles.into_iter().map(|resource| ActionOn { action: "iam:PassRole".to_owned(), resource }).collect()
 }
 
-/// Roles in `param`, a member called `name`; `inside` a member whose name speaks of a role.
-fn collect_roles(name: &str, param: &Param, inside: bool, arns: &Arns<'_>, roles: &mut Vec<String>) {
+fn is_role(text: &str) -> bool {
+    text.starts_with("arn:") && text.contains(":iam:") && text.contains(":role/")
+}
+
+/// Roles in `param`, a member called `name`.
+fn collect_roles(name: &str, param: &Param, arns: &Arns<'_>, roles: &mut Vec<String>) {
     let name = name.to_ascii_lowercase();
-    let inside = inside || name.contains("role");
     match param {
         Param::Text(text) if text.starts_with("arn:") => {
-            if inside && text.contains(":role/") {
+            if is_role(text) {
                 roles.push(text.clone());
             }
         }
         // Some services take a role's mere name as well.
-        Param::Text(text) if !text.is_empty() && (name == "role" || name.ends_with("rolearn")) => {
+        Param::Text(text) if !text.is_empty() && (name.ends_with("role") || name.ends_with("rolearn")) => {
             roles.push(arns.iam("role", text));
         }
-        Param::List(items) => items.iter().for_each(|item| collect_roles(&name, item, inside, arns, roles)),
+        Param::List(items) => items.iter().for_each(|item| collect_roles(&name, item, arns, roles)),
         Param::Record(members) => {
-            members.iter().for_each(|(name, member)| collect_roles(name, member, inside, arns, roles));
+            members.iter().for_each(|(name, member)| collect_roles(name, member, arns, roles));
         }
         Param::Text(_) | Param::Number(_) | Param::Bool(_) => {}
     }

@@ -4,7 +4,7 @@
 //! `json`, `query` or `cbor`; `s3` is a world of its own. `actions` and `resource` turn operation
 //! and parameters into what IAM decides on. Whatever is not in a table is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     parse::{RequestDigest, VerifiedRequest},
@@ -111,6 +111,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let arns = resource::Arns::new(head.endpoint().partition(), head.region(), account);
         (service.prefix, operation, actions::of(service.prefix, operation, &params, &arns), params)
     };
+    let actions = bounded(actions)?;
     Ok(Operation {
         service: service.to_owned(),
         name: name.to_owned(),
@@ -120,6 +121,21 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         params,
         digest: request.digest(),
     })
+}
+
+/// Actions that one request may need: DeleteObjects has up to 1,000 keys.
+const MAX_ACTIONS: usize = 1_100;
+
+/// Each pair once, in order, and not too many of them to decide on.
+fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
+    let mut seen = HashSet::with_capacity(actions.len());
+    let first: Vec<bool> = actions.iter().map(|on| seen.insert((&on.action, &on.resource))).collect();
+    if seen.len() > MAX_ACTIONS {
+        return Err(ClassifyError::BadBody(format!(
+            "it needs more than {MAX_ACTIONS} actions on resources; send several smaller requests"
+        )));
+    }
+    Ok(actions.into_iter().zip(first).filter_map(|(on, first)| first.then_some(on)).collect())
 }
 
 /// A call of a service other than S3, as its protocol says it.

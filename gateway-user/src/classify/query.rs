@@ -71,7 +71,8 @@ fn form_pairs(body: &[u8]) -> Result<Vec<(String, String)>, ClassifyError> {
         }
         Ok((decode(name)?, decode(value)?))
     };
-    text.split('&').map(pair).collect()
+    // One more than allowed, so that `unique` sees that there are too many.
+    text.split('&').take(MAX_VALUES + 1).map(pair).collect()
 }
 
 fn unique(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ClassifyError> {

@@ -2,11 +2,14 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
-use super::Param;
+use super::{Param, catalog::sections};
 use crate::{
-    parse::Partition,
+    parse::{Partition, check_bucket},
     prim::{AccountId, Region},
 };
 
@@ -17,6 +20,32 @@ pub(super) struct Arns<'a> {
     partition: Partition,
     region: &'a Region,
     account: Option<&'a AccountId>,
+}
+
+/// The members of a request that its operation has and that name a resource. AWS ignores members
+/// that an operation does not have; so nothing is decided on them.
+struct Members<'a> {
+    params: &'a BTreeMap<String, Param>,
+    known: &'static str,
+}
+
+impl<'a> Members<'a> {
+    fn of(prefix: &str, operation: &str, params: &'a BTreeMap<String, Param>) -> Self {
+        type Table = HashMap<&'static str, HashMap<&'static str, &'static str>>;
+        static TABLE: LazyLock<Table> = LazyLock::new(|| {
+            let operations =
+                |rows: Vec<&'static str>| rows.iter().filter_map(|row| row.split_once('=')).collect();
+            let prefixes = sections(include_str!("members.txt")).into_iter();
+            prefixes.map(|(prefix, rows)| (prefix, operations(rows))).collect()
+        });
+        let known = TABLE.get(prefix).and_then(|operations| operations.get(operation));
+        Self { params, known: known.copied().unwrap_or_default() }
+    }
+
+    fn get(&self, member: &str) -> Option<&'a Param> {
+        let known = self.known.split(',').any(|known| known == member);
+        if known { self.params.get(member) } else { None }
+    }
 }
 
 /// The texts in a parameter: itself or its items.
@@ -40,26 +69,17 @@ impl<'a> Arns<'a> {
 
     /// The resources of an operation that has none of its own rules; empty: not known.
     pub(super) fn of(&self, prefix: &str, operation: &str, params: &BTreeMap<String, Param>) -> Vec<String> {
+        if decided_elsewhere(prefix, operation, params) {
+            return Vec::new();
+        }
+        let params = &Members::of(prefix, operation, params);
         let all = |member: &str| texts(params.get(member));
         let given = |members: &[&str]| -> Vec<String> {
             members.iter().flat_map(|member| all(member)).map(|arn| self.given_or_any(arn)).collect()
         };
         match prefix {
             "dynamodb" => self.dynamodb(operation, params),
-            "ec2" => match operation {
-                "StartInstances"
-                | "StopInstances"
-                | "RebootInstances"
-                | "TerminateInstances"
-                | "MonitorInstances"
-                | "UnmonitorInstances"
-                | "ModifyInstanceAttribute"
-                | "GetConsoleOutput"
-                | "GetConsoleScreenshot" => {
-                    all("InstanceId").map(|id| self.regional("ec2", "instance/", id)).collect()
-                }
-                _ => Vec::new(),
-            },
+            "ec2" => all("InstanceId").map(|id| self.regional("ec2", "instance/", id)).collect(),
             "ecr" => {
                 let account = params.get("registryId");
                 let names = all("repositoryName").chain(all("repositoryNames"));
@@ -72,13 +92,13 @@ impl<'a> Arns<'a> {
             }
             "kms" => self.kms(operation, params),
             "logs" => self.log_groups(params),
-            "secretsmanager" => given(&["SecretId"]),
+            "secretsmanager" => all("SecretId").map(secret).collect(),
             "sns" => {
                 let created = all("Name").map(|name| self.regional("sns", "", name)).collect();
                 if operation == "CreateTopic" { created } else { self.sns(params) }
             }
             "sqs" => self.sqs(operation, params),
-            "ssm" if operation.contains("Parameter") => {
+            "ssm" => {
                 let names = all("Name").chain(all("Names")).chain(all("Path"));
                 names.map(|name| self.ssm_parameter(name)).collect()
             }
@@ -126,12 +146,30 @@ impl<'a> Arns<'a> {
         }
     }
 
+    /// Where an export to a bucket writes its objects.
+    pub(super) fn export(&self, bucket: Option<&Param>, prefix: Option<&Param>) -> String {
+        let prefix = match prefix {
+            None => "",
+            Some(Param::Text(prefix)) => prefix.as_str(),
+            Some(_) => ANY,
+        };
+        match bucket {
+            Some(Param::Text(bucket))
+                if check_bucket(bucket).is_ok() && (prefix.is_empty() || is_name(prefix)) =>
+            {
+                let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+                format!("arn:{}:s3:::{bucket}/{prefix}{slash}AWSDynamoDB/", self.partition.arn_name())
+            }
+            _ => ANY.to_owned(),
+        }
+    }
+
     /// A table, by name or ARN.
     pub(super) fn dynamodb_table(&self, table: &str) -> String {
         self.regional("dynamodb", "table/", table)
     }
 
-    fn dynamodb(&self, operation: &str, params: &BTreeMap<String, Param>) -> Vec<String> {
+    fn dynamodb(&self, operation: &str, params: &Members<'_>) -> Vec<String> {
         let all = |member: &str| texts(params.get(member));
         if matches!(operation, "BatchGetItem" | "BatchWriteItem") {
             return match params.get("RequestItems") {
@@ -168,8 +206,9 @@ impl<'a> Arns<'a> {
     }
 
     /// Users, roles, groups and instance profiles, by name. The path of an existing one is not in
-    /// the request, so these ARNs are without path.
-    fn iam_resources(&self, params: &BTreeMap<String, Param>) -> Vec<String> {
+    /// the request, so these ARNs are without path; only what is created has a member `Path`. A
+    /// policy that is attached to one of them is not what IAM decides on.
+    fn iam_resources(&self, params: &Members<'_>) -> Vec<String> {
         let path = match params.get("Path") {
             Some(Param::Text(path)) => path.trim_start_matches('/'),
             _ => "",
@@ -195,7 +234,7 @@ impl<'a> Arns<'a> {
         created.chain(given.map(|arn| self.given_or_any(arn))).collect()
     }
 
-    fn kms(&self, operation: &str, params: &BTreeMap<String, Param>) -> Vec<String> {
+    fn kms(&self, operation: &str, params: &Members<'_>) -> Vec<String> {
         let key = |member: &str| params.get(member).map(|id| self.kms_key(Some(id)));
         let alias = texts(params.get("AliasName")).map(|alias| self.regional("kms", "", alias));
         match operation {
@@ -213,13 +252,13 @@ impl<'a> Arns<'a> {
         }
     }
 
-    fn log_groups(&self, params: &BTreeMap<String, Param>) -> Vec<String> {
+    fn log_groups(&self, params: &Members<'_>) -> Vec<String> {
         let all = |member: &str| texts(params.get(member));
         let names = ["logGroupName", "logGroupNames", "logGroupIdentifier", "logGroupIdentifiers"];
         names.into_iter().flat_map(all).map(|name| self.regional("logs", "log-group:", name)).collect()
     }
 
-    fn sns(&self, params: &BTreeMap<String, Param>) -> Vec<String> {
+    fn sns(&self, params: &Members<'_>) -> Vec<String> {
         let members = [
             "TopicArn",
             "TargetArn",
@@ -232,7 +271,7 @@ impl<'a> Arns<'a> {
         given.map(|arn| self.given_or_any(arn)).collect()
     }
 
-    fn sqs(&self, operation: &str, params: &BTreeMap<String, Param>) -> Vec<String> {
+    fn sqs(&self, operation: &str, params: &Members<'_>) -> Vec<String> {
         let all = |member: &str| texts(params.get(member));
         match operation {
             "CreateQueue" | "GetQueueUrl" => {
@@ -266,6 +305,34 @@ impl<'a> Arns<'a> {
         let name = name.split_once(':').map_or(name, |(name, _)| name);
         self.regional("ssm", "parameter/", name.strip_prefix('/').unwrap_or(name))
     }
+}
+
+/// Whether a member that names a resource is there, but another one decides.
+fn decided_elsewhere(prefix: &str, operation: &str, params: &BTreeMap<String, Param>) -> bool {
+    let text = |member: &str| match params.get(member) {
+        None => "",
+        Some(Param::Text(text)) => text,
+        Some(_) => ANY,
+    };
+    match (prefix, operation) {
+        // The ARN of a change set says which stack it is of.
+        ("cloudformation", _) => text("ChangeSetName") == ANY || is_arn(text("ChangeSetName")),
+        // A query may name its log groups itself.
+        ("logs", "StartQuery" | "CreateScheduledQuery" | "UpdateScheduledQuery") => {
+            !matches!(text("queryLanguage"), "" | "CWLI")
+                || text("queryString") == ANY
+                || text("queryString").to_ascii_uppercase().contains("SOURCE")
+        }
+        _ => false,
+    }
+}
+
+/// A secret by its whole ARN, which ends in six random characters. Without them it is looked up by
+/// name, and the ARN that IAM decides on is another one.
+pub(super) fn secret(text: &str) -> String {
+    let suffix = text.rsplit_once('-').map_or("", |(_, suffix)| suffix);
+    let whole = is_arn(text) && suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_alphanumeric());
+    if whole { text.to_owned() } else { ANY.to_owned() }
 }
 
 fn is_arn(text: &str) -> bool {

@@ -6,7 +6,7 @@ use quick_xml::{Reader, events::Event};
 
 use super::{address::Address, on};
 use crate::{
-    classify::{ActionOn, ClassifyError},
+    classify::{ActionOn, ClassifyError, protocol::plain_body},
     parse::{PayloadMode, VerifiedRequest},
 };
 
@@ -19,7 +19,7 @@ pub(super) fn actions(request: &VerifiedRequest, address: &Address) -> Result<Ve
     if *request.request().payload() == PayloadMode::StreamingUnsignedTrailer {
         return Err(bad("it is aws-chunked"));
     }
-    let body = request.body().ok_or_else(|| bad("it was not read"))?;
+    let body = plain_body(request)?;
     let body = std::str::from_utf8(body).map_err(|_| bad("it is not UTF-8"))?;
     let bucket = address.bucket().ok_or_else(|| bad("there is no bucket"))?;
     let keys = keys(body)?;
@@ -44,7 +44,11 @@ fn keys(body: &str) -> Result<Vec<(String, bool)>, ClassifyError> {
     loop {
         let event = reader.read_event().map_err(|error| bad(&error.to_string()))?;
         match event {
-            Event::Decl(_) if path.is_empty() => {}
+            Event::Decl(declaration) if path.is_empty() => {
+                if !is_utf8(&declaration) {
+                    return Err(bad("an XML declaration with an encoding other than UTF-8"));
+                }
+            }
             Event::Start(start) => {
                 let name = name(start.name().as_ref())?;
                 if path.is_empty() && !keys.is_empty() {
@@ -106,6 +110,18 @@ fn keys(body: &str) -> Result<Vec<(String, bool)>, ClassifyError> {
         return Err(bad("it names no objects"));
     }
     Ok(keys)
+}
+
+/// Whether an XML declaration says nothing else than that the text is UTF-8.
+fn is_utf8(declaration: &str) -> bool {
+    let declaration = declaration.to_ascii_lowercase();
+    match declaration.split_once("encoding") {
+        None => true,
+        Some((_, rest)) => {
+            let rest = rest.trim_start_matches(['=', ' ', '\t', '\r', '\n']);
+            rest.starts_with("\"utf-8\"") || rest.starts_with("'utf-8'")
+        }
+    }
 }
 
 #[derive(Default)]

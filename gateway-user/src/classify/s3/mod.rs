@@ -15,7 +15,7 @@ mod extra;
 mod operations;
 mod params;
 
-use address::Address;
+use address::{Address, Bucket};
 use operations::{Kind, On, Row};
 
 /// An S3 call.
@@ -51,11 +51,23 @@ pub(super) fn read(request: &VerifiedRequest) -> Result<S3Call, ClassifyError> {
         On::Target => target(head.query().contains("versionId"), row, &address),
     };
     extra::add(head, row, &address, &mut actions);
-    Ok(S3Call { operation: row.operation, actions, params: params::read(head, &address) })
+    if let Some(bucket @ Bucket::AccessPoint { .. }) = address.bucket() {
+        behind(&bucket.param(), &mut actions);
+    }
+    Ok(S3Call { operation: row.operation, actions, params: params::read(head, &address)? })
 }
 
 fn on(action: &str, resource: &str) -> ActionOn {
     ActionOn { action: format!("s3:{action}"), resource: resource.to_owned() }
+}
+
+/// Which bucket is behind an access point is not in the request: what is done to the one is done to
+/// an unknown other.
+fn behind(access_point: &str, actions: &mut Vec<ActionOn>) {
+    let through = actions.iter().filter(|on| on.resource.starts_with(access_point));
+    let behind: Vec<ActionOn> =
+        through.map(|on| ActionOn { action: on.action.clone(), resource: "*".to_owned() }).collect();
+    actions.extend(behind);
 }
 
 /// The row's actions on the bucket or object; with a version, IAM has actions of their own.

@@ -75,6 +75,15 @@ pub(super) fn find(head: &AwsRequest, kind: Kind) -> Result<&'static Row, Classi
     }
 }
 
+/// Whether an operation has a query parameter of this name, which is in lower case without hyphens.
+pub(super) fn has_query_parameter(folded: &str) -> bool {
+    let names =
+        ROWS.iter().flat_map(|row| row.markers.split_whitespace().chain(row.optional.split_whitespace()));
+    names
+        .filter_map(|name| name.split('=').next())
+        .any(|name| name.replace('-', "").eq_ignore_ascii_case(folded))
+}
+
 /// Markers that have a value; the others are sub-resources, which have none.
 const VALUED: [&str; 3] = ["id", "partNumber", "uploadId"];
 

@@ -171,7 +171,9 @@ fn addresses() {
     get("my.dotted.bucket.s3.us-east-1.amazonaws.com", "/k", "arn:aws:s3:::my.dotted.bucket/k");
     get("bkt.s3-accelerate.amazonaws.com", "/k", "arn:aws:s3:::bkt/k");
     let access_point = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap";
-    get("ap-123456789012.s3-accesspoint.us-east-1.amazonaws.com", "/k", &format!("{access_point}/object/k"));
+    let through =
+        TestCall::s3(http::Method::GET, "ap-123456789012.s3-accesspoint.us-east-1.amazonaws.com", "/k");
+    check(&through, "GetObject", &[&format!("s3:GetObject {access_point}/object/k"), "s3:GetObject *"]);
     let cn = TestCall::s3(http::Method::GET, "bkt.s3.cn-north-1.amazonaws.com.cn", "/k").region("cn-north-1");
     check(&cn, "GetObject", &["s3:GetObject arn:aws-cn:s3:::bkt/k"]);
 }
@@ -319,6 +321,13 @@ fn delete_objects_bodies_that_are_refused() {
     check("<Delete><Object><Key>a</Key></Object>", "it ends before its root element does");
     check("<Delete></Delete>", "it names no objects");
     check("", "it names no objects");
+    check(
+        "<?xml version='1.0' encoding='UTF-7'?><Delete><Object><Key>a</Key></Object></Delete>",
+        "an XML declaration with an encoding other than UTF-8",
+    );
+    let gzip = delete("<Delete><Object><Key>a</Key></Object></Delete>").header("content-encoding", "gzip");
+    let why = "it is encoded as \"gzip\"; only plain bodies are read";
+    assert_eq!(classified(&gzip), Err(ClassifyError::BadBody(why.to_owned())));
     let utf16 = TestCall { body: vec![0xff, 0xfe, b'<', 0], ..delete("") };
     assert_eq!(classified(&utf16), Err(ClassifyError::BadBody("it is not UTF-8".to_owned())));
     let dots = classified(&delete("<Delete><Object><Key>a/../b</Key></Object></Delete>"));
@@ -401,6 +410,24 @@ fn parameters() {
     let list = classified(&call("GET", "/?list-type=2&prefix=a%2F&max-keys=7")).unwrap().params;
     assert_eq!(list.get("Prefix"), Some(&text("a/")));
     assert_eq!(list.get("MaxKeys"), Some(&Param::Number(7)));
+}
+
+#[test]
+fn headers_do_not_forge_parameters() {
+    for name in ["prefix", "list-type", "version-id", "key", "bucket", "metadata"] {
+        let header = format!("x-amz-{name}");
+        assert_eq!(
+            classified(&call("GET", "/?list-type=2").header(&header, "public/")),
+            Err(ClassifyError::Ambiguous(format!("{header} is not a header of S3")))
+        );
+    }
+    let unknown = classified(&call("GET", "/").header("x-amz-other", "x")).unwrap();
+    assert_eq!(unknown.params.get("Other"), None);
+    let acl = classified(&call("PUT", "/k?acl").header("x-amz-acl", "public-read")).unwrap();
+    assert_eq!(acl.params.get("Acl"), Some(&Param::Text("public-read".to_owned())));
+    let twice = call("GET", "/k?uploadId=u&max-parts=1").header("x-amz-max-parts", "2");
+    let why = "max-parts is in the query and in a header";
+    assert_eq!(classified(&twice).map(|_| ()), Err(ClassifyError::Ambiguous(why.to_owned())));
 }
 
 proptest! {
