@@ -3,8 +3,9 @@
 //!
 //! Served as AWS documents it: IMDSv2 (EC2 user guide, "Use IMDSv2"; IMDSv1 is refused) and the
 //! container credential provider (SDKs and tools reference, "Container credential provider").
-//! The placeholder is worthless outside the session, but a token is required all the same: a server
-//! that an agent starts must not hand the session's rights to whoever makes it fetch a URL.
+//! The placeholder is worthless outside the session. IMDS requires its token all the same: a server
+//! that an agent starts must not hand the session's rights to whoever makes it fetch a URL. The
+//! container paths have no token to require: the agents' environment carries none.
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
