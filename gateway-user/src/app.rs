@@ -10,12 +10,17 @@ use std::{path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
     api::{Api, Launcher, SessionLog, Socket},
+    cgroup2,
     clock::Clock,
     config::Config,
     credentials,
@@ -25,7 +30,7 @@ use crate::{
     },
     prim::CgroupPath,
     record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
-    redirect::{self, Redirect},
+    redirect::{Redirect, Refusal},
     serve::{Bursts, Counters, Gateway},
     telemetry,
     terminate::{Terminator, bundle, truststore},
@@ -43,97 +48,125 @@ pub fn main(config: &Config, config_path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything is loaded and bound before the first connection is accepted.
 async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config_path.display(), "chaperone starts");
-    let clock = Clock::system();
-    let shutdown = CancellationToken::new();
-    // Loaded first: a daemon with broken policies must not even touch the kernel.
-    let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
-    tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
-    let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
-    let Opened { recorder, writer, open_sessions, closed_calls } =
-        Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
-    if closed_calls > 0 {
-        tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
-    }
-    let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
-    let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, &clock)?;
-    restore(&registry, &recorder, open_sessions).await?;
-
-    // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
-    let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
-    let own_cgroup = redirect::own_cgroup().context("finding the daemon's cgroup")?;
-    let redirect =
-        Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
-    let kernel_events = redirect.events().context("opening the kernel's events")?;
-
-    let upstream = Upstream::new(&config.forward, terminator.ca().certificate())
-        .context("setting up the client towards AWS")?;
-    let (connections, calls, memory) = config.serve.shares(config.record.open_calls);
-    let gateway = Arc::new(Gateway {
-        config: config.serve.clone(),
-        route: config.route.clone(),
-        overrides: config.forward.overrides.clone(),
-        own: config.redirect.listen_v4.iter().chain(&config.redirect.listen_v6).copied().collect(),
-        origins: redirect.origins(),
-        registry: Arc::clone(&registry),
-        hostname: hostname(),
-        terminator,
-        metadata_key: random_key()?,
-        policies: ArcSwap::from_pointee(policies),
-        recorder: recorder.clone(),
-        credentials: credentials::Source::new(config.credentials.clone(), clock.clone()),
-        upstream,
-        clock,
-        counters: Counters::default(),
-        connections,
-        calls,
-        memory,
-        bursts: Bursts::default(),
-        shutdown: shutdown.clone(),
-    });
-    let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
-    publish_truststore(config).await;
-    let client_env = bundle::client_env(&config.terminate);
-    let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
-    let launcher = Arc::new(Launcher::new(
-        &config.api,
-        Arc::clone(&registry),
-        tree,
-        log,
-        client_env,
-        gateway.clock.clone(),
-    ));
-    let status =
-        Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
-    let socket = Socket::bind(&config.api).context("binding the api socket")?;
-    let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
-
-    let tasks = TaskTracker::new();
-    let connections = TaskTracker::new();
-    tasks.spawn(api.serve(socket, shutdown.clone().cancelled_owned()));
-    tasks.spawn(upkeep::sweep(
-        Arc::clone(&gateway),
-        launcher,
-        Duration::from_secs(config.identify.sweep_secs),
-    ));
-    tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
-    if let Some(events) = kernel_events {
-        tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
-    }
-    tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
-    listeners.accept(&gateway, &connections);
+    let daemon = Daemon::build(config).await?;
     // Before READY: who is told that we run may send a signal at once.
     let signals = Signals::install()?;
-    recorder.event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
-    notify(&[NotifyState::Ready]);
-    tracing::info!("serving");
+    daemon.serve(config, signals).await
+}
 
-    signals.until_told_to_stop(&reloader, writer).await?;
-    notify(&[NotifyState::Stopping]);
-    drain(config, &gateway, tasks, connections).await;
-    Ok(())
+/// Everything is loaded and bound before the first connection is accepted.
+struct Daemon {
+    gateway: Arc<Gateway>,
+    redirect: Arc<Redirect>,
+    kernel_events: Option<mpsc::Receiver<Refusal>>,
+    listeners: Listeners,
+    reloader: Arc<Reloader>,
+    launcher: Arc<Launcher>,
+    api: Api,
+    socket: Socket,
+    writer: JoinHandle<()>,
+}
+
+impl Daemon {
+    async fn build(config: &Config) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        // Loaded first: a daemon with broken policies must not even touch the kernel.
+        let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
+        tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
+        let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
+        let Opened { recorder, writer, open_sessions, closed_calls } =
+            Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
+        if closed_calls > 0 {
+            tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
+        }
+        let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
+        let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, &clock)?;
+        restore(&registry, &recorder, open_sessions).await?;
+
+        // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
+        let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
+        let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
+        let redirect =
+            Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
+        let kernel_events = redirect.events().context("opening the kernel's events")?;
+
+        let upstream = Upstream::new(&config.forward, terminator.ca().certificate())
+            .context("setting up the client towards AWS")?;
+        let (connections, calls, memory) = config.serve.shares(config.record.open_calls);
+        let gateway = Arc::new(Gateway {
+            config: config.serve.clone(),
+            route: config.route.clone(),
+            overrides: config.forward.overrides.clone(),
+            own: config.redirect.listen_v4.iter().chain(&config.redirect.listen_v6).copied().collect(),
+            origins: redirect.origins(),
+            registry: Arc::clone(&registry),
+            hostname: hostname(),
+            terminator,
+            metadata_key: random_key()?,
+            policies: ArcSwap::from_pointee(policies),
+            recorder,
+            credentials: credentials::Source::new(config.credentials.clone(), clock.clone()),
+            upstream,
+            clock,
+            counters: Counters::default(),
+            connections,
+            calls,
+            memory,
+            bursts: Bursts::default(),
+            shutdown: CancellationToken::new(),
+        });
+        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
+        publish_truststore(config).await;
+        let client_env = bundle::client_env(&config.terminate);
+        let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
+        let launcher = Arc::new(Launcher::new(
+            &config.api,
+            Arc::clone(&registry),
+            tree,
+            log,
+            client_env,
+            gateway.clock.clone(),
+        ));
+        let status =
+            Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
+        let socket = Socket::bind(&config.api).context("binding the api socket")?;
+        let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
+
+        Ok(Self { gateway, redirect, kernel_events, listeners, reloader, launcher, api, socket, writer })
+    }
+
+    /// Serves until a signal; then lets the calls in flight end.
+    async fn serve(self, config: &Config, signals: Signals) -> anyhow::Result<()> {
+        let Self { gateway, redirect, kernel_events, listeners, reloader, launcher, api, socket, writer } =
+            self;
+        let tasks = TaskTracker::new();
+        let connections = TaskTracker::new();
+        tasks.spawn(api.serve(socket, gateway.shutdown.clone().cancelled_owned()));
+        tasks.spawn(upkeep::sweep(
+            Arc::clone(&gateway),
+            launcher,
+            Duration::from_secs(config.identify.sweep_secs),
+        ));
+        tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
+        if let Some(events) = kernel_events {
+            tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
+        }
+        tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
+        listeners.accept(&gateway, &connections);
+        gateway
+            .recorder
+            .event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION"))))
+            .await?;
+        notify(&[NotifyState::Ready]);
+        tracing::info!("serving");
+
+        signals.until_told_to_stop(&reloader, writer).await?;
+        notify(&[NotifyState::Stopping]);
+        drain(config, &gateway, tasks, connections).await;
+        Ok(())
+    }
 }
 
 fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow::Result<Arc<Registry>> {
@@ -198,11 +231,7 @@ impl Signals {
         })
     }
 
-    async fn until_told_to_stop(
-        mut self,
-        reloader: &Reloader,
-        writer: tokio::task::JoinHandle<()>,
-    ) -> anyhow::Result<()> {
+    async fn until_told_to_stop(mut self, reloader: &Reloader, writer: JoinHandle<()>) -> anyhow::Result<()> {
         let mut writer = std::pin::pin!(writer);
         loop {
             tokio::select! {

@@ -20,6 +20,9 @@ pub mod secret;
 /// The one place that reads the wall clock.
 pub mod clock;
 
+/// The cgroup v2 hierarchy: where it is mounted, where in it this process is.
+pub mod cgroup2;
+
 /// HTTP bodies: streams with constant memory, and the bounded exception. *pure*
 pub mod body;
 

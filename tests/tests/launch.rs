@@ -89,6 +89,7 @@ impl StatusSource for NoStatus {
             policy: wire::PolicyStatus { digest: String::new(), count: 0, last_reload_error: None },
             store: ok(),
             redirect: ok(),
+            kernel: None,
         }
     }
 }

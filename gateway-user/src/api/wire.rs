@@ -29,6 +29,9 @@ pub struct Status {
     pub store: Health,
     /// Whether agents' connections are captured.
     pub redirect: Health,
+    /// What the kernel half counted; `None` where it cannot be read.
+    #[serde(default)]
+    pub kernel: Option<KernelCounts>,
 }
 
 impl Status {
@@ -48,6 +51,19 @@ pub struct CallCounts {
     pub denied: u64,
     /// Allowed, but AWS could not be reached or the exchange broke off.
     pub failed: u64,
+}
+
+/// What the kernel half counted since its maps were made; they outlive the daemon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelCounts {
+    /// Connections of agents that were sent to the gateway.
+    pub redirected: u64,
+    /// Of these, the ones whose origin was lost: each was closed.
+    pub origins_lost: u64,
+    /// Connections, datagrams and binds that were refused.
+    pub refused: u64,
+    /// Refusals of which no event was written, because the ring buffer was full.
+    pub events_lost: u64,
 }
 
 /// The policies in force.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use gateway_common::{counter::Counter, event::EventKind};
 use time::OffsetDateTime;
 
 use super::reload::Reloader;
 use crate::{
     api::{
         StatusSource,
-        wire::{CallCounts, Health, PolicyStatus, Status},
+        wire::{CallCounts, Health, KernelCounts, PolicyStatus, Status},
     },
-    redirect::Redirect,
+    redirect::{Redirect, RedirectError},
     serve::Gateway,
 };
 
@@ -42,6 +43,17 @@ impl DaemonStatus {
         }
     }
 
+    fn kernel(&self) -> Result<KernelCounts, RedirectError> {
+        let count = |counter| self.redirect.count(counter);
+        let refused = EventKind::ALL.into_iter().map(|kind| self.redirect.refused(kind));
+        Ok(KernelCounts {
+            redirected: count(Counter::Redirected)?,
+            origins_lost: count(Counter::FlowsFull)?.saturating_add(count(Counter::OriginLost)?),
+            refused: refused.sum::<Result<u64, _>>()?,
+            events_lost: count(Counter::EventsLost)?,
+        })
+    }
+
     fn store(&self) -> Health {
         match self.gateway.recorder.health().failing {
             None => Health { ok: true, detail: String::new() },
@@ -69,7 +81,7 @@ impl StatusSource for DaemonStatus {
                 .map(|workload| workload.name.clone())
                 .collect(),
             open_sessions: self.gateway.registry.open().len() as u64,
-            calls: CallCounts { allowed: counts.forwarded, denied: counts.refused, failed: counts.failed },
+            calls: CallCounts { allowed: counts.allowed, denied: counts.denied, failed: counts.failed },
             policy: PolicyStatus {
                 digest: policies.digest().to_owned(),
                 count: policies.rule_count() as u64,
@@ -77,6 +89,7 @@ impl StatusSource for DaemonStatus {
             },
             store: self.store(),
             redirect: self.redirect(),
+            kernel: self.kernel().ok(),
         }
     }
 }

@@ -45,7 +45,13 @@ pub enum Param {
     Record(BTreeMap<String, Param>),
 }
 
-/// What a request would do, known beyond doubt.
+/// What a request would do, known beyond doubt. Nothing but [`classify`] makes one, so a decision is
+/// always about a request that was understood:
+///
+/// ```compile_fail,E0451
+/// use gateway_user::classify::Operation;
+/// let forge = |known: Operation, digest| Operation { digest, ..known };
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// IAM service prefix, e.g. `s3`, `dynamodb`.
@@ -64,7 +70,7 @@ pub struct Operation {
     /// e.g. `Prefix`, `VersionId`, `StorageClass`, `Acl`, and user metadata as `Metadata`.
     pub params: BTreeMap<String, Param>,
     /// The canonical request this was read from.
-    pub digest: RequestDigest,
+    pub(crate) digest: RequestDigest,
 }
 
 /// Why a request is not understood; always a Deny.

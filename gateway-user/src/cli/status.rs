@@ -11,7 +11,7 @@ use comfy_table::{Table, presets};
 use crate::{
     api::{
         Client, ClientError,
-        wire::{Health, Status},
+        wire::{Health, KernelCounts, Status},
     },
     config::Config,
     prim::WorkloadName,
@@ -73,6 +73,15 @@ fn table(status: &Status) -> Table {
             status.policy.count, status.policy.digest
         ),
     };
+    let kernel = status.kernel.map_or_else(
+        || "unknown".to_owned(),
+        |counts| {
+            let KernelCounts { redirected, origins_lost, refused, events_lost } = counts;
+            format!(
+                "{redirected} redirected, {origins_lost} lost, {refused} refused, {events_lost} events lost"
+            )
+        },
+    );
     let started = status.started.format(&time::format_description::well_known::Rfc3339);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -85,6 +94,7 @@ fn table(status: &Status) -> Table {
         ["policy", &policy],
         ["records", &health(&status.store)],
         ["redirect", &health(&status.redirect)],
+        ["kernel", &kernel],
     ]);
     table
 }

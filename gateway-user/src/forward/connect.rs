@@ -12,7 +12,10 @@ use std::{
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tower_service::Service;
 
 use super::{EndpointOverride, SetupError};
@@ -63,11 +66,13 @@ pub(super) enum DialError {
 #[derive(Debug, Clone)]
 pub(super) struct Dialer {
     overrides: std::sync::Arc<[EndpointOverride]>,
+    within: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(overrides: Vec<EndpointOverride>) -> Self {
-        Self { overrides: overrides.into() }
+    /// `within`: time for the name and all its addresses.
+    pub(super) fn new(overrides: Vec<EndpointOverride>, within: Duration) -> Self {
+        Self { overrides: overrides.into(), within }
     }
 }
 
@@ -84,12 +89,14 @@ impl Service<Uri> for Dialer {
         let host = uri.host().unwrap_or_default().to_owned();
         let port = uri.port_u16().unwrap_or(443);
         let fixed = EndpointOverride::resolve(&self.overrides, &host);
+        let within = self.within;
         Box::pin(async move {
+            let begun = Instant::now();
             let addresses = match fixed {
                 Some(address) => vec![address],
                 None => lookup(&host, port).await?,
             };
-            let stream = dial(&addresses).await?;
+            let stream = dial(&addresses, within.saturating_sub(begun.elapsed())).await?;
             // Without it the last segment of a body waits for an acknowledgement (about 40 ms).
             stream.set_nodelay(true).map_err(|error| DialError::Connect(error.to_string()))?;
             Ok(TokioIo::new(stream))
@@ -103,15 +110,24 @@ async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     if addresses.is_empty() { Err(DialError::Resolve("no address".to_owned())) } else { Ok(addresses) }
 }
 
-async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
-    let mut failures = Vec::new();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failures.push(format!("{address}: {error}")),
+/// Tries one after the other; each gets its share of the time that is left, so that an address
+/// which swallows packets does not use up the time of the next.
+async fn dial(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, DialError> {
+    let (mut failures, mut all_silent) = (Vec::new(), true);
+    let begun = Instant::now();
+    for (tried, address) in addresses.iter().enumerate() {
+        let untried = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX).max(1);
+        let share = within.saturating_sub(begun.elapsed()) / untried;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => {
+                all_silent = false;
+                failures.push(format!("{address}: {error}"));
+            }
+            Err(_) => failures.push(format!("{address}: no answer within {share:?}")),
         }
     }
-    Err(DialError::Connect(failures.join("; ")))
+    Err(if all_silent { DialError::Timeout } else { DialError::Connect(failures.join("; ")) })
 }
 
 /// A connector with a time-out over everything it does.
@@ -143,7 +159,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.after, self.connector.call(uri));
+        let connecting = timeout(self.after, self.connector.call(uri));
         Box::pin(async move { connecting.await.unwrap_or_else(|_| Err(DialError::Timeout.into())) })
     }
 }

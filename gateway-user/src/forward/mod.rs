@@ -24,6 +24,7 @@ use self::{
 };
 use crate::{
     body::{Body, BodyError},
+    record::OpenCall,
     sign::SignedRequest,
 };
 
@@ -192,7 +193,7 @@ impl Upstream {
             .https_only()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dialer::new(config.overrides.clone()));
+            .wrap_connector(Dialer::new(config.overrides.clone(), connect_timeout));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -211,11 +212,13 @@ impl Upstream {
     }
 
     /// Sends the request and waits for the response head. A request is never sent twice unless the
-    /// connection died before its first byte was written.
+    /// connection died before its first byte was written. `intent` proves that the call is on record:
+    /// nothing leaves the host before.
     ///
     /// # Errors
     /// [`ForwardError`].
-    pub async fn send(&self, signed: SignedRequest) -> Result<Reply, ForwardError> {
+    pub async fn send(&self, signed: SignedRequest, intent: &OpenCall) -> Result<Reply, ForwardError> {
+        tracing::trace!(call = %intent.id(), host = %signed.host(), "forwarding");
         let host = signed.host().to_string();
         let (mut parts, body) = signed.into_http().into_parts();
         // The client itself picks h2 where ALPN offers it; an h2 request from the agent must not force it.

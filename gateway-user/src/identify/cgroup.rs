@@ -15,8 +15,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{handle, mount};
-use crate::prim::{CgroupId, CgroupPath};
+use super::handle;
+use crate::{
+    cgroup2,
+    prim::{CgroupId, CgroupPath},
+};
 
 /// The extended attribute that tags a cgroup. Only root can write (or read) `trusted.*`.
 pub const TAG: &str = "trusted.chaperone.workload";
@@ -143,9 +146,7 @@ impl CgroupFs {
     /// # Errors
     /// [`CgroupError::NotMounted`], or the kernel's refusal.
     pub fn open() -> Result<Self, CgroupError> {
-        let table = fs::read_to_string("/proc/self/mountinfo")
-            .map_err(|source| CgroupError::Io { doing: "reading /proc/self/mountinfo", source })?;
-        let mount = mount::cgroup2(&table).ok_or(CgroupError::NotMounted)?;
+        let mount = cgroup2::mount().ok_or(CgroupError::NotMounted)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&mount, flags, Mode::empty())
             .map_err(CgroupError::at("opening the cgroup v2 mount"))?;

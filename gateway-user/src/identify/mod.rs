@@ -27,7 +27,6 @@ pub mod workload;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
-mod mount;
 
 pub use self::{
     boot::BootId,

@@ -1,55 +1,15 @@
-//! Where the cgroups are: the v2 hierarchy, the agent slice, the daemon's own cgroup.
+//! The cgroups that programs are attached to.
 
 use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd, BorrowedFd},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::RedirectError;
 use crate::prim::{CgroupId, CgroupPath};
-
-/// Where the cgroup v2 hierarchy is mounted. In a hybrid layout that is below `/sys/fs/cgroup`.
-///
-/// # Errors
-/// [`RedirectError::NoCgroup2`] where it is not mounted.
-pub fn cgroup_mount() -> Result<PathBuf, RedirectError> {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    mount_in(&mounts).ok_or(RedirectError::NoCgroup2)
-}
-
-/// The cgroup of the calling process in the v2 hierarchy.
-///
-/// # Errors
-/// [`RedirectError::NoCgroup2`] where it has none.
-pub fn own_cgroup() -> Result<CgroupPath, RedirectError> {
-    let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    membership_in(&membership).ok_or(RedirectError::NoCgroup2)
-}
-
-/// The mount point of the first `cgroup2` in the text of `/proc/mounts` (see `fstab(5)`).
-fn mount_in(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let (point, kind) = (fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(unescape(point)))
-    })
-}
-
-/// `/proc/mounts` writes blanks and backslashes as `\ooo`.
-fn unescape(field: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"]
-        .iter()
-        .zip([" ", "\t", "\n", "\\"])
-        .fold(field.to_owned(), |text, (code, plain)| text.replace(code, plain))
-}
-
-/// The line of the unified hierarchy in the text of `/proc/PID/cgroup` (see `cgroups(7)`).
-fn membership_in(cgroups: &str) -> Option<CgroupPath> {
-    cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(CgroupPath::new)
-}
 
 /// An existing cgroup, held open so that it stays the one that was looked up.
 #[derive(Debug)]
@@ -100,37 +60,4 @@ pub(super) fn find(mount: &Path, id: CgroupId) -> Option<CgroupPath> {
         open.extend(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mount_is_found_in_every_layout() {
-        let check = |mounts: &str, expected: Option<&str>| {
-            assert_eq!(mount_in(mounts), expected.map(PathBuf::from), "{mounts}");
-        };
-        check("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n", Some("/sys/fs/cgroup"));
-        check(
-            "tmpfs /sys/fs/cgroup tmpfs ro 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
-             cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
-            Some("/sys/fs/cgroup/unified"),
-        );
-        check("none /mnt/a\\040b\\134c cgroup2 rw 0 0\n", Some("/mnt/a b\\c"));
-        check("cgroup2 /not/here tmpfs rw 0 0\n", None);
-        check("garbage\n\n", None);
-        check("", None);
-    }
-
-    #[test]
-    fn the_membership_is_the_unified_line() {
-        let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(membership_in(text), expected.map(CgroupPath::new), "{text}");
-        };
-        check("0::/system.slice/chaperone.service\n", Some("system.slice/chaperone.service"));
-        check("9:name=systemd:/x\n0::/\n", Some(""));
-        check("1:cpu:/\n", None);
-        check("", None);
-    }
 }

@@ -18,7 +18,10 @@ use gateway_common::{ABI_VERSION, counter::Counter, event::EventKind};
 use tokio::{net::TcpStream, sync::mpsc};
 
 use self::attach::Places;
-use crate::prim::{AgentAddr, CgroupId, CgroupPath, OriginalDst};
+use crate::{
+    cgroup2,
+    prim::{AgentAddr, CgroupId, CgroupPath, OriginalDst},
+};
 
 mod attach;
 mod cgroup;
@@ -32,7 +35,6 @@ mod sys;
 
 pub use self::{
     attach::Attached,
-    cgroup::{cgroup_mount, own_cgroup},
     error::RedirectError,
     events::Refusal,
     health::{Health, HookHealth},
@@ -144,7 +146,7 @@ pub struct Tended {
 
 impl Redirect {
     /// Loads the programs, adopts what a previous start left pinned, and attaches them to the agent
-    /// slice and to `proxy_cgroup`, which is the daemon's own (see [`own_cgroup`]).
+    /// slice and to `proxy_cgroup`, which is the daemon's own (see [`cgroup2::own`]).
     ///
     /// The listeners must be made by a process in that cgroup. Start before announcing them: from
     /// here on agents' connections go there, and are refused until they listen.
@@ -154,7 +156,7 @@ impl Redirect {
     pub fn start(config: &Config, proxy_cgroup: &CgroupPath) -> Result<Self, RedirectError> {
         let slice = CgroupPath::new(&config.slice);
         check_places(&slice, proxy_cgroup)?;
-        let mount = cgroup_mount()?;
+        let mount = cgroup2::mount().ok_or(RedirectError::NoCgroup2)?;
         let places = open_places(&mount, &slice, proxy_cgroup)?;
         pins::prepare(&config.bpffs)?;
         attach::check_slice(&places.slice, &mount, &config.bpffs)?;

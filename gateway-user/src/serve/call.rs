@@ -52,7 +52,7 @@ pub(super) async fn call(
     };
     match carry_out(gateway, caller, allowed, &mut started).await {
         Ok(reply) => {
-            gateway.counters.forwarded();
+            gateway.counters.allowed();
             answer(reply, started)
         }
         Err(failed) => {
@@ -127,8 +127,7 @@ async fn carry_out(
     let keys = gateway.credentials.keys(&permit, caller).await?;
     // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
     let signed = sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?;
-    started.sent();
-    Ok(gateway.upstream.send(signed).await?)
+    Ok(gateway.upstream.send(signed, started.sent()).await?)
 }
 
 /// AWS's answer, streamed; its last byte closes the record.
@@ -147,7 +146,7 @@ async fn refuse(
     wire: &Wire,
     refused: &Refused,
 ) -> Response<Body> {
-    gateway.counters.refused();
+    gateway.counters.denied();
     let refusal = refused.explain(caller, wire.id);
     tracing::info!(call = %wire.id, session = %caller.session.id, reason = refusal.log, "refused");
     draft

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Shared counters; each call adds to exactly one.
 #[derive(Debug, Default)]
 pub struct Counters {
-    forwarded: AtomicU64,
-    refused: AtomicU64,
+    allowed: AtomicU64,
+    denied: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -14,20 +14,20 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Allowed, and answered by AWS.
-    pub forwarded: u64,
+    pub allowed: u64,
     /// Answered by the gateway: denied by policy, or not understood, or not recordable.
-    pub refused: u64,
+    pub denied: u64,
     /// Allowed, but AWS could not be asked or did not answer.
     pub failed: u64,
 }
 
 impl Counters {
-    pub(super) fn forwarded(&self) {
-        self.forwarded.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn allowed(&self) {
+        self.allowed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn failed(&self) {
@@ -38,8 +38,8 @@ impl Counters {
     #[must_use]
     pub fn read(&self) -> Counts {
         Counts {
-            forwarded: self.forwarded.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            allowed: self.allowed.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
         }
     }

@@ -117,9 +117,10 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// The request is about to leave the host.
-    pub(super) fn sent(&mut self) {
+    /// The request is about to leave the host; the open record is the proof that it may.
+    pub(super) fn sent(&mut self) -> &OpenCall {
         self.sent = Some(Instant::now());
+        &self.open
     }
 
     /// AWS answered; what is left is the answer's body.

@@ -26,7 +26,7 @@ impl Cgroup {
     /// # Errors
     /// Without cgroup v2 or root.
     pub fn create(purpose: &str) -> Result<Self> {
-        let mount = mount()?;
+        let mount = gateway_user::cgroup2::mount().context("cgroup v2 is not mounted")?;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let dir = mount.join(format!("chaperone-{purpose}-{}-{number}", std::process::id()));
         fs::create_dir(&dir).with_context(|| format!("creating cgroup {} (root?)", dir.display()))?;
@@ -97,17 +97,4 @@ fn remove(dir: &Path) -> Result<()> {
         }
     }
     fs::remove_dir(dir).with_context(|| dir.display().to_string())
-}
-
-/// Where cgroup v2 is mounted: not always at `/sys/fs/cgroup`.
-fn mount() -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/mounts").context("/proc/mounts")?;
-    mounts
-        .lines()
-        .find_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            let dir = fields.next()?;
-            (fields.next() == Some("cgroup2")).then(|| PathBuf::from(dir))
-        })
-        .context("cgroup v2 is not mounted")
 }

@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use gateway_user::{
+    cgroup2,
     prim::{CgroupId, CgroupPath},
-    redirect::{cgroup_mount, own_cgroup},
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Serialize, de::DeserializeOwned};
@@ -49,7 +49,7 @@ impl Cgroup {
     /// # Errors
     /// Where there is no cgroup v2.
     pub fn at(path: CgroupPath) -> Result<Self> {
-        let dir = cgroup_mount()?.join(path.as_str());
+        let dir = cgroup2::mount().context("cgroup v2 is not mounted")?.join(path.as_str());
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         Ok(Self { path, dir })
     }
@@ -80,7 +80,9 @@ impl Cgroup {
     /// # Errors
     /// Where the machine does not allow it.
     pub fn enter(&self) -> Result<Membership> {
-        let home = cgroup_mount()?.join(own_cgroup()?.as_str());
+        let mount = cgroup2::mount().context("cgroup v2 is not mounted")?;
+        let own = cgroup2::own().context("this process is in no cgroup v2")?;
+        let home = mount.join(own.as_str());
         join(&self.dir)?;
         Ok(Membership { home })
     }

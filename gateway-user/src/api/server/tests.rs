@@ -39,6 +39,7 @@ impl StatusSource for Fixed {
             policy: PolicyStatus { digest: "abc".to_owned(), count: 4, last_reload_error: None },
             store: Health { ok: true, detail: String::new() },
             redirect: Health { ok: true, detail: String::new() },
+            kernel: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 use time::macros::datetime;
 
 use super::*;
-use crate::api::wire::{CallCounts, ErrorReply, PolicyStatus};
+use crate::api::wire::{CallCounts, ErrorReply, KernelCounts, PolicyStatus};
 
 fn healthy() -> Status {
     let ok = || Health { ok: true, detail: String::new() };
@@ -16,6 +16,7 @@ fn healthy() -> Status {
         policy: PolicyStatus { digest: "abc".to_owned(), count: 4, last_reload_error: None },
         store: ok(),
         redirect: ok(),
+        kernel: Some(KernelCounts { redirected: 9, origins_lost: 0, refused: 2, events_lost: 0 }),
     }
 }
 
@@ -37,6 +38,7 @@ fn all_is_well() {
     policy         4 policies, digest abc
     records        ok
     redirect       ok
+    kernel         9 redirected, 0 lost, 2 refused, 0 events lost
     ");
     let (json, code) = text(true, Ok(healthy()));
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
