@@ -33,7 +33,7 @@ use crate::{
     redirect::{Redirect, Refusal},
     serve::{Bursts, Counters, Gateway},
     telemetry,
-    terminate::{Terminator, bundle, truststore},
+    terminate::{Terminator, bundle},
 };
 
 /// `chaperone daemon`: runs until SIGTERM or SIGINT.
@@ -87,6 +87,8 @@ impl Daemon {
 
         // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
         let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
+        // Whatever can fail comes before the fence: a failed start must not leave agents cut off.
+        let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
         let redirect =
             Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
@@ -118,7 +120,6 @@ impl Daemon {
             shutdown: CancellationToken::new(),
         });
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
-        publish_truststore(config).await;
         let client_env = bundle::client_env(&config.terminate);
         let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
         let launcher = Arc::new(Launcher::new(
@@ -131,7 +132,6 @@ impl Daemon {
         ));
         let status =
             Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
-        let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
 
         Ok(Self { gateway, redirect, kernel_events, listeners, reloader, launcher, api, socket, writer })
@@ -178,19 +178,6 @@ fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow
     let boot = BootId::current().context("reading the boot id")?;
     let placeholders = Placeholders::new(&key);
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, boot, clock.clone())))
-}
-
-/// Java needs a trust store of its own; making one starts a JVM, so it is done only when the roots
-/// changed. Without it Java agents fail to connect and everything else works.
-async fn publish_truststore(config: &Config) {
-    let terminate = config.terminate.clone();
-    let made = tokio::task::spawn_blocking(move || truststore::publish(&terminate)).await;
-    match made {
-        Ok(Ok(Some(path))) => tracing::info!(path = %path.display(), "Java trust store"),
-        Ok(Ok(None)) => tracing::info!("no keytool: no Java trust store is made"),
-        Ok(Err(error)) => tracing::warn!(%error, "the Java trust store was not made"),
-        Err(error) => tracing::warn!(%error, "the Java trust store was not made"),
-    }
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.

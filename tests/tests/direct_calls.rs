@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use chaperone_tests::direct::{Direct, GATEWAY_KEY, Payload, Setup, Signing};
 use http::{Method, StatusCode};
@@ -109,6 +109,7 @@ async fn refused(
     why: &str,
 ) -> Result<()> {
     let reply = reply?;
+    let call = reply.headers.get("x-amzn-requestid").context("no request id")?.to_str()?;
     assert_eq!(
         (reply.status.as_u16(), reply.text().contains(why)),
         (status, true),
@@ -117,9 +118,10 @@ async fn refused(
         reply.text()
     );
     assert!(direct.upstream.requests().is_empty(), "{why}: something was forwarded");
-    direct
-        .row("SELECT * FROM v_calls", |row| row["reason"].as_str().is_some_and(|reason| reason.contains(why)))
-        .await?;
+    let sql = format!("SELECT * FROM v_calls WHERE id = '{call}'");
+    let row = direct.row(&sql, |_| true).await?;
+    let reason = row.get("reason").and_then(|reason| reason.as_str());
+    assert!(reason.is_some_and(|reason| reason.contains(why)), "{why}: {row}");
     Ok(())
 }
 

@@ -99,8 +99,8 @@ async fn a_header_list_over_the_bound_is_refused_over_h2() -> Result<()> {
     let agent = direct.agent(HOST).h2();
     let headers =
         [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
-    // A little too much is answered; far too much ends the connection.
-    for (pieces, answer) in [(9, Some(431)), (256, None)] {
+    // A little too much is a refused call; far too much ends the connection.
+    for (pieces, answer, calls) in [(9, Some(400), 1), (256, None, 1)] {
         let mut request = agent.signed(Method::POST, "/", &headers, "{}", &Signing::new("dynamodb")).await?;
         // In pieces of 8 KiB, so that it is the sum that is too large.
         for _ in 0..pieces {
@@ -109,8 +109,10 @@ async fn a_header_list_over_the_bound_is_refused_over_h2() -> Result<()> {
         let seen = agent.send(request).await;
         assert_eq!(seen.as_ref().ok().map(|reply| reply.status.as_u16()), answer, "{pieces}: {seen:?}");
         assert!(direct.upstream.requests().is_empty(), "{pieces}: something was forwarded");
-        assert!(direct.rows("SELECT * FROM calls").await?.is_empty(), "{pieces}: it became a call");
+        assert_eq!(direct.rows("SELECT * FROM calls").await?.len(), calls, "{pieces}");
     }
+    let why = "the headers have more than 65536 bytes";
+    direct.row("SELECT * FROM v_calls", |row| row["reason"] == why && row["outcome"] == "denied").await?;
     let event = direct.row("SELECT * FROM events WHERE kind = 'http-refused'", |_| true).await?;
     assert!(event["message"].as_str().is_some_and(|text| text.contains("excessive load")), "{event}");
     Ok(())

@@ -91,5 +91,6 @@ async fn an_error_of_aws_reaches_the_agent_as_it_is() -> Result<()> {
     assert!(reply.text().contains("ResourceNotFoundException"), "{}", reply.text());
     let call = direct.row("SELECT * FROM v_calls", |row| row["outcome"] != "open").await?;
     assert_eq!((&call["outcome"], &call["status"]), (&"forwarded".into(), &400.into()), "{call}");
+    assert_eq!(call["error_code"], "ResourceNotFoundException", "{call}");
     Ok(())
 }

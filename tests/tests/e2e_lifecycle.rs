@@ -127,6 +127,30 @@ async fn killed_agents_are_refused_the_host_is_not_and_a_restart_goes_on() {
     assert_eq!(status(&gateway).1, 0, "{:?}", status(&gateway));
 }
 
+/// No file that the daemon writes may hold a secret: neither the gateway's own nor the placeholder's.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_kept_holds_a_secret() {
+    let (gateway, _upstream) = running(ALLOW).await;
+    let mut agent = AgentShell::start(&gateway).unwrap();
+    agent.run(IDENTITY).unwrap().ok().unwrap();
+    agent.run("aws sts get-session-token || true").unwrap();
+    let python = "import boto3; print(boto3.Session().get_credentials().get_frozen_credentials().secret_key)";
+    let placeholder = agent.run(&format!("python3 -c '{python}'")).unwrap().ok().unwrap();
+    assert!(placeholder.len() >= 40, "{placeholder}");
+
+    let mut searched = 0;
+    for name in ["chaperone.db", "chaperone.db-wal", "daemon.log"] {
+        let bytes = fs::read(gateway.dir().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for secret in ["gate/way+secret", placeholder.trim()] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{name} holds {secret}");
+        }
+        // The search works: what is meant to be there is found.
+        searched += bytes.windows(14).filter(|window| *window == b"GetCallerIdent").count();
+    }
+    assert!(searched > 0, "no record of the call was searched");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_daemon_is_refused_and_harms_nothing() {
     let (gateway, _upstream) = running(ALLOW).await;
@@ -145,6 +169,8 @@ async fn a_session_ends_with_its_last_process() {
     let (mut gateway, _upstream) = running(ALLOW).await;
     let mut agent = AgentShell::start(&gateway).unwrap();
     agent.run(IDENTITY).unwrap().ok().unwrap();
+    let refused = gateway.ask(&["detach", "--yes"]).expect_err("an agent is running").to_string();
+    assert!(refused.contains("--even-with-agents"), "{refused}");
     drop(agent);
     let ended = (0..5000).any(|_| {
         let list = gateway.ask(&["sessions", "list", "--json"]).unwrap();
@@ -152,4 +178,5 @@ async fn a_session_ends_with_its_last_process() {
     });
     assert!(ended, "the session never ended");
     gateway.stop().unwrap();
+    gateway.ask(&["detach", "--yes"]).unwrap();
 }

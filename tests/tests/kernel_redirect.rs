@@ -17,8 +17,8 @@ use gateway_common::{
     option::{SO_ORIGINAL_DST, SOL_IP, SOL_IPV6},
 };
 use gateway_user::{
-    prim::{AgentAddr, OriginalDst},
-    redirect::{OriginError, Redirect, RedirectError, detach},
+    prim::{AgentAddr, CgroupPath, OriginalDst},
+    redirect::{OriginError, Redirect, RedirectError, detach, has_processes},
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, connect_unspec, sockopt};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -592,6 +592,22 @@ async fn the_pins_are_private_and_detach_takes_everything_off() {
     assert!(!bench.config.bpffs.exists());
     let _server = serve(AWS_V4, 443).unwrap();
     assert_eq!(bench.leaf.run(|| dial("192.0.2.1:443")), Ok(()));
+}
+
+#[tokio::test]
+async fn a_slice_is_empty_when_no_process_is_anywhere_below_it() {
+    let bench = Bench::new().unwrap();
+    assert!(!has_processes(bench.slice.path()).unwrap());
+    let mut agent = bench.leaf.spawn(|agent| {
+        agent.ready();
+        agent.wait();
+    });
+    agent.wait();
+    assert!(has_processes(bench.slice.path()).unwrap());
+    agent.go_on();
+    agent.join();
+    assert!(!has_processes(bench.slice.path()).unwrap());
+    assert!(!has_processes(&CgroupPath::new("chaperone-test-no-such-cgroup")).unwrap());
 }
 
 #[tokio::test]

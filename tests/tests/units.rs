@@ -62,6 +62,31 @@ fn systemd_finds_nothing_to_complain_about() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("protect home"), "{output:?}");
 }
 
+/// Everything that a boot starts, with an agent's unit as the admin guide writes it.
+#[test]
+fn an_enabled_agent_makes_no_ordering_cycle() {
+    let root = root();
+    let units = root.path().join("usr/lib/systemd/system");
+    let wants = root.path().join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    let agent = "[Service]\nExecStart=/bin/kill\nSlice=agents.slice\n[Install]\nWantedBy=multi-user.target\n";
+    fs::write(units.join("agent.service"), agent).unwrap();
+    for unit in ["agent.service", "chaperone.service"] {
+        std::os::unix::fs::symlink(format!("/usr/lib/systemd/system/{unit}"), wants.join(unit)).unwrap();
+    }
+    let check = |complains: bool| {
+        let output = analyze(root.path(), &["verify", "multi-user.target"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.contains("ordering cycle"), complains, "{said}");
+    };
+    check(false);
+    // The check notices one.
+    let slice = units.join("agents.slice");
+    let text = fs::read_to_string(&slice).unwrap();
+    fs::write(&slice, text.replace("After=chaperone", "Before=slices.target\nAfter=chaperone")).unwrap();
+    check(true);
+}
+
 #[test]
 fn the_exposure_is_what_the_admin_guide_says() {
     let guide = fs::read_to_string(source().join("../docs/admin-guide.md")).unwrap();

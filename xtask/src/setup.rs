@@ -20,7 +20,10 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("libxml2-dev", None),
     ("build-essential", Some("cc")),
     // Test peers and tools.
+    ("ca-certificates", None),
+    ("curl", Some("curl")),
     ("default-jre-headless", Some("keytool")),
+    ("git", Some("git")),
     ("iproute2", Some("ip")),
     ("nginx-light", Some("nginx")),
     ("nodejs", Some("node")),
@@ -28,6 +31,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("openssl", Some("openssl")),
     ("python3-venv", None),
     ("sqlite3", Some("sqlite3")),
+    ("systemd", Some("systemd-analyze")),
     ("util-linux", Some("unshare")),
 ];
 

@@ -2,12 +2,12 @@
 
 use std::{
     ffi::CString,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::{
         fd::OwnedFd,
         unix::{
-            fs::{FileTypeExt, OpenOptionsExt},
+            fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt},
             net::UnixStream,
         },
     },
@@ -69,6 +69,7 @@ impl Socket {
     /// [`SocketError`].
     pub fn bind(config: &super::Config) -> Result<Self, SocketError> {
         let path = &config.socket;
+        make_directory(path)?;
         let lock = lock(path)?;
         remove_stale(path)?;
         let fd = bind_private(path).map_err(failed("binding", path))?;
@@ -90,6 +91,12 @@ impl Drop for Socket {
         // Best effort: a left-over file is replaced by the next daemon.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// The service's RuntimeDirectory= is there already; a daemon started by hand has none.
+fn make_directory(path: &Path) -> Result<(), SocketError> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed("creating", directory))
 }
 
 /// Takes the lock beside the socket, so that of two daemons that start at once one is refused

@@ -33,6 +33,9 @@ pub struct Args {
 /// None so far: what goes wrong is said on standard error and becomes the exit code, so that it
 /// cannot be taken for the command's own failure.
 pub fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
+    if rustix::process::geteuid().is_root() {
+        say("the command runs as root, which can take the fence away: run agents as an ordinary user");
+    }
     let client = Client::new(&config.api);
     match launch::run(&client, args.workload, &args.command, say_removed) {
         Ok(Ended::Exited(code)) => Ok(code.into()),

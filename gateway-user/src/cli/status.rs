@@ -67,9 +67,9 @@ fn table(status: &Status) -> Table {
     let workloads: Vec<_> = status.workloads.iter().map(WorkloadName::as_str).collect();
     let calls = status.calls;
     let policy = match &status.policy.last_reload_error {
-        None => format!("{} policies, digest {}", status.policy.count, status.policy.digest),
+        None => format!("{} rules, digest {}", status.policy.count, status.policy.digest),
         Some(error) => format!(
-            "FAILED to reload, {} policies of before stay in force, digest {}: {error}",
+            "FAILED to reload, the {} rules of before stay in force, digest {}: {error}",
             status.policy.count, status.policy.digest
         ),
     };

@@ -13,7 +13,7 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::WorkloadConfig,
+    identify::{TAG_MAX, WorkloadConfig},
     prim::{AccountId, CgroupPath, HostName},
 };
 
@@ -56,7 +56,7 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 40] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 39] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -66,7 +66,6 @@ impl Problems {
             ("route", "idle_timeout_secs", route.idle_timeout_secs, 1, DAY),
             ("terminate", "leaf_cache", terminate.leaf_cache, 1, 1_000_000),
             ("terminate", "handshake_timeout_secs", terminate.handshake_timeout_secs, 1, DAY),
-            ("terminate", "keytool_timeout_secs", terminate.keytool_timeout_secs, 1, DAY),
             ("serve", "max_connections", size(serve.max_connections), 1, 1_000_000),
             ("serve", "session_max_connections", size(serve.session_max_connections), 1, 1_000_000),
             ("serve", "session_max_calls", size(serve.session_max_calls), 1, 1_000_000),
@@ -107,11 +106,10 @@ impl Problems {
 
     fn paths(&mut self, config: &Config) {
         let extra_ca = config.forward.extra_ca.as_deref();
-        let paths: [(&'static str, &'static str, Option<&Path>); 9] = [
+        let paths: [(&'static str, &'static str, Option<&Path>); 8] = [
             ("redirect", "bpffs", Some(&config.redirect.bpffs)),
             ("terminate", "ca_dir", Some(&config.terminate.ca_dir)),
             ("terminate", "system_roots", config.terminate.system_roots.as_deref()),
-            ("terminate", "keytool", config.terminate.keytool.as_deref()),
             ("identify", "placeholder_key", Some(&config.identify.placeholder_key)),
             ("policy", "dir", Some(&config.policy.dir)),
             ("record", "database", Some(&config.record.database)),
@@ -238,8 +236,11 @@ impl Problems {
                 }
             }
             (None, Some(tag)) => {
-                if tag.is_empty() || tag.len() > 255 || tag.chars().any(char::is_control) {
-                    self.add(here("tag"), "a tag has 1 to 255 bytes and no control characters");
+                if tag.is_empty() || tag.len() > TAG_MAX || tag.chars().any(char::is_control) {
+                    self.add(
+                        here("tag"),
+                        format!("a tag has 1 to {TAG_MAX} bytes and no control characters"),
+                    );
                 }
             }
             (Some(_), Some(_)) => {

@@ -25,7 +25,7 @@ use crate::{
 pub const TAG: &str = "trusted.chaperone.workload";
 
 /// Bytes a tag may have: a workload name has at most 63.
-const TAG_MAX: usize = 128;
+pub const TAG_MAX: usize = 128;
 
 /// How deep below a scope the launcher removes what an agent with the right to do so has made.
 const REMOVE_DEPTH: usize = 32;

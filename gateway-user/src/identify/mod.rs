@@ -30,7 +30,7 @@ mod handle;
 
 pub use self::{
     boot::BootId,
-    cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes},
+    cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes, TAG_MAX},
     master_key::{MasterKey, MasterKeyError},
     placeholder::Placeholders,
     registry::{EndReason, IdentifyError, Registry, StoredSession},

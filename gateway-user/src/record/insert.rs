@@ -4,9 +4,9 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
 
 use super::stored::{CallRow, EventRow, OutcomeRow, SessionEndRow, SessionRow, Unit};
 
-/// Rows per statement. A batch is cut into these, largest first: five statements per table stay
-/// prepared, whatever the batch.
-const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+/// Rows per statement. A batch is cut into these, largest first: few statements per table stay
+/// prepared, whatever the batch, and few are executed, each of which is a turn to SQLite's thread.
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// SQLite's default SQLITE_MAX_VARIABLE_NUMBER.
 const BIND_MAX: usize = 32_766;

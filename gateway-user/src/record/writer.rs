@@ -5,6 +5,7 @@ use std::{mem, time::Duration};
 use tokio::{
     select,
     sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -17,6 +18,11 @@ use super::{
 
 /// First pause before outcomes are tried again; it doubles.
 const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// How long outcomes alone wait for the next intent, to share its transaction: nobody waits for them,
+/// and a transaction of their own would delay the intents that come meanwhile. What a crash can turn
+/// into `unknown` grows by this much.
+const OUTCOMES_WAIT: Duration = Duration::from_millis(10);
 
 /// Attempts to write the last outcomes when the daemon stops while the database refuses.
 const LAST_ATTEMPTS: u32 = 5;
@@ -97,7 +103,8 @@ impl Writer {
     async fn gather(&mut self, state: &mut State) -> Option<Vec<Command>> {
         let mut batch = Vec::new();
         let limit = self.batch_rows;
-        while (batch.is_empty() && state.kept.is_empty()) || state.retry_at.is_some() {
+        let mut write_at = None;
+        while batch.is_empty() {
             select! {
                 biased;
                 () = self.closing.cancelled(), if !state.closing && state.commands_open => {
@@ -108,16 +115,19 @@ impl Writer {
                 }
                 count = self.commands.recv_many(&mut batch, limit), if state.commands_open => {
                     state.commands_open = count > 0;
-                    // A new call deserves an answer from the database now.
-                    if count > 0 { break; }
                 }
                 // While some outcomes cannot be written, the others stay in their slots: what is kept
                 // here has a bound.
                 count = self.outcomes.recv_many(&mut state.kept, limit),
                     if state.outcomes_open && state.retry_at.is_none() => {
                     state.outcomes_open = count > 0;
+                    if state.kept.len() >= limit { break; }
+                    if count > 0 && write_at.is_none() {
+                        write_at = Some(Instant::now() + OUTCOMES_WAIT);
+                    }
                 }
                 () = until(state.retry_at), if state.retry_at.is_some() => break,
+                () = until(write_at), if write_at.is_some() => break,
                 else => return None,
             }
         }
@@ -189,7 +199,7 @@ struct State {
     /// Failed transactions since the last good one.
     failures: u32,
     /// When to try again; `Some` only while `kept` waits for a refusing database.
-    retry_at: Option<tokio::time::Instant>,
+    retry_at: Option<Instant>,
 }
 
 impl Default for State {
@@ -215,13 +225,13 @@ impl State {
         let pause =
             RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures)).min(retry_max.max(RETRY_MIN));
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(tokio::time::Instant::now() + pause);
+        self.retry_at = Some(Instant::now() + pause);
     }
 }
 
-async fn until(instant: Option<tokio::time::Instant>) {
+async fn until(instant: Option<Instant>) {
     if let Some(instant) = instant {
-        tokio::time::sleep_until(instant).await;
+        sleep_until(instant).await;
     }
 }
 

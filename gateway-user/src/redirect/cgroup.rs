@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::RedirectError;
-use crate::prim::{CgroupId, CgroupPath};
+use crate::{
+    cgroup2,
+    prim::{CgroupId, CgroupPath},
+};
 
 /// An existing cgroup, held open so that it stays the one that was looked up.
 #[derive(Debug)]
@@ -46,6 +49,20 @@ impl Cgroup {
 impl AsFd for Cgroup {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+}
+
+/// Whether any process lives in the cgroup at `path` or below it (`cgroup.events`, cgroups(7)); a cgroup
+/// that does not exist has none.
+///
+/// # Errors
+/// [`RedirectError::NoCgroup2`], [`RedirectError::Cgroup`].
+pub fn has_processes(path: &CgroupPath) -> Result<bool, RedirectError> {
+    let mount = cgroup2::mount().ok_or(RedirectError::NoCgroup2)?;
+    match fs::read_to_string(mount.join(path.as_str()).join("cgroup.events")) {
+        Ok(events) => Ok(events.lines().any(|line| line == "populated 1")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(RedirectError::Cgroup { path: path.clone(), source }),
     }
 }
 

@@ -35,6 +35,7 @@ mod sys;
 
 pub use self::{
     attach::Attached,
+    cgroup::has_processes,
     error::RedirectError,
     events::Refusal,
     health::{Health, HookHealth},

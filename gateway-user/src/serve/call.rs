@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, Version, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
@@ -88,6 +88,9 @@ async fn judge(
     let skew = time::Duration::seconds(i64::try_from(config.max_skew_secs).unwrap_or(i64::MAX));
 
     draft.holding(gateway.calls.take(caller.session.id, 1)?);
+    if head.version == Version::HTTP_2 {
+        intake::head(&head.headers, config.header_max_bytes)?;
+    }
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
     let inspected = match request.body_plan() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::{intake::BytesIn, share::Share};
+use super::{aws_error, intake::BytesIn, share::Share};
 use crate::{
     body::BodyError,
     classify::{Operation, Param},
@@ -129,9 +129,11 @@ impl Started {
         outcome.status = Some(status.as_u16());
         outcome.aws_request_id =
             text(headers, "x-amzn-requestid").or_else(|| text(headers, "x-amz-request-id"));
-        outcome.error_code = text(headers, "x-amzn-errortype");
+        let failed = status.is_client_error() || status.is_server_error();
+        outcome.error_code = failed.then(|| aws_error::in_headers(headers)).flatten();
         outcome.bytes_out = Some(0);
-        Ending(self)
+        let error = (failed && outcome.error_code.is_none()).then(Vec::new);
+        Ending { started: self, error }
     }
 
     /// It could not be carried out: the gateway answers with `status` and `code`.
@@ -139,18 +141,28 @@ impl Started {
         let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.error_code = Some(code.to_owned());
-        Ending(self).finish(OutcomeKind::Failed);
+        Ending { started: self, error: None }.finish(OutcomeKind::Failed);
     }
 }
 
 /// The duty to write a call's outcome when its answer has ended. Dropped without, the call is
 /// recorded as aborted, with what is known of it.
-pub(super) struct Ending(Started);
+pub(super) struct Ending {
+    started: Started,
+    /// The first bytes of an error whose code is still unknown.
+    error: Option<Vec<u8>>,
+}
 
 impl Ending {
-    pub(super) fn count_out(&mut self, bytes: usize) {
-        let count = &mut self.0.open.so_far().bytes_out;
-        *count = Some(count.unwrap_or(0).saturating_add(bytes as u64));
+    /// Part of the answer is on its way to the agent.
+    pub(super) fn passed(&mut self, data: &[u8]) {
+        let outcome = self.started.open.so_far();
+        outcome.bytes_out = Some(outcome.bytes_out.unwrap_or(0).saturating_add(data.len() as u64));
+        if let Some(start) = &mut self.error {
+            let room = aws_error::LOOKED_AT.saturating_sub(start.len());
+            start.extend_from_slice(data.get(..room).unwrap_or(data));
+            outcome.error_code = aws_error::in_body(start);
+        }
     }
 
     /// The agent has the whole answer.
@@ -165,7 +177,7 @@ impl Ending {
     }
 
     fn finish(self, kind: OutcomeKind) {
-        let Started { mut open, begun, sent, bytes_in, shares } = self.0;
+        let Started { mut open, begun, sent, bytes_in, shares } = self.started;
         let outcome = Outcome {
             kind,
             gateway: Some(sent.map_or_else(|| begun.elapsed(), |sent| sent.duration_since(begun))),

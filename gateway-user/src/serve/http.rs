@@ -61,7 +61,10 @@ where
         let mut builder = conn::http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(config.header_max_bytes).unwrap_or(u32::MAX))
+            // h2 answers 431 at its bound without telling us, so it lies above ours, see `intake::head`.
+            .max_header_list_size(
+                u32::try_from(config.header_max_bytes.saturating_mul(2)).unwrap_or(u32::MAX),
+            )
             .max_concurrent_streams(u32::try_from(config.h2_max_streams).unwrap_or(u32::MAX))
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)

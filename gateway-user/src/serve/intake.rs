@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -103,9 +103,15 @@ impl HttpBody for Counted {
     }
 }
 
-/// Why a body that must be inspected is not at hand.
+/// Why a request is not taken in, or its body is not at hand.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
+    /// More headers than are read.
+    #[error("the headers have more than {limit} bytes")]
+    Head {
+        /// The bound.
+        limit: usize,
+    },
     /// Too large, broken off, or with trailers.
     #[error(transparent)]
     Collect(#[from] CollectError),
@@ -115,6 +121,16 @@ pub(super) enum IntakeError {
     /// Too many bodies are held at the moment.
     #[error("no memory for the body: {0}")]
     NoRoom(#[from] NoRoom),
+}
+
+/// Bounds the headers of either version: name, value and 32 bytes for each (RFC 9113 section 6.5.2).
+///
+/// # Errors
+/// [`IntakeError::Head`].
+pub(super) fn head(headers: &HeaderMap, limit: usize) -> Result<(), IntakeError> {
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
+    let total = headers.iter().map(size).fold(0, usize::saturating_add);
+    if total > limit { Err(IntakeError::Head { limit }) } else { Ok(()) }
 }
 
 /// How much memory an inspected body may take: its stated length, or the bound where none is stated.

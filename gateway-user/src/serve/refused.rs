@@ -36,7 +36,7 @@ impl Refused {
         match self {
             Self::Parse(error) => Refusal::parse(error, session, call),
             Self::Intake(IntakeError::Collect(error)) => Refusal::body(error, session, call),
-            Self::Intake(error @ IntakeError::Timeout(_)) => {
+            Self::Intake(error @ (IntakeError::Head { .. } | IntakeError::Timeout(_))) => {
                 Refusal::new(Kind::Malformed, error, session, call)
             }
             Self::Signature(error) => Refusal::signature(error, session, call),

@@ -46,9 +46,8 @@ impl HttpBody for Recorded {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if let Some(ending) = &mut self.ending {
-                    ending.count_out(bytes);
+                if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
+                    ending.passed(data);
                 }
                 self.finish_at_end();
             }

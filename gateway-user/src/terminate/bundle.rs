@@ -55,7 +55,7 @@ const ADDING: &[&str] = &[
 /// The variable whose value is a list of options: what it already holds must be kept.
 pub const JAVA_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 
-/// Writes `bundle.pem` if the CA or the system's roots have changed; cheap when they have not, so
+/// Writes `bundle.pem` and the Java truststore if the CA or the system's roots have changed; cheap when they have not, so
 /// that it can be called again at every reload.
 ///
 /// # Errors
@@ -69,6 +69,7 @@ pub fn publish(config: &Config) -> Result<(), TerminateError> {
     if current.is_none_or(|(bytes, _)| bytes != wanted) {
         directory.replace(BUNDLE_FILE, 0o644, &wanted)?;
     }
+    truststore::publish(&directory, &wanted, &ca)?;
     if let Some(closed) = closed_to_agents(&target) {
         tracing::warn!(
             directory = %closed.display(),

@@ -36,10 +36,6 @@ pub struct Config {
     /// PEM file of the roots that `bundle.pem` starts with; by default the distribution's. The
     /// daemon's own `SSL_CERT_FILE` has no say.
     pub system_roots: Option<PathBuf>,
-    /// The `keytool` that makes the Java truststore; by default that of the system's JVM, if any.
-    pub keytool: Option<PathBuf>,
-    /// Time for one run of `keytool`, in seconds.
-    pub keytool_timeout_secs: u64,
     /// Leaves kept in memory.
     pub leaf_cache: u64,
     /// Time for a TLS handshake, in seconds.
@@ -51,8 +47,6 @@ impl Default for Config {
         Self {
             ca_dir: "/var/lib/chaperone/ca".into(),
             system_roots: None,
-            keytool: None,
-            keytool_timeout_secs: 60,
             leaf_cache: 1024,
             handshake_timeout_secs: 10,
         }
@@ -166,14 +160,9 @@ pub enum TerminateError {
     /// TLS could not be set up.
     #[error("setting up TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// `keytool` failed.
-    #[error("{keytool}: {detail}")]
-    Keytool {
-        /// The program.
-        keytool: PathBuf,
-        /// What it said.
-        detail: String,
-    },
+    /// The Java truststore could not be made.
+    #[error("making the Java truststore: {0}")]
+    Truststore(p12_keystore::error::Error),
 }
 
 /// Why a TLS handshake with an agent failed. Each becomes a recorded event.
@@ -207,8 +196,8 @@ pub struct Terminator {
 }
 
 impl Terminator {
-    /// Loads or creates the CA and publishes `bundle.pem`. Reads and writes files: call it before
-    /// serving, or from a blocking task. The truststore is [`truststore::publish`]'s, which is slow.
+    /// Loads or creates the CA and publishes what agents read. Reads and writes files: call it
+    /// before serving, or from a blocking task.
     ///
     /// # Errors
     /// [`TerminateError`]; the daemon must not start.

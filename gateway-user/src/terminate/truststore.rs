@@ -1,74 +1,56 @@
-//! The Java truststore: the JVM's own roots and our CA.
+//! The Java truststore: the roots of `bundle.pem` once more, in the form that a JVM reads.
 //!
-//! Java reads neither PEM nor the environment, so `keytool` makes a PKCS #12 file, and
-//! `JAVA_TOOL_OPTIONS` names it. Optional: without a JVM on the system there is none.
+//! Java reads neither PEM nor the environment; a PKCS #12 file (RFC 7292) is named to it by
+//! `JAVA_TOOL_OPTIONS`. It is written here and not by `keytool`: a JVM needs writable code, which the
+//! daemon's sandbox rightly forbids.
 
-use std::{
-    fs::{File, Permissions},
-    io::{Read as _, Seek as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 use aws_lc_rs::digest;
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
     Config, TerminateError,
-    ca::{CERTIFICATE_FILE, Ca},
-    files::{self, Directory, failed},
+    files::{self, Directory},
 };
 
 /// The truststore, PKCS #12, mode 0644.
 pub const TRUSTSTORE_FILE: &str = "truststore.p12";
-/// A digest of what the truststore was made from.
+/// A digest of what the truststore was made from: its own bytes are salted, each time differently.
 const MADE_FROM_FILE: &str = "truststore.made-from";
 /// The password of every JVM's roots; the content is public.
 const PASSWORD: &str = "changeit";
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// The alias of our CA.
+const ALIAS: &str = "chaperone";
+/// A digest in hexadecimal has 64.
+const MAX_DIGEST_BYTES: u64 = 128;
 
-/// Where `keytool` is looked for. The daemon's PATH has no say.
-const KEYTOOLS: &[&str] = &[
-    "/usr/bin/keytool",
-    "/usr/lib/jvm/default-java/bin/keytool",
-    "/usr/lib/jvm/default/bin/keytool",
-    "/usr/lib/jvm/java/bin/keytool",
-];
-
-/// Makes the truststore if the CA or the JVM's roots have changed; `None` where there is no JVM.
-/// Starts a JVM twice, so it takes seconds: call it from a blocking task. The gateway works without
-/// it, only Java clients do not.
+/// Writes the truststore if `bundle`, the PEM text of all roots, has changed. `ca` is the one among
+/// them that is ours.
 ///
 /// # Errors
-/// [`TerminateError`]; a truststore that does not fit the CA any more is removed.
-pub fn publish(config: &Config) -> Result<Option<PathBuf>, TerminateError> {
-    let directory = Directory::lock(&config.ca_dir)?;
-    let ca = Ca::public(&config.ca_dir)?;
-    let Some(keytool) = find_keytool(config) else {
-        remove(&directory)?;
-        return Ok(None);
-    };
-    let (roots, made_from) = java_roots(&keytool, &ca).inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = remove(&directory);
-    })?;
-    let target = directory.file(TRUSTSTORE_FILE);
-    let current = files::read(&directory.file(MADE_FROM_FILE), MAX_BYTES)?;
-    if current.is_some_and(|(bytes, _)| bytes == made_from.as_bytes()) && target.is_file() {
-        return Ok(Some(target));
+/// [`TerminateError`]; a truststore that does not fit the bundle any more is removed.
+pub(super) fn publish(
+    directory: &Directory,
+    bundle: &[u8],
+    ca: &CertificateDer<'_>,
+) -> Result<(), TerminateError> {
+    let made_from = hex::encode(digest::digest(&digest::SHA256, bundle));
+    let current = files::read(&directory.file(MADE_FROM_FILE), MAX_DIGEST_BYTES)?;
+    let is_current = current.is_some_and(|(bytes, _)| bytes == made_from.as_bytes());
+    if is_current && directory.file(TRUSTSTORE_FILE).is_file() {
+        return Ok(());
     }
-    remove(&directory)?;
-    let made = make(&directory, &keytool, &roots, Duration::from_secs(config.keytool_timeout_secs));
-    directory.remove_unfinished()?;
-    made?;
-    directory.replace(MADE_FROM_FILE, 0o644, made_from.as_bytes())?;
-    Ok(Some(target))
+    directory.remove(MADE_FROM_FILE)?;
+    directory.remove(TRUSTSTORE_FILE)?;
+    directory.replace(TRUSTSTORE_FILE, 0o644, &make(bundle, ca)?)?;
+    directory.replace(MADE_FROM_FILE, 0o644, made_from.as_bytes())
 }
 
 /// The JVM options that name the truststore, if there is one and its path can be written.
 pub(super) fn java_options(config: &Config) -> Option<String> {
-    let path = config.ca_dir.join(TRUSTSTORE_FILE);
+    let path: PathBuf = config.ca_dir.join(TRUSTSTORE_FILE);
     if !path.is_file() {
         return None;
     }
@@ -89,103 +71,19 @@ fn quoted(option: &str) -> Option<String> {
     }
 }
 
-fn find_keytool(config: &Config) -> Option<PathBuf> {
-    match &config.keytool {
-        Some(keytool) => Some(keytool.clone()),
-        None => KEYTOOLS.iter().map(PathBuf::from).find(|path| path.is_file()),
-    }
-}
-
-/// The JVM's own roots (path), and a digest of everything the truststore is made from.
-fn java_roots(
-    keytool: &Path,
-    ca: &rustls_pki_types::CertificateDer<'_>,
-) -> Result<(PathBuf, String), TerminateError> {
-    let program = keytool.canonicalize().map_err(failed("finding", keytool))?;
-    let home = program.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-    let roots = home.join("lib/security/cacerts");
-    let missing = || TerminateError::Keytool {
-        keytool: program.clone(),
-        detail: format!("its JVM has no roots at {}", roots.display()),
-    };
-    let (bytes, _) = files::read(&roots, MAX_BYTES)?.ok_or_else(missing)?;
-    let mut made_from = digest::Context::new(&digest::SHA256);
-    made_from.update(digest::digest(&digest::SHA256, ca).as_ref());
-    made_from.update(&bytes);
-    Ok((roots, hex::encode(made_from.finish())))
-}
-
-fn remove(directory: &Directory) -> Result<(), TerminateError> {
-    directory.remove(MADE_FROM_FILE)?;
-    directory.remove(TRUSTSTORE_FILE)
-}
-
-fn make(directory: &Directory, keytool: &Path, roots: &Path, limit: Duration) -> Result<(), TerminateError> {
-    let made = directory.unfinished(TRUSTSTORE_FILE);
-    let copy = Command::new(keytool)
-        .arg("-importkeystore")
-        .args(["-srcstorepass", PASSWORD, "-srckeystore"])
-        .arg(roots)
-        .args(["-deststoretype", "PKCS12", "-deststorepass", PASSWORD, "-noprompt", "-destkeystore"])
-        .arg(&made)
-        .run(directory, keytool, limit);
-    let add = || {
-        Command::new(keytool)
-            .args(["-importcert", "-alias", "chaperone", "-noprompt", "-storepass", PASSWORD, "-file"])
-            .arg(directory.file(CERTIFICATE_FILE))
-            .arg("-keystore")
-            .arg(&made)
-            .run(directory, keytool, limit)
-    };
-    copy.and_then(|()| add())?;
-    let publish = |file: File| {
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        file.sync_all()
-    };
-    File::open(&made).and_then(publish).map_err(failed("writing", &made))?;
-    directory.finish(TRUSTSTORE_FILE)
-}
-
-/// Runs a command to its end or to the end of its time.
-trait Run {
-    fn run(&mut self, directory: &Directory, keytool: &Path, limit: Duration) -> Result<(), TerminateError>;
-}
-
-impl Run for Command {
-    fn run(&mut self, directory: &Directory, keytool: &Path, limit: Duration) -> Result<(), TerminateError> {
-        let fails = |detail: String| TerminateError::Keytool { keytool: keytool.to_owned(), detail };
-        let io = |error: std::io::Error| fails(error.to_string());
-        // A file, not a pipe: nobody has to read along, and it cannot fill up.
-        let log = directory.unfinished("keytool.log");
-        let mut output = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&log)
-            .map_err(failed("writing", &log))?;
-        // What the daemon's environment says to Java is not meant for this.
-        self.env_clear().env("LC_ALL", "C").stdin(Stdio::null());
-        self.stdout(output.try_clone().map_err(io)?).stderr(output.try_clone().map_err(io)?);
-        let mut child = self.spawn().map_err(io)?;
-        let deadline = Instant::now() + limit.min(Duration::from_secs(3600));
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(io)? {
-                break status;
+/// A root that is no certificate to this reader is left out: better one root less than no Java.
+fn make(bundle: &[u8], ca: &CertificateDer<'_>) -> Result<Vec<u8>, TerminateError> {
+    let mut store = KeyStore::new();
+    for (number, root) in CertificateDer::pem_slice_iter(bundle).flatten().enumerate() {
+        match Certificate::from_der(&root) {
+            Ok(certificate) => {
+                let alias = if root == *ca { ALIAS.to_owned() } else { format!("root-{number}") };
+                store.add_entry(&alias, KeyStoreEntry::Certificate(certificate));
             }
-            if Instant::now() >= deadline {
-                child.kill().and_then(|()| child.wait()).map_err(io)?;
-                return Err(fails(format!("it did not end within {limit:?}")));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        if status.success() {
-            return Ok(());
+            Err(error) => tracing::warn!(%error, number, "a root is left out of the Java truststore"),
         }
-        let mut said = Vec::new();
-        output.rewind().and_then(|()| output.take(2048).read_to_end(&mut said)).map_err(io)?;
-        Err(fails(format!("{status}: {}", String::from_utf8_lossy(&said).trim())))
     }
+    store.writer(PASSWORD).write().map_err(TerminateError::Truststore)
 }
 
 #[cfg(test)]

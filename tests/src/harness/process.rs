@@ -69,9 +69,6 @@ impl Drop for Running {
 
 /// A command that enters `cgroup` before it becomes `program`, so that every socket it ever has is
 /// made inside; on one processor core where `core` says so. Its environment is empty.
-///
-/// # Errors
-/// Never now; the signature leaves room for platforms without `taskset`.
 pub fn start_pinned(program: &Path, cgroup: Option<&Cgroup>, core: Option<u32>) -> Command {
     let mut command = Command::new("/bin/sh");
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg("-c");

@@ -68,10 +68,17 @@ async fn what_is_not_a_socket_is_kept() {
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_named() {
+async fn a_missing_directory_is_made_and_a_wrong_one_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&dir, "no-such-group-anywhere");
     config.socket = dir.path().join("absent/api.sock");
+    let socket = Socket::bind(&config).unwrap();
+    assert_eq!(mode(&dir.path().join("absent")) & 0o022, 0);
+    UnixStream::connect(&config.socket).unwrap();
+    drop(socket);
+
+    fs::write(dir.path().join("file"), "").unwrap();
+    config.socket = dir.path().join("file/api.sock");
     let refused = Socket::bind(&config).unwrap_err().to_string();
-    assert!(refused.contains("absent"), "{refused}");
+    assert!(refused.contains("creating ") && refused.contains("/file"), "{refused}");
 }

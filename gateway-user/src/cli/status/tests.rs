@@ -35,7 +35,7 @@ fn all_is_well() {
     workloads      claude, ci
     open sessions  3
     calls          5 allowed, 2 denied, 1 failed
-    policy         4 policies, digest abc
+    policy         4 rules, digest abc
     records        ok
     redirect       ok
     kernel         9 redirected, 0 lost, 2 refused, 0 events lost

@@ -1,69 +1,51 @@
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use tempfile::TempDir;
 use time::macros::datetime;
 
 use super::*;
+use crate::terminate::{
+    bundle,
+    ca::{CERTIFICATE_FILE, Ca},
+};
 
 const NOW: time::OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
-fn home(keytool: Option<PathBuf>) -> (TempDir, Config) {
+/// A CA with everything it publishes; another certificate plays the system's roots.
+fn home() -> (TempDir, Config) {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config { ca_dir: directory.path().join("c a"), keytool, ..Config::default() };
+    Ca::load_or_create(&directory.path().join("other"), NOW).unwrap();
+    let config = Config {
+        ca_dir: directory.path().join("c a"),
+        system_roots: Some(directory.path().join("other").join(CERTIFICATE_FILE)),
+        ..Config::default()
+    };
     Ca::load_or_create(&config.ca_dir, NOW).unwrap();
+    bundle::publish(&config).unwrap();
     (directory, config)
 }
 
-/// A JVM of our own: roots, and a `keytool` that is this script.
-fn jvm(directory: &Path, script: &str) -> PathBuf {
-    let keytool = directory.join("jvm/bin/keytool");
-    fs::create_dir_all(directory.join("jvm/bin")).unwrap();
-    fs::create_dir_all(directory.join("jvm/lib/security")).unwrap();
-    fs::write(directory.join("jvm/lib/security/cacerts"), "roots").unwrap();
-    fs::write(&keytool, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&keytool, Permissions::from_mode(0o755)).unwrap();
-    keytool
-}
-
-/// Appends its arguments to the last one, which both calls end with.
-const SCRIPT: &str = r#"for last; do :; done; echo "$@" >> "$last""#;
-
-fn with_script(script: &str) -> (TempDir, Config) {
-    let (directory, mut config) = home(None);
-    config.keytool = Some(jvm(directory.path(), script));
-    (directory, config)
-}
-
-fn files(config: &Config) -> Vec<String> {
-    let entries = fs::read_dir(&config.ca_dir).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
+/// What the JVM's own tool says of it.
+fn keytool(store: &Path) -> String {
+    let output = Command::new("/usr/bin/keytool")
+        .env_clear()
+        .args(["-list", "-storepass", PASSWORD, "-keystore"])
+        .arg(store)
+        .output()
+        .expect("this test needs a JVM: `cargo xtask setup` installs one");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn the_real_keytool_adds_our_ca_to_the_jvms_roots() {
-    let (_directory, config) = home(None);
-    let keytool = find_keytool(&config)
-        .unwrap_or_else(|| panic!("this test needs a JVM: `cargo xtask setup` installs one ({KEYTOOLS:?})"));
-    let truststore = publish(&config).unwrap().unwrap();
+fn a_jvm_trusts_the_systems_roots_and_ours() {
+    let (_directory, config) = home();
+    let truststore = config.ca_dir.join(TRUSTSTORE_FILE);
     assert_eq!(fs::metadata(&truststore).unwrap().permissions().mode() & 0o7777, 0o644);
-    let list = |store: &Path| {
-        let output = Command::new(&keytool)
-            .env_clear()
-            .args(["-list", "-storepass", PASSWORD, "-keystore"])
-            .arg(store)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let listed = list(&truststore);
+    let listed = keytool(&truststore);
     assert!(listed.contains("Keystore type: PKCS12"), "{listed}");
-    assert!(listed.contains("chaperone, "), "{listed}");
-    let entries = |listed: &str| listed.matches("trustedCertEntry").count();
-    let roots = java_roots(&keytool, &Ca::public(&config.ca_dir).unwrap()).unwrap().0;
-    assert_eq!(entries(&listed), entries(&list(&roots)) + 1);
+    assert!(listed.contains("chaperone, ") && listed.contains("root-0, "), "{listed}");
+    assert_eq!(listed.matches("trustedCertEntry").count(), 2, "{listed}");
     assert_eq!(
         java_options(&config).unwrap(),
         format!(
@@ -72,50 +54,40 @@ fn the_real_keytool_adds_our_ca_to_the_jvms_roots() {
             truststore.display()
         )
     );
-    assert_eq!(files(&config), ["ca.key", "ca.pem", "truststore.made-from", "truststore.p12"]);
 }
 
 #[test]
-fn it_is_made_anew_only_when_a_source_changed() {
-    let (directory, config) = with_script(SCRIPT);
-    let calls = || fs::read_to_string(config.ca_dir.join(TRUSTSTORE_FILE)).unwrap().lines().count();
-    publish(&config).unwrap();
-    publish(&config).unwrap();
-    assert_eq!(calls(), 2, "one copy and one import");
-    let made_from = || fs::read(config.ca_dir.join(MADE_FROM_FILE)).unwrap();
-    let first = made_from();
-    fs::write(directory.path().join("jvm/lib/security/cacerts"), "other roots").unwrap();
-    publish(&config).unwrap();
-    assert_ne!(made_from(), first);
-    assert_eq!(calls(), 2);
-}
+fn it_is_made_anew_only_when_the_bundle_changed() {
+    let (directory, config) = home();
+    let bytes = || fs::read(config.ca_dir.join(TRUSTSTORE_FILE)).unwrap();
+    let first = bytes();
+    bundle::publish(&config).unwrap();
+    assert_eq!(bytes(), first, "it is salted: made anew it would differ");
 
-#[test]
-fn a_keytool_that_fails_leaves_no_stale_truststore() {
-    let (directory, config) = with_script(SCRIPT);
-    publish(&config).unwrap();
-    jvm(directory.path(), "echo no luck; exit 3");
-    fs::write(directory.path().join("jvm/lib/security/cacerts"), "other roots").unwrap();
-    let error = publish(&config).unwrap_err().to_string();
-    assert!(error.ends_with("bin/keytool: exit status: 3: no luck"), "{error}");
-    assert_eq!(files(&config), ["ca.key", "ca.pem"]);
+    Ca::load_or_create(&directory.path().join("more"), NOW).unwrap();
+    let more = fs::read(directory.path().join("more").join(CERTIFICATE_FILE)).unwrap();
+    let mut roots = fs::read(config.system_roots.as_ref().unwrap()).unwrap();
+    roots.extend_from_slice(&more);
+    fs::write(config.system_roots.as_ref().unwrap(), roots).unwrap();
+    bundle::publish(&config).unwrap();
+    assert_eq!(keytool(&config.ca_dir.join(TRUSTSTORE_FILE)).matches("trustedCertEntry").count(), 3);
+
+    fs::remove_file(config.ca_dir.join(TRUSTSTORE_FILE)).unwrap();
     assert_eq!(java_options(&config), None);
+    bundle::publish(&config).unwrap();
+    assert!(java_options(&config).is_some());
 }
 
 #[test]
-fn a_keytool_that_hangs_is_ended() {
-    let (_directory, mut config) = with_script("exec sleep 600");
-    config.keytool_timeout_secs = 0;
-    let error = publish(&config).unwrap_err().to_string();
-    assert!(error.ends_with("bin/keytool: it did not end within 0ns"), "{error}");
-}
-
-#[test]
-fn a_jvm_without_roots() {
-    let (directory, config) = with_script(SCRIPT);
-    fs::remove_file(directory.path().join("jvm/lib/security/cacerts")).unwrap();
-    let error = publish(&config).unwrap_err().to_string();
-    assert!(error.contains("its JVM has no roots at "), "{error}");
+fn the_systems_own_roots_are_all_understood() {
+    let (_directory, mut config) = home();
+    config.system_roots = None;
+    bundle::publish(&config).unwrap();
+    let pem = fs::read(config.ca_dir.join(bundle::BUNDLE_FILE)).unwrap();
+    let roots = CertificateDer::pem_slice_iter(&pem).flatten().count();
+    assert!(roots > 1, "this system has no roots");
+    let listed = keytool(&config.ca_dir.join(TRUSTSTORE_FILE));
+    assert_eq!(listed.matches("trustedCertEntry").count(), roots);
 }
 
 #[test]

@@ -68,8 +68,12 @@ fn run(args: &Args) -> Result<()> {
     let memory = bench.memory(args.bytes)?;
     let report = table::report(&measures, &bench.names(), &samples, memory.as_ref());
     println!("\n{report}");
-    match &args.write {
-        Some(file) => table::write(file, &report),
-        None => Ok(()),
+    if let Some(file) = &args.write {
+        table::write(file, &report)?;
     }
+    anyhow::ensure!(
+        memory.is_none_or(|memory| memory.is_within()),
+        "the daemon took more memory than its limit"
+    );
+    Ok(())
 }

@@ -33,6 +33,11 @@ impl Memory {
         Ok(())
     }
 
+    /// Whether both limits are kept: memory is not a matter of the machine's mood.
+    pub(crate) fn is_within(&self) -> bool {
+        self.idle < IDLE_LIMIT && self.peak < TRANSFER_LIMIT
+    }
+
     /// Lines of the report.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mib = |kib: u64| format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024);

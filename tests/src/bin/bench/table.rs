@@ -55,6 +55,7 @@ pub(crate) fn write(file: &Path, report: &str) -> Result<()> {
 enum Row {
     PerSecond,
     Median,
+    Added,
     Tail,
     Cpu,
     Throughput,
@@ -63,7 +64,7 @@ enum Row {
 impl Row {
     fn of(measure: Measure) -> &'static [Self] {
         match measure {
-            Measure::Post(..) => &[Self::PerSecond, Self::Median, Self::Tail, Self::Cpu],
+            Measure::Post(..) => &[Self::PerSecond, Self::Median, Self::Added, Self::Tail, Self::Cpu],
             Measure::Connect(_) => &[Self::PerSecond, Self::Cpu],
             Measure::Download(_) | Measure::Upload(_) => &[Self::Throughput],
         }
@@ -73,6 +74,7 @@ impl Row {
         match self {
             Self::PerSecond => "per second",
             Self::Median => "p50 µs",
+            Self::Added => "added latency, p50 µs",
             Self::Tail => "p99 µs",
             Self::Cpu => "CPU µs of the proxy each",
             Self::Throughput => "MB/s",
@@ -83,7 +85,7 @@ impl Row {
     fn value(self, sample: &Sample) -> f64 {
         match self {
             Self::PerSecond => sample.report.per_second,
-            Self::Median => sample.report.p50_us,
+            Self::Median | Self::Added => sample.report.p50_us,
             Self::Tail => sample.report.p99_us,
             Self::Cpu => sample.cpu.as_secs_f64() * 1e6 / sample.report.requests.max(1) as f64,
             Self::Throughput => sample.report.mb_per_second,
@@ -92,6 +94,8 @@ impl Row {
 
     fn cell(self, value: f64, direct: f64) -> String {
         match self {
+            Self::Added if value <= direct => "–".to_owned(),
+            Self::Added => format!("{:.0}", value - direct),
             Self::Cpu if value == 0.0 => "–".to_owned(),
             Self::Cpu => format!("{value:.0}"),
             Self::PerSecond | Self::Median | Self::Tail | Self::Throughput if direct > 0.0 => {

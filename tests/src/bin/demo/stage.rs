@@ -76,8 +76,8 @@ impl Stage {
         })?;
         let file = gateway.dir().join("file");
         fs::write(&file, content())?;
-        println!("agent: a shell under `chaperone run --workload {WORKLOAD}`\n");
-        let agent = AgentShell::start(&gateway)?;
+        println!("agent: a shell of the user nobody under `chaperone run --workload {WORKLOAD}`\n");
+        let agent = AgentShell::of(gateway.agent_as_nobody()?)?;
         Ok(Self { agent, gateway, moto, file })
     }
 }
