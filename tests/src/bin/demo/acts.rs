@@ -37,7 +37,7 @@ pub(crate) fn no_keys(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
 /// S3, DynamoDB and STS work as ever.
 pub(crate) fn allowed(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let sent = sha256(&stage.file)?;
-    let back = stage.gateway.dir().join("back");
+    let back = stage.work.join("back");
     let outcome = aws(stage, &format!("s3 cp file s3://{BUCKET}/cli --no-progress"));
     checks.add("AWS CLI: 64 MiB up to S3", outcome);
     let outcome = aws(stage, &format!("s3 cp s3://{BUCKET}/cli back --no-progress"));
@@ -47,7 +47,7 @@ pub(crate) fn allowed(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let script = peer_scripts().join("stream_object.py");
     let outcome = stage.agent.run(&format!("python3 {} {BUCKET} file back-boto3", script.display()));
     checks.add("boto3: 64 MiB as one stream, up and down", outcome.and_then(|ran| ran.ok()));
-    checks.add("both files are the same", same(&sent, &stage.gateway.dir().join("back-boto3")));
+    checks.add("both files are the same", same(&sent, &stage.work.join("back-boto3")));
 
     let item = r#"'{"id":{"S":"1"},"greeting":{"S":"hello"}}'"#;
     let outcome = aws(stage, &format!("dynamodb put-item --table-name {TABLE} --item {item}"));

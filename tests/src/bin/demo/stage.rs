@@ -14,6 +14,9 @@ pub(crate) const TABLE: &str = "demo-table";
 /// Host of STS.
 pub(crate) const STS: &str = "sts.eu-central-1.amazonaws.com";
 
+/// The user `nobody`, and its group, on every Linux system.
+const NOBODY: u32 = 65534;
+
 /// Bytes of the streamed file.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -47,6 +50,8 @@ pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
     /// AWS.
     pub(crate) moto: Moto,
+    /// The agent's working directory.
+    pub(crate) work: PathBuf,
     /// The file that is sent.
     pub(crate) file: PathBuf,
 }
@@ -74,11 +79,16 @@ impl Stage {
             core: None,
             extra: String::new(),
         })?;
-        let file = gateway.dir().join("file");
+        let work = gateway.dir().join("work");
+        fs::create_dir(&work)?;
+        std::os::unix::fs::chown(&work, Some(NOBODY), Some(NOBODY))?;
+        let file = work.join("file");
         fs::write(&file, content())?;
         println!("agent: a shell of the user nobody under `chaperone run --workload {WORKLOAD}`\n");
-        let agent = AgentShell::of(gateway.agent_as_nobody()?)?;
-        Ok(Self { agent, gateway, moto, file })
+        let mut shell = gateway.agent_as_nobody()?;
+        shell.current_dir(&work);
+        let agent = AgentShell::of(shell)?;
+        Ok(Self { agent, gateway, moto, work, file })
     }
 }
 
