@@ -7,11 +7,10 @@ use crate::{
     suffix,
 };
 
-mod partition;
 mod s3;
 mod services;
 
-pub use partition::Partition;
+pub use crate::catalog::Partition;
 pub(crate) use s3::check_bucket;
 
 /// Why a host is refused.
@@ -73,7 +72,7 @@ impl Endpoint {
     pub fn read(host: &HostName) -> Result<Self, EndpointError> {
         let (labels, suffix) = suffix::split(host).ok_or_else(|| EndpointError::NotAws(host.to_string()))?;
         let unknown = || EndpointError::Unknown(host.to_string());
-        let home = partition::of_suffix(suffix);
+        let home = Partition::of_suffix(suffix).unwrap_or(Partition::Aws);
         if let Some(labels) = labels.strip_suffix(".vpce") {
             return vpc_endpoint(labels, home).unwrap_or_else(|| Err(unknown()));
         }

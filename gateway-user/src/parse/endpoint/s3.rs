@@ -53,7 +53,7 @@ pub(super) fn read(labels: &str, has_region: bool) -> Option<Result<S3Host, Endp
         // The old form `s3-REGION`, only without another region.
         label if !has_region && without_dualstack.is_none() => {
             let region = label.strip_prefix("s3-")?;
-            super::partition::Partition::of_region(region)?;
+            super::Partition::of_region(region)?;
             let region = Some(region.to_owned());
             return Some(match bucket {
                 Some(bucket) => virtual_host(bucket, region),
