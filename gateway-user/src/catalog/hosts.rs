@@ -81,12 +81,14 @@ impl Hosts {
     pub(super) fn find<'a>(&self, labels: &'a str, suffix: &str) -> Vec<HostMatch<'a>> {
         let Some(home) = Partition::of_suffix(suffix) else { return Vec::new() };
         let mut found = self.literal(labels, suffix, home);
-        let region = labels.split('.').next_back().unwrap_or_default();
-        if let Some(partition) = Partition::of_region(region) {
+        // The last label, with few exceptions.
+        let regions = labels.rsplit('.').find_map(|label| Some((label, Partition::of_region(label)?)));
+        if let Some((region, partition)) = regions {
             let end = end(partition, suffix);
             for (labels, subject) in subjects(labels) {
-                let Some(rest) = labels.strip_suffix(region) else { continue };
-                let rules = self.0.get(&format!("{rest}{REGION}.{end}")).into_iter().flatten();
+                let Some((before, after)) = labels.rsplit_once(region) else { continue };
+                let key = format!("{before}{REGION}{after}.{end}");
+                let rules = self.0.get(&key).into_iter().flatten();
                 let fits = rules.filter(|rule| rule.place.has(partition));
                 found.extend(fits.map(|rule| rule.matched(partition, Some(region), subject)));
             }

@@ -164,13 +164,12 @@ impl Catalog {
                 line::<PartitionsLine<'static>>(number, text)?.check()?;
             }
         }
-        // Services share prefixes and operations' names.
+        // They are looked up by bisection; services share prefixes and operations' names.
         actions.sort_unstable_by_key(|action: &Action| action.name);
         actions.dedup_by_key(|action| action.name);
         let by_name = services.iter().map(|service: &Service| (service.name, service.index)).collect();
-        let by_action = actions.iter().enumerate().map(|(at, action)| (action.name, at)).collect();
         let provenance = line::<SourcesLine<'static>>(0, first)?.provenance();
-        Ok(Self { provenance, services, by_name, actions, by_action, hosts })
+        Ok(Self { provenance, services, by_name, actions, hosts })
     }
 }
 

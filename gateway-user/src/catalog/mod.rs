@@ -37,8 +37,8 @@ pub struct Catalog {
     provenance: Provenance,
     services: Vec<Service>,
     by_name: HashMap<&'static str, usize>,
+    /// By name.
     actions: Vec<Action>,
-    by_action: HashMap<&'static str, usize>,
     hosts: hosts::Hosts,
 }
 
@@ -58,7 +58,8 @@ impl Catalog {
     /// The IAM action of exactly this name, e.g. `s3:GetObject`.
     #[must_use]
     pub fn action(&self, name: &str) -> Option<&Action> {
-        self.by_action.get(name).and_then(|at| self.actions.get(*at))
+        let at = self.actions.binary_search_by(|action| action.name.cmp(name)).ok()?;
+        self.actions.get(at)
     }
 
     /// Every IAM action, by name.
@@ -110,7 +111,7 @@ pub struct Action {
 /// IAM's access levels.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_understand-policy-summary-access-level-summaries.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccessLevel {
     /// Names of resources, not what is in them.
     List,

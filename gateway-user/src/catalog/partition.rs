@@ -41,20 +41,6 @@ impl Partition {
         }
     }
 
-    /// The region that hosts without one (IAM's, the old STS's) are signed for.
-    pub(crate) fn global_region(self) -> &'static str {
-        match self {
-            Self::Aws => "us-east-1",
-            Self::Cn => "cn-north-1",
-            Self::UsGov => "us-gov-west-1",
-            Self::Eusc => "eusc-de-east-1",
-            Self::Iso => "us-iso-east-1",
-            Self::IsoB => "us-isob-east-1",
-            Self::IsoE => "eu-isoe-west-1",
-            Self::IsoF => "us-isof-south-1",
-        }
-    }
-
     /// Every partition.
     pub const ALL: [Self; 8] =
         [Self::Aws, Self::Cn, Self::UsGov, Self::Eusc, Self::Iso, Self::IsoB, Self::IsoE, Self::IsoF];
@@ -82,6 +68,9 @@ impl Partition {
     /// The partition that a suffix belongs to; GovCloud is told from the commercial one by the region.
     #[must_use]
     pub fn of_suffix(suffix: &str) -> Option<Self> {
+        if suffix == "on.aws" {
+            return Some(Self::Aws);
+        }
         Self::ALL.into_iter().find(|partition| partition.suffixes().contains(&suffix))
     }
 

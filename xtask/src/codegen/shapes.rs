@@ -69,7 +69,7 @@ impl<'a> Shapes<'a> {
     }
 
     fn is_stream(&self, member: &Value) -> bool {
-        let shape = member.get("shape").and_then(Value::as_str).and_then(|name| self.shapes.get(name));
+        let shape = self.shape_of(member);
         flag(member, "streaming")
             || shape.is_some_and(|shape| flag(shape, "streaming") || flag(shape, "eventstream"))
     }
@@ -107,7 +107,11 @@ impl<'a> Shapes<'a> {
     fn member(&mut self, name: &str, member: &Value, payload: bool) -> Result<String> {
         let wire = wire_name(member).unwrap_or(name);
         let (mark, place, wire) = match location(member) {
-            _ if payload => ("&", Place::Payload, name),
+            // The outermost element of an XML body has the member's name, or its shape's.
+            _ if payload => {
+                let element = self.shape_of(member).and_then(wire_name);
+                ("&", Place::Payload, wire_name(member).or(element).unwrap_or(name))
+            }
             // A label of the path, where its name in the model stands.
             Some("uri") => ("/", Place::Uri, name),
             Some("querystring") if self.is_map(member) => ("?*", Place::Uri, name),
@@ -140,8 +144,12 @@ impl<'a> Shapes<'a> {
         Ok(out)
     }
 
+    fn shape_of(&self, member: &Value) -> Option<&'a Value> {
+        self.shapes.get(member.get("shape")?.as_str()?)
+    }
+
     fn is_map(&self, member: &Value) -> bool {
-        let shape = member.get("shape").and_then(Value::as_str).and_then(|name| self.shapes.get(name));
+        let shape = self.shape_of(member);
         shape.and_then(|shape| shape.get("type")).is_some_and(|kind| kind == "map")
     }
 
@@ -197,8 +205,7 @@ impl<'a> Shapes<'a> {
     }
 
     fn is_scalar(&self, at: &Value) -> bool {
-        let shape = at.get("shape").and_then(Value::as_str).and_then(|name| self.shapes.get(name));
-        let kind = shape.and_then(|shape| shape.get("type")).and_then(Value::as_str);
+        let kind = self.shape_of(at).and_then(|shape| shape.get("type")).and_then(Value::as_str);
         kind.is_some_and(|kind| !matches!(kind, "structure" | "list" | "map"))
     }
 
