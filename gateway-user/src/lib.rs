@@ -14,6 +14,9 @@ pub mod prim;
 /// The DNS suffixes of AWS, in every partition. *pure*
 pub mod suffix;
 
+/// What AWS's services, operations and IAM actions are called, and where they are. *pure*
+pub mod catalog;
+
 /// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
 pub mod secret;
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_ebpf;
+mod codegen;
 mod demo;
 mod setup;
 mod sh;
@@ -32,6 +33,8 @@ enum Command {
     Test(test::Args),
     /// Show the whole product at work on real clients and a real kernel
     Demo,
+    /// Make the catalogue of services, operations and IAM actions
+    Codegen(codegen::Args),
     /// Measure against direct connections, nginx and mitmproxy
     Bench(bench::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Test(args) => test::run(&args),
         Command::Demo => demo::run(),
+        Command::Codegen(args) => codegen::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

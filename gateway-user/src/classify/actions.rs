@@ -8,8 +8,9 @@ use super::{
     ActionOn, Param,
     resource::{self, Arns},
 };
+use crate::catalog::{Service, catalog};
 
-/// Operations that are not in `operations.txt`, because IAM has no action of their name.
+/// Operations of whose name IAM has no action.
 const RENAMED: &[(&str, &str)] = &[
     ("dynamodb", "TransactGetItems"),
     ("dynamodb", "TransactWriteItems"),
@@ -20,9 +21,35 @@ const RENAMED: &[(&str, &str)] = &[
     ("sqs", "SendMessageBatch"),
 ];
 
-/// The operation, if it is one that [`of`] knows by hand.
-pub(super) fn renamed(prefix: &str, operation: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|known| **known == (prefix, operation)).map(|(_, name)| *name)
+/// Services, by their names in botocore, whose actions were looked at one by one.
+const REVIEWED: &[&str] = &[
+    "cloudformation",
+    "cloudtrail",
+    "cloudwatch",
+    "dynamodb",
+    "dynamodbstreams",
+    "ec2",
+    "ecr",
+    "ecs",
+    "events",
+    "iam",
+    "kinesis",
+    "kms",
+    "logs",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+    "stepfunctions",
+    "sts",
+];
+
+/// Whether [`of`] knows what the operation needs.
+pub(super) fn are_known(service: &Service, operation: &str) -> bool {
+    let prefix = service.prefix;
+    REVIEWED.contains(&service.name)
+        && (RENAMED.contains(&(prefix, operation))
+            || catalog().action(&format!("{prefix}:{operation}")).is_some())
 }
 
 /// Operations whose answers carry credentials: AWS keys, tokens that act for a caller, private

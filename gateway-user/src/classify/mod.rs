@@ -1,8 +1,8 @@
 //! `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
 //!
-//! `catalog` knows the services, `protocol` tells which protocol a request speaks and hands it to
-//! `json`, `query` or `cbor`; `s3` is a world of its own. `actions` and `resource` turn operation
-//! and parameters into what IAM decides on. Whatever is not in a table is refused.
+//! `operation` finds out what is called; `protocol` has its members read by `json`, `query` or `cbor`;
+//! `s3` is a world of its own. `actions` and `resource` turn operation and parameters into what IAM
+//! decides on. Whatever is not in a table is refused.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,13 +12,14 @@ use crate::{
 };
 
 mod actions;
-mod catalog;
 mod cbor;
 mod json;
+mod operation;
 mod protocol;
 mod query;
 mod resource;
 mod s3;
+mod sections;
 mod value;
 
 /// An IAM action and the resource it touches.
@@ -76,9 +77,6 @@ pub struct Operation {
 /// Why a request is not understood; always a Deny.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClassifyError {
-    /// The service is not in the catalogue.
-    #[error("service {0:?} is not in the catalogue")]
-    UnknownService(String),
     /// The operation is not in the catalogue, or the request fits none.
     #[error("no operation of {service} fits this request: {detail}")]
     UnknownOperation {
@@ -109,13 +107,20 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let call = s3::read(request)?;
         ("s3", call.operation, call.actions, call.params)
     } else {
-        let service = catalog::find(head.endpoint().label())?;
-        let Call { service, operation, params } = protocol::read(service, request)?;
-        if actions::mints_credentials(service.prefix, operation) {
-            return Err(ClassifyError::MintsCredentials(format!("{}:{operation}", service.prefix)));
+        let found = operation::find(request)?;
+        let (prefix, operation) = (found.service.prefix, found.operation.name);
+        if actions::mints_credentials(prefix, operation) {
+            return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
+        if !actions::are_known(found.service, operation) {
+            return Err(ClassifyError::UnknownOperation {
+                service: prefix.to_owned(),
+                detail: format!("which IAM actions {operation} needs is not known"),
+            });
+        }
+        let params = protocol::members(&found, request)?;
         let arns = resource::Arns::new(head.endpoint().partition(), head.region(), account);
-        (service.prefix, operation, actions::of(service.prefix, operation, &params, &arns), params)
+        (prefix, operation, actions::of(prefix, operation, &params, &arns), params)
     };
     let actions = bounded(actions)?;
     Ok(Operation {
@@ -142,14 +147,6 @@ fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
         )));
     }
     Ok(actions.into_iter().zip(first).filter_map(|(on, first)| first.then_some(on)).collect())
-}
-
-/// A call of a service other than S3, as its protocol says it.
-#[derive(Debug)]
-struct Call {
-    service: &'static catalog::Service,
-    operation: &'static str,
-    params: BTreeMap<String, Param>,
 }
 
 #[cfg(test)]

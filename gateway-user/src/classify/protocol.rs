@@ -1,39 +1,38 @@
-//! Which protocol a request speaks; two at once are refused.
+//! What the protocols have in common, and the members of a request by its protocol.
+
+use std::collections::BTreeMap;
 
 use http::Method;
 
-use super::{Call, ClassifyError, catalog::Service, cbor, json, query};
-use crate::parse::{AwsRequest, VerifiedRequest};
+use super::{ClassifyError, Param, cbor, json, operation::Found, query};
+use crate::{
+    catalog::Protocol,
+    parse::{AwsRequest, VerifiedRequest},
+};
 
-/// Reads the call of a service other than S3.
-pub(super) fn read(service: &'static Service, request: &VerifiedRequest) -> Result<Call, ClassifyError> {
-    let head = request.request();
-    if let Some(name) = head.query().duplicate() {
-        return Err(ClassifyError::Ambiguous(format!("the query parameter {name:?} is there twice")));
-    }
-    let json = head.headers().contains_key("x-amz-target");
-    let cbor = head.headers().contains_key("smithy-protocol");
-    let form = content_type(head) == "application/x-www-form-urlencoded";
-    let action_in_url = head.query().contains("Action");
-    let (supported, spoken) = match (json, cbor, form || action_in_url) {
-        (true, false, false) => (service.json, "JSON"),
-        (false, true, false) => (service.cbor, "CBOR"),
-        (false, false, true) => (!service.versions.is_empty(), "query"),
-        (false, false, false) => {
-            return Err(service.unknown_operation("no X-Amz-Target, Action or smithy-protocol"));
+/// The members of a request.
+pub(super) fn members(
+    found: &Found,
+    request: &VerifiedRequest,
+) -> Result<BTreeMap<String, Param>, ClassifyError> {
+    match found.protocol {
+        Protocol::Json => json::members(plain_body(request)?),
+        Protocol::Cbor => {
+            let body = plain_body(request)?;
+            // Operations without input have no body and say nothing of its type.
+            if body.is_empty() != (content_type(request.request()) != "application/cbor") {
+                return Err(ClassifyError::Ambiguous("rpc-v2-cbor with a body that is not CBOR".to_owned()));
+            }
+            cbor::members(body)
         }
-        _ => return Err(ClassifyError::Ambiguous("it speaks two protocols at once".to_owned())),
-    };
-    if !supported {
-        return Err(service.unknown_operation(&format!("the service does not speak the {spoken} protocol")));
-    }
-    match (json, cbor) {
-        (true, _) => json::read(service, request),
-        (_, true) if text_header(head, "smithy-protocol") != "rpc-v2-cbor" => {
-            Err(service.unknown_operation("a smithy-protocol other than rpc-v2-cbor"))
+        Protocol::Query | Protocol::Ec2 => query::members(found.service.prefix, request),
+        Protocol::RestJson | Protocol::RestXml => {
+            let labels: Vec<&str> = found.labels.iter().map(|(name, _)| *name).collect();
+            Err(ClassifyError::UnknownOperation {
+                service: found.service.prefix.to_owned(),
+                detail: format!("the members of {} ({labels:?}) are not read", found.operation.name),
+            })
         }
-        (_, true) => cbor::read(service, request),
-        (false, false) => query::read(service, request),
     }
 }
 

@@ -7,37 +7,37 @@ use std::collections::{BTreeMap, HashMap};
 use http::Method;
 
 use super::{
-    Call, ClassifyError, Param,
-    catalog::{Service, sections},
+    ClassifyError, Param,
     protocol::{self, content_type},
+    sections::sections,
     value::{MAX_DEPTH, MAX_VALUES},
 };
-use crate::parse::{Query, VerifiedRequest};
+use crate::parse::{AwsRequest, Query, VerifiedRequest};
 
-/// Reads a call of the query protocols: a form by POST, or the same in the URL by GET.
-pub(super) fn read(service: &'static Service, request: &VerifiedRequest) -> Result<Call, ClassifyError> {
-    let head = request.request();
-    if head.path() != "/" {
-        return Err(ClassifyError::Ambiguous("a query call to a path other than /".to_owned()));
-    }
-    let body = protocol::plain_body(request)?;
-    let form = content_type(head) == "application/x-www-form-urlencoded";
-    let pairs = match *head.method() {
-        Method::POST if form && head.query().is_empty() => form_pairs(body)?,
-        Method::GET if body.is_empty() => own(head.query()),
-        _ => {
-            return Err(ClassifyError::Ambiguous("a query call that is neither a form nor a GET".to_owned()));
-        }
-    };
-    let mut members = unique(pairs)?;
+/// `Action` and `Version` of a call: a form by POST, or the same in the URL by GET.
+pub(super) fn action(head: &AwsRequest, body: &[u8]) -> Result<(String, String), ClassifyError> {
+    let mut members = pairs(head, body)?;
     let mut take = |name: &str| members.remove(name).unwrap_or_default();
-    let (action, version) = (take("Action"), take("Version"));
-    let unknown = || service.unknown_operation(&format!("Action={action}, Version={version}"));
-    if !service.versions.contains(&version.as_str()) {
-        return Err(unknown());
+    Ok((take("Action"), take("Version")))
+}
+
+/// All other members of a call to the service with this IAM prefix.
+pub(super) fn members(
+    prefix: &str,
+    request: &VerifiedRequest,
+) -> Result<BTreeMap<String, Param>, ClassifyError> {
+    let mut members = pairs(request.request(), protocol::plain_body(request)?)?;
+    members.retain(|name, _| !matches!(name.as_str(), "Action" | "Version"));
+    nested(prefix, members)
+}
+
+fn pairs(head: &AwsRequest, body: &[u8]) -> Result<BTreeMap<String, String>, ClassifyError> {
+    let form = content_type(head) == "application/x-www-form-urlencoded";
+    match *head.method() {
+        Method::POST if form && head.query().is_empty() => unique(form_pairs(body)?),
+        Method::GET if body.is_empty() => unique(own(head.query())),
+        _ => Err(ClassifyError::Ambiguous("a query call that is neither a form nor a GET".to_owned())),
     }
-    let operation = service.operation(&action).ok_or_else(unknown)?;
-    Ok(Call { service, operation, params: nested(service.prefix, members)? })
 }
 
 fn own(query: &Query) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use std::{
     sync::LazyLock,
 };
 
-use super::{Param, catalog::sections};
+use super::{Param, sections::sections};
 use crate::{
     parse::{Partition, check_bucket},
     prim::{AccountId, Region},

@@ -200,7 +200,7 @@ impl<'a> Fields<'a> {
         if timestamp.get(..8) != Some(date) {
             return Err(AuthorizationError::Malformed("the date of the scope is not that of x-amz-date"));
         }
-        let service_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let service_ok = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if service.is_empty() || service.len() > 64 || !service.bytes().all(service_ok) {
             return Err(AuthorizationError::Malformed("the service of the scope is not one"));
         }

@@ -23,7 +23,7 @@ mod verify;
 
 pub use authorization::AuthorizationError;
 pub(crate) use endpoint::check_bucket;
-pub use endpoint::{AddressStyle, Endpoint, EndpointError, Partition};
+pub use endpoint::{AddressStyle, Candidate, Endpoint, EndpointError, Partition};
 pub use payload::{PayloadError, PayloadMode};
 pub use query::{Query, QueryError};
 pub use shape::ErrorShape;
@@ -206,7 +206,7 @@ impl VerifiedRequest {
     pub(crate) fn into_signable(self) -> Signable {
         let AwsRequest { parts, host, endpoint, authorization, payload, .. } = self.request;
         let (region, service) = authorization.into_scope();
-        Signable { parts, host, s3: endpoint.is_s3(), region, service, payload, body: self.body }
+        Signable { parts, host, s3: endpoint.signs_as_s3(), region, service, payload, body: self.body }
     }
 }
 

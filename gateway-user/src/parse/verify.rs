@@ -164,7 +164,7 @@ impl AwsRequest {
         Canonical {
             method: &self.parts.method,
             path: self.parts.uri.path(),
-            path_rule: if self.endpoint.is_s3() { PathRule::AsSent } else { PathRule::Normalized },
+            path_rule: if self.endpoint.signs_as_s3() { PathRule::AsSent } else { PathRule::Normalized },
             query: &self.query,
             headers: &self.parts.headers,
             host,

@@ -112,9 +112,7 @@ impl Refusal {
     #[must_use]
     pub fn classify(error: &ClassifyError, session: SessionId, call: CallId) -> Self {
         let kind = match error {
-            ClassifyError::UnknownService(_)
-            | ClassifyError::UnknownOperation { .. }
-            | ClassifyError::MintsCredentials(_) => Kind::Denied,
+            ClassifyError::UnknownOperation { .. } | ClassifyError::MintsCredentials(_) => Kind::Denied,
             ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) => Kind::Malformed,
         };
         Self::new(kind, error, session, call)

@@ -150,7 +150,6 @@ fn every_error_has_its_status() {
     check(signature(SignatureError::Mismatch), 403);
     check(signature(SignatureError::BodyMissing), 500);
     let classify = |error: ClassifyError| Refusal::classify(&error, session(), call());
-    check(classify(ClassifyError::UnknownService("x".to_owned())), 403);
     check(classify(ClassifyError::MintsCredentials("x".to_owned())), 403);
     check(classify(ClassifyError::Ambiguous("x".to_owned())), 400);
     check(classify(ClassifyError::BadBody("x".to_owned())), 400);

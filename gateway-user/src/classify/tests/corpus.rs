@@ -4,7 +4,8 @@ use http::Request;
 
 use super::classified_request;
 use crate::{
-    classify::{ClassifyError, catalog},
+    catalog::catalog,
+    classify::{ClassifyError, actions},
     parse::{AwsRequest, testing::verify},
 };
 
@@ -66,13 +67,6 @@ fn every_request_of_botocore_verifies_and_is_named_rightly_or_refused() {
     }
     let expected = |name: &&String| {
         let (service, operation) = name.split_once('.').unwrap();
-        let label = match service {
-            "cloudwatch" => "monitoring",
-            "dynamodbstreams" => "streams.dynamodb",
-            "stepfunctions" => "states",
-            "ecr" => "api.ecr",
-            service => service,
-        };
         match service {
             "s3" => {
                 is_unknown_to_s3(operation)
@@ -81,22 +75,12 @@ fn every_request_of_botocore_verifies_and_is_named_rightly_or_refused() {
             }
             // These two are sent without a signature.
             "sts" => matches!(operation, "AssumeRoleWithSAML" | "AssumeRoleWithWebIdentity"),
-            _ => {
-                catalog::find(label).unwrap().operation(operation).is_none() || has_host_of_its_own(operation)
-            }
+            _ => !actions::are_known(catalog().service(service).unwrap(), operation),
         }
     };
     let surprising: Vec<&String> = refused.iter().filter(|name| !expected(name)).collect();
     assert!(surprising.is_empty(), "{surprising:?}");
     assert!(named > 150, "{named}");
-}
-
-/// Operations with a host label of their own, which is not in the endpoint table.
-fn has_host_of_its_own(operation: &str) -> bool {
-    matches!(
-        operation,
-        "GetLogObject" | "SearchVectors" | "StartLiveTail" | "StartSyncExecution" | "TestState"
-    )
 }
 
 fn decode_base64(text: &str) -> Vec<u8> {

@@ -1,17 +1,20 @@
-//! host → partition, service, region and, for S3, the bucket.
+//! host → partition, candidate services, region and, for S3, the bucket.
+//!
+//! The catalogue has the hosts of the endpoint rulesets; `s3` reads those with buckets in them, and
+//! `special` knows what else there is.
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 
 use crate::{
+    catalog::{HostMatch, Service, catalog},
     prim::{AccountId, HostName, Region},
     suffix,
 };
 
-mod partition;
 mod s3;
-mod services;
+mod special;
 
-pub use partition::Partition;
+pub use crate::catalog::Partition;
 pub(crate) use s3::check_bucket;
 
 /// Why a host is refused.
@@ -51,18 +54,35 @@ pub enum AddressStyle {
 enum Regions {
     /// The one in its name, or the one hosts without region stand for.
     One(String),
-    /// Any of the partition: S3's hosts without region.
+    /// Any of the partition: hosts without region that are signed for several.
     AnyOfPartition,
 }
+
+/// A service behind a host.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate {
+    /// The service.
+    pub service: &'static Service,
+    /// Only operations with this [`crate::catalog::Operation::host_prefix`] are served there.
+    pub host_prefix: &'static str,
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.service.index == other.service.index && self.host_prefix == other.host_prefix
+    }
+}
+
+impl Eq for Candidate {}
 
 /// What a host says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     partition: Partition,
-    label: &'static str,
-    signing_name: &'static str,
+    candidates: Vec<Candidate>,
     regions: Regions,
     style: AddressStyle,
+    subject: Option<String>,
 }
 
 impl Endpoint {
@@ -73,42 +93,42 @@ impl Endpoint {
     pub fn read(host: &HostName) -> Result<Self, EndpointError> {
         let (labels, suffix) = suffix::split(host).ok_or_else(|| EndpointError::NotAws(host.to_string()))?;
         let unknown = || EndpointError::Unknown(host.to_string());
-        let home = partition::of_suffix(suffix);
+        if let Some(what) = special::not_served(labels, suffix) {
+            return Err(EndpointError::Unsupported(what));
+        }
         if let Some(labels) = labels.strip_suffix(".vpce") {
-            return vpc_endpoint(labels, home).unwrap_or_else(|| Err(unknown()));
+            return vpc_endpoint(labels, suffix).ok_or_else(unknown)?;
         }
-        let (labels, region) = split_region(labels, home).ok_or_else(unknown)?;
-        let has_s3 = !suffix.starts_with("api.") && suffix != "on.aws";
-        if has_s3 && let Some(s3) = s3::read(labels, region.is_some()) {
-            let s3 = s3?;
-            let region = region.map(str::to_owned).or(s3.region);
-            return Self::s3(s3.style, region.as_deref(), home).ok_or_else(unknown);
+        if let Some(s3) = s3_host(labels, suffix) {
+            return s3?.ok_or_else(unknown);
         }
-        if suffix == "on.aws" {
-            return Err(EndpointError::Unsupported("a Lambda function URL"));
+        let found = catalog().hosts(labels, suffix);
+        if found.is_empty() {
+            let own = special::own_host(labels, suffix).ok_or_else(unknown)?;
+            return Self::service(&[own]).ok_or_else(unknown);
         }
-        let service =
-            services::find(labels, region.is_some_and(|region| region != GLOBAL)).ok_or_else(unknown)?;
-        Self::service(service, region.filter(|region| *region != GLOBAL), home).ok_or_else(unknown)
+        Self::service(&found).ok_or_else(unknown)
     }
 
-    fn service(
-        service: &'static services::ServiceHost,
-        region: Option<&str>,
-        home: Partition,
-    ) -> Option<Self> {
-        let (partition, region) = match region {
-            // IAM of GovCloud names no region.
-            Some("us-gov") if service.global => (Partition::UsGov, Partition::UsGov.global_region()),
-            Some(region) => (partition_of(region, home)?, region),
-            None => (home, home.global_region()),
+    /// All matches must agree on everything but the service.
+    fn service(found: &[HostMatch<'_>]) -> Option<Self> {
+        let first = found.first()?;
+        let same = |other: &HostMatch<'_>| {
+            (other.partition, other.region, other.subject) == (first.partition, first.region, first.subject)
+        };
+        if !found.iter().all(same) {
+            return None;
+        }
+        let services = catalog().services();
+        let candidate = |found: &HostMatch<'_>| {
+            Some(Candidate { service: services.get(found.service)?, host_prefix: found.host_prefix })
         };
         Some(Self {
-            partition,
-            label: service.label,
-            signing_name: service.signing_name,
-            regions: Regions::One(region.to_owned()),
+            partition: first.partition,
+            candidates: found.iter().map(candidate).collect::<Option<_>>()?,
+            regions: first.region.map_or(Regions::AnyOfPartition, |region| Regions::One(region.to_owned())),
             style: AddressStyle::Service,
+            subject: first.subject.map(str::to_owned),
         })
     }
 
@@ -117,7 +137,8 @@ impl Endpoint {
             Some(region) => (partition_of(region, home)?, Regions::One(region.to_owned())),
             None => (home, Regions::AnyOfPartition),
         };
-        Some(Self { partition, label: "s3", signing_name: "s3", regions, style })
+        let candidates = vec![Candidate { service: catalog().service("s3")?, host_prefix: "" }];
+        Some(Self { partition, candidates, regions, style, subject: None })
     }
 
     /// The partition it belongs to.
@@ -126,10 +147,17 @@ impl Endpoint {
         self.partition
     }
 
-    /// The service's host label, e.g. `streams.dynamodb`, `monitoring`, `s3`.
+    /// The services behind it; never empty. Some share all their hosts.
     #[must_use]
-    pub fn label(&self) -> &'static str {
-        self.label
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// What stands in the host for a member: the account of an account's own host, or the label of an
+    /// operation's [`crate::catalog::Operation::host_prefix`].
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// How it addresses its subject.
@@ -138,16 +166,23 @@ impl Endpoint {
         &self.style
     }
 
-    /// Whether it is one of S3's: these are signed by other rules.
+    /// Whether it is one of S3's, where buckets are addressed.
     #[must_use]
     pub fn is_s3(&self) -> bool {
         self.style != AddressStyle::Service
     }
 
+    /// Whether requests are signed by S3's rules: paths as they are sent, and the body's hash in a header.
+    #[must_use]
+    pub fn signs_as_s3(&self) -> bool {
+        const FAMILY: [&str; 2] = ["s3", "s3-outposts"];
+        self.candidates.iter().all(|candidate| FAMILY.contains(&candidate.service.signing_name))
+    }
+
     /// Whether a signature for the service `signing_name` belongs here.
     #[must_use]
     pub fn serves(&self, signing_name: &str) -> bool {
-        self.signing_name == signing_name
+        self.candidates.iter().any(|candidate| candidate.service.signing_name == signing_name)
     }
 
     /// Whether a signature for `region` belongs here.
@@ -160,19 +195,12 @@ impl Endpoint {
     }
 }
 
-/// Where others have a region, IAM's dual-stack hosts have this.
-const GLOBAL: &str = "global";
-
 /// Splits a region off the end of `labels`, if there is one.
-fn split_region(labels: &str, home: Partition) -> Option<(&str, Option<&str>)> {
-    if labels.is_empty() {
-        return None;
+fn split_region(labels: &str, home: Partition) -> (&str, Option<&str>) {
+    match labels.rsplit_once('.') {
+        Some((rest, last)) if partition_of(last, home).is_some() => (rest, Some(last)),
+        Some(_) | None => (labels, None),
     }
-    let Some((rest, last)) = labels.rsplit_once('.') else { return Some((labels, None)) };
-    if last == GLOBAL || last == "us-gov" || partition_of(last, home).is_some() {
-        return Some((rest, Some(last)));
-    }
-    Some((labels, None))
 }
 
 /// The partition of `region` if it can be found under the suffixes of `home`.
@@ -182,26 +210,41 @@ fn partition_of(region: &str, home: Partition) -> Option<Partition> {
     (partition == home || shared).then_some(partition)
 }
 
+/// `None`: not a host of S3. The inner `None`: one, but nowhere.
+fn s3_host(labels: &str, suffix: &str) -> Option<Result<Option<Endpoint>, EndpointError>> {
+    let home = Partition::of_suffix(suffix)?;
+    let [plain, _] = home.suffixes();
+    if suffix != plain {
+        return None;
+    }
+    let (labels, region) = split_region(labels, home);
+    let s3 = s3::read(labels, region.is_some())?;
+    Some(s3.map(|s3| {
+        let region = region.map(str::to_owned).or(s3.region);
+        Endpoint::s3(s3.style, region.as_deref(), home)
+    }))
+}
+
 /// `PREFIX.vpce-ID.SERVICE.REGION` (before `.vpce.SUFFIX`); only S3 has a prefix.
 /// `None`: not understood.
-fn vpc_endpoint(labels: &str, home: Partition) -> Option<Result<Endpoint, EndpointError>> {
-    let (labels, region) = split_region(labels, home)?;
+fn vpc_endpoint(labels: &str, suffix: &str) -> Option<Result<Endpoint, EndpointError>> {
+    let home = Partition::of_suffix(suffix)?;
+    let (service, region) = split_region(labels, home);
     let region = region?;
-    let is_id = |label: &str| label.starts_with("vpce-");
-    let at = labels.split('.').position(is_id)?;
-    let mut parts = labels.split('.');
+    let at = service.split('.').position(|label| label.starts_with("vpce-"))?;
+    let mut parts = service.split('.');
     let prefix: Vec<&str> = parts.by_ref().take(at).collect();
-    let service: Vec<&str> = parts.skip(1).collect();
-    let (prefix, service) = (prefix.join("."), service.join("."));
+    let service = parts.skip(1).collect::<Vec<_>>().join(".");
     if service == "s3" {
-        return Some(s3::read_vpc_endpoint(&prefix).and_then(|s3| {
+        return Some(s3::read_vpc_endpoint(&prefix.join(".")).and_then(|s3| {
             Endpoint::s3(s3.style, Some(region), home).ok_or(EndpointError::Unsupported("this region"))
         }));
     }
     if !prefix.is_empty() {
         return None;
     }
-    Endpoint::service(services::find(&service, true)?, Some(region), home).map(Ok)
+    let host = format!("{service}.{region}");
+    Endpoint::service(&catalog().hosts(&host, suffix)).map(Ok)
 }
 
 #[cfg(test)]

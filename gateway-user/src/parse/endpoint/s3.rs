@@ -35,7 +35,9 @@ pub(super) fn read(labels: &str, has_region: bool) -> Option<Result<S3Host, Endp
             return Some(Ok(S3Host { style, region: None }));
         }
         "s3-accesspoint" if has_region => return Some(access_point(bucket)),
-        "s3-control" => return Some(Err(EndpointError::Unsupported("S3 Control"))),
+        // APIs of their own, in the catalogue.
+        "s3-control" => return None,
+        "s3-outposts" if bucket.is_none() => return None,
         "s3-website" => return Some(Err(EndpointError::Unsupported("S3 website hosting"))),
         "s3-object-lambda" => return Some(Err(EndpointError::Unsupported("S3 Object Lambda"))),
         "s3-outposts" => return Some(Err(EndpointError::Unsupported("S3 on Outposts"))),
@@ -53,7 +55,7 @@ pub(super) fn read(labels: &str, has_region: bool) -> Option<Result<S3Host, Endp
         // The old form `s3-REGION`, only without another region.
         label if !has_region && without_dualstack.is_none() => {
             let region = label.strip_prefix("s3-")?;
-            super::partition::Partition::of_region(region)?;
+            super::Partition::of_region(region)?;
             let region = Some(region.to_owned());
             return Some(match bucket {
                 Some(bucket) => virtual_host(bucket, region),

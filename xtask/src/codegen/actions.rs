@@ -1,0 +1,117 @@
+//! The actions of IAM with their access levels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::sources::{self, Sources};
+
+/// Access levels, as letters: `l`ist, `r`ead, `w`rite, `t`agging, `p`ermissions management.
+pub type Level = char;
+
+/// Every action's level, by IAM prefix and name.
+pub struct Actions(BTreeMap<String, BTreeMap<String, Level>>);
+
+impl Actions {
+    /// Reads iam-data; the Service Reference, where there is one, knows better.
+    pub fn read(sources: &Sources) -> Result<Self> {
+        let mut actions = Self(BTreeMap::new());
+        let dir = sources.iam_data.join("data/actions");
+        for file in sources::entries(&dir)? {
+            let Some(prefix) = file.strip_suffix(".json") else { continue };
+            let data = sources::json(&dir.join(&file))?;
+            for action in data.as_object().into_iter().flat_map(|data| data.values()) {
+                let (name, level) = (text(action, "name")?, text(action, "accessLevel")?);
+                actions.add(prefix, name, level_named(level)?);
+            }
+        }
+        if let Some(dir) = &sources.service_reference {
+            for file in sources::entries(dir)?.iter().filter(|file| file.ends_with(".json")) {
+                actions.reference(&sources::json(&dir.join(file))?).with_context(|| file.clone())?;
+            }
+        }
+        Ok(actions)
+    }
+
+    /// Every prefix with its actions' names.
+    pub fn by_prefix(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        self.0.iter().map(|(prefix, actions)| (prefix.as_str(), actions.keys().map(String::as_str)))
+    }
+
+    /// The level of an action, if IAM has it.
+    pub fn level(&self, prefix: &str, name: &str) -> Option<Level> {
+        self.0.get(prefix)?.get(name).copied()
+    }
+
+    /// One line per prefix, without the actions that have the name of an operation in `said`: their
+    /// lines have the level.
+    pub fn lines(&self, said: &BTreeSet<(String, String)>) -> Vec<Value> {
+        let mut lines = Vec::new();
+        for (prefix, actions) in &self.0 {
+            let mut line = Map::from_iter([("actions".to_owned(), json!(prefix))]);
+            for level in ['l', 'r', 'w', 't', 'p'] {
+                let of_level = actions.iter().filter(|(_, of)| **of == level).map(|(name, _)| name.as_str());
+                let others = of_level.filter(|name| !said.contains(&(prefix.clone(), (*name).to_owned())));
+                let names: Vec<&str> = others.collect();
+                if !names.is_empty() {
+                    line.insert(level.to_string(), json!(names.join(" ")));
+                }
+            }
+            if line.len() > 1 {
+                lines.push(Value::Object(line));
+            }
+        }
+        lines
+    }
+
+    fn add(&mut self, prefix: &str, name: &str, level: Level) {
+        self.0.entry(prefix.to_owned()).or_default().insert(name.to_owned(), level);
+    }
+
+    /// <https://docs.aws.amazon.com/service-authorization/latest/reference/service-reference.html>
+    fn reference(&mut self, service: &Value) -> Result<()> {
+        let prefix = text(service, "Name")?.to_owned();
+        for action in service.get("Actions").and_then(Value::as_array).into_iter().flatten() {
+            let is = |property: &str| {
+                let place = format!("/Annotations/Properties/{property}");
+                action.pointer(&place).and_then(Value::as_bool).unwrap_or(false)
+            };
+            let level = if is("IsPermissionManagement") {
+                'p'
+            } else if is("IsTaggingOnly") {
+                't'
+            } else if is("IsWrite") {
+                'w'
+            } else if is("IsList") {
+                'l'
+            } else {
+                'r'
+            };
+            // Without annotations nothing is known: the old level stays.
+            if action.get("Annotations").is_some() {
+                self.add(&prefix, text(action, "Name")?, level);
+            } else {
+                let known = self.0.entry(prefix.clone()).or_default();
+                known.entry(text(action, "Name")?.to_owned()).or_insert('w');
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str> {
+    value.get(name).and_then(Value::as_str).with_context(|| format!("{name} is missing"))
+}
+
+/// iam-data adds `, Write` to the levels that IAM counts as writing.
+fn level_named(name: &str) -> Result<Level> {
+    Ok(match name.split(", ").next().unwrap_or_default() {
+        "List" => 'l',
+        "Read" => 'r',
+        "Write" => 'w',
+        "Tagging" => 't',
+        "Permissions management" => 'p',
+        other => bail!("the access level {other:?} is not known"),
+    })
+}

