@@ -2,6 +2,9 @@
 
 use http::{HeaderMap, header, request::Parts};
 
+use super::Endpoint;
+use crate::{catalog::Protocol, prim::HostName};
+
 /// How errors are written on the wire; guessed early, because even a request that cannot be parsed
 /// deserves an error its SDK can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +17,9 @@ pub enum ErrorShape {
     Query,
     /// EC2 query: `<Response><Errors><Error>…`.
     Ec2,
-    /// S3 and other REST-XML services with a bare `<Error>`.
+    /// REST-XML: `<ErrorResponse><Error>…`.
+    RestXml,
+    /// S3: a bare `<Error>`.
     S3,
     /// `smithy-protocol: rpc-v2-cbor`.
     Cbor,
@@ -39,16 +44,26 @@ impl ErrorShape {
         let action_in_query =
             parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
         if content_type.starts_with("application/x-www-form-urlencoded") || action_in_query {
-            return if host.starts_with("ec2.") || host.starts_with("ec2-fips.") {
-                Self::Ec2
-            } else {
-                Self::Query
-            };
+            return if speaks(host, Protocol::Ec2) { Self::Ec2 } else { Self::Query };
         }
         let is_s3_label =
             |label: &str| label == "s3" || label.starts_with("s3-") || label.starts_with("s3express");
-        if host.split('.').any(is_s3_label) { Self::S3 } else { Self::RestJson }
+        if host.split('.').any(is_s3_label) {
+            Self::S3
+        } else if speaks(host, Protocol::RestXml) {
+            Self::RestXml
+        } else {
+            Self::RestJson
+        }
     }
+}
+
+/// Whether a service behind `host` speaks `protocol`.
+fn speaks(host: &str, protocol: Protocol) -> bool {
+    let endpoint = host.parse::<HostName>().ok().and_then(|host| Endpoint::read(&host).ok());
+    endpoint.is_some_and(|endpoint| {
+        endpoint.candidates().iter().any(|candidate| candidate.service.speaks(protocol))
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -6,11 +6,12 @@ use crate::{
     parse::{HeadError, RequestDigest},
 };
 
-const SHAPES: [ErrorShape; 6] = [
+const SHAPES: [ErrorShape; 7] = [
     ErrorShape::AwsJson,
     ErrorShape::RestJson,
     ErrorShape::Query,
     ErrorShape::Ec2,
+    ErrorShape::RestXml,
     ErrorShape::S3,
     ErrorShape::Cbor,
 ];
@@ -62,6 +63,7 @@ fn every_shape_on_the_wire() {
          <RequestId>{id}</RequestId></ErrorResponse>"
     );
     check(ErrorShape::Query, "text/xml", query.as_bytes());
+    check(ErrorShape::RestXml, "text/xml", query.as_bytes());
     let ec2 = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>UnauthorizedOperation</Code>\
          <Message>{text}</Message></Error></Errors><RequestID>{id}</RequestID></Response>"

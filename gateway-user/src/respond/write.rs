@@ -17,7 +17,7 @@ pub(super) fn response(refusal: &Refusal, shape: ErrorShape, method: &Method) ->
         ErrorShape::AwsJson => json(&Typed { code, message: &refusal.message }),
         ErrorShape::RestJson => json(&Untyped { message: &refusal.message }),
         ErrorShape::Cbor => cbor(&Typed { code, message: &refusal.message }),
-        ErrorShape::Query => format!(
+        ErrorShape::Query | ErrorShape::RestXml => format!(
             "<ErrorResponse><Error><Type>{}</Type><Code>{code}</Code><Message>{}</Message></Error>\
              <RequestId>{id}</RequestId></ErrorResponse>",
             refusal.kind.fault(),
@@ -56,7 +56,11 @@ pub(super) fn response(refusal: &Refusal, shape: ErrorShape, method: &Method) ->
             headers
                 .insert(HeaderName::from_static("smithy-protocol"), HeaderValue::from_static("rpc-v2-cbor"));
         }
-        ErrorShape::AwsJson | ErrorShape::Query | ErrorShape::Ec2 | ErrorShape::S3 => {}
+        ErrorShape::AwsJson
+        | ErrorShape::Query
+        | ErrorShape::Ec2
+        | ErrorShape::RestXml
+        | ErrorShape::S3 => {}
     }
     response
 }
@@ -65,7 +69,7 @@ fn content_type(shape: ErrorShape) -> &'static str {
     match shape {
         ErrorShape::AwsJson => "application/x-amz-json-1.1",
         ErrorShape::RestJson => "application/json",
-        ErrorShape::Query | ErrorShape::Ec2 => "text/xml",
+        ErrorShape::Query | ErrorShape::Ec2 | ErrorShape::RestXml => "text/xml",
         ErrorShape::S3 => "application/xml",
         ErrorShape::Cbor => "application/cbor",
     }

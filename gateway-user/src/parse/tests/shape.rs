@@ -28,6 +28,8 @@ fn the_error_shape_is_guessed_from_any_head() {
     check("bkt.s3.us-east-1.amazonaws.com", "/k", &[], ErrorShape::S3);
     check("bkt.s3-accelerate.amazonaws.com", "/k", &[("content-type", "application/json")], ErrorShape::S3);
     check("lambda.us-east-1.amazonaws.com", "/2015-03-31/functions", &[], ErrorShape::RestJson);
+    check("route53.amazonaws.com", "/2013-04-01/hostedzone", &[], ErrorShape::RestXml);
+    check("cloudfront.amazonaws.com", "/2020-05-31/distribution", &[], ErrorShape::RestXml);
     check("example.com", "https://bkt.s3.amazonaws.com/", &[], ErrorShape::S3);
     check("", "/", &[], ErrorShape::RestJson);
 }
