@@ -55,7 +55,9 @@ impl Refusing {
     /// The lines that a program of the agent prints.
     fn lines(&mut self, command: &str) -> Vec<Value> {
         let output = self.agent.run(command).unwrap().ok().unwrap();
-        output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output}"))).collect()
+        // Node.js says on standard error how old it is.
+        let lines = output.lines().filter(|line| line.starts_with('{'));
+        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output}"))).collect()
     }
 
     /// What is the same for every refusal.

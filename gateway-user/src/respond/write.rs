@@ -56,11 +56,7 @@ pub(super) fn response(refusal: &Refusal, shape: ErrorShape, method: &Method) ->
             headers
                 .insert(HeaderName::from_static("smithy-protocol"), HeaderValue::from_static("rpc-v2-cbor"));
         }
-        ErrorShape::AwsJson
-        | ErrorShape::Query
-        | ErrorShape::Ec2
-        | ErrorShape::RestXml
-        | ErrorShape::S3 => {}
+        ErrorShape::AwsJson | ErrorShape::Query | ErrorShape::Ec2 | ErrorShape::RestXml | ErrorShape::S3 => {}
     }
     response
 }
