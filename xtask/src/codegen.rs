@@ -27,6 +27,9 @@ pub struct Args {
     /// Compare with the committed table instead of writing it
     #[arg(long)]
     check: bool,
+    /// Only print how much is known of every service's actions and resources, and what is left
+    #[arg(long)]
+    report: bool,
     /// A Python environment with botocore and policy_sentry, instead of installing them
     #[arg(long, value_name = "DIR")]
     python: Option<PathBuf>,
@@ -44,6 +47,10 @@ pub struct Args {
 /// When a source cannot be fetched or read, the table is too large, or with `--check` is another one.
 pub fn run(args: &Args) -> Result<()> {
     let sources = sources::Sources::read(args)?;
+    if args.report {
+        print!("{}", needs::report(&sources)?);
+        return Ok(());
+    }
     let text = lines(&sources)?;
     fs::create_dir_all(sh::root().join("target/codegen"))?;
     fs::write(sh::root().join("target/codegen/catalog.jsonl"), &text)?;

@@ -8,12 +8,16 @@ use std::{collections::HashMap, sync::LazyLock};
 
 mod hosts;
 mod load;
+mod need;
 mod partition;
 mod service;
 mod shape;
 
 pub use hosts::{HostMatch, HostRule};
 pub use load::CatalogError;
+pub use need::{
+    ArnTemplate, Ask, BadNeed, Condition, Field, Form, Need, Part, Path, Placeholder, Resource, Test,
+};
 pub use partition::Partition;
 pub use service::{Http, Operation, Protocol, QueryLiteral, Segment, Service};
 pub use shape::{Location, Member, Shape, ShapeId, TimestampFormat};

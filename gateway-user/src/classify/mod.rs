@@ -14,6 +14,7 @@ use crate::{
 mod actions;
 mod cbor;
 mod json;
+mod needs;
 mod operation;
 mod protocol;
 mod query;
@@ -21,6 +22,8 @@ mod resource;
 mod s3;
 mod sections;
 mod value;
+
+pub use needs::needs_of;
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]

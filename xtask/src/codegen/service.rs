@@ -40,7 +40,12 @@ pub fn lines(name: &str, model: &Value, prefix: &str, sources: &Joined<'_>) -> R
     for (operation, value) in &operations {
         let mut line =
             self::operation(operation, value, &mut shapes).with_context(|| operation.to_string())?;
-        let mut flags: String = sources.actions.level(prefix, operation).into_iter().collect();
+        let own = format!("{prefix}:{operation} ");
+        let guessed =
+            needs_of(operation).is_some_and(|needs| needs.needs.iter().any(|need| need.starts_with(&own)));
+        // An action that IAM's data does not have yet counts as writing.
+        let level = sources.actions.level(prefix, operation).or(guessed.then_some('w'));
+        let mut flags: String = level.into_iter().collect();
         flags.push_str(&self::flags(value, &shapes));
         if let Some(needs) = needs_of(operation) {
             if needs.mints {

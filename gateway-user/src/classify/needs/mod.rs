@@ -1,0 +1,169 @@
+//! needs + parameters → actions on resources.
+//!
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
+
+use std::collections::BTreeMap;
+
+use super::{ActionOn, ClassifyError, Param};
+use crate::{
+    catalog::{Ask, BadNeed, Condition, Need, Partition, Resource, catalog},
+    prim::{AccountId, Region},
+};
+
+mod arn;
+mod form;
+mod reach;
+mod resource;
+
+use reach::{Found, Scope, find, items};
+pub(super) use resource::Arns;
+
+/// What a call of an operation needs, told without a request: for tests of policies and explanations.
+///
+/// `service` is botocore's name of it, e.g. `lambda`; `params` have the model's names. Without an
+/// `account`, ARNs that need one become `*`. What S3 is asked for is read from requests alone, so for
+/// `s3` this is what its operations need by name.
+///
+/// # Errors
+/// [`ClassifyError::UnknownOperation`]: it is not in the catalogue, or IAM's action for it is not known.
+pub fn needs_of(
+    service: &str,
+    operation: &str,
+    params: &BTreeMap<String, Param>,
+    partition: Partition,
+    region: &Region,
+    account: Option<&AccountId>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let unknown = |detail: String| ClassifyError::UnknownOperation { service: service.to_owned(), detail };
+    let found = catalog().service(service).and_then(|service| service.operation(operation));
+    let found = found.ok_or_else(|| unknown(operation.to_owned()))?;
+    let arns = Arns::new(partition, region, account);
+    let actions = of(&found.needs, params, &arns).map_err(|error| unknown(error.to_string()))?;
+    if actions.is_empty() {
+        return Err(unknown(format!("{operation}: the IAM action is not known")));
+    }
+    Ok(actions)
+}
+
+/// Every action that a call needs, with its resources, in the order of `needs`.
+///
+/// `needs` are an operation's lines ([`Need`]), `params` what its request says.
+///
+/// # Errors
+/// [`BadNeed`]: a line is not in the language; the table's own lines all are.
+pub(super) fn of(
+    needs: &[&str],
+    params: &BTreeMap<String, Param>,
+    arns: &Arns<'_>,
+) -> Result<Vec<ActionOn>, BadNeed> {
+    let mut actions = Vec::new();
+    // Needed on something that the request could name and does not.
+    let mut unnamed: Vec<&str> = Vec::new();
+    for line in needs {
+        let need = Need::parse(line)?;
+        let (resources, absent) = resources(&need, params, arns);
+        actions.extend(resources.into_iter().map(|resource| on(need.action, resource)));
+        if absent {
+            unnamed.push(need.action);
+        }
+    }
+    for action in unnamed {
+        if !actions.iter().any(|on| on.action == action) {
+            actions.push(on(action, "*".to_owned()));
+        }
+    }
+    Ok(actions)
+}
+
+fn on(action: &str, resource: String) -> ActionOn {
+    ActionOn { action: action.to_owned(), resource }
+}
+
+/// The resources of one need, and whether an optional one was not named.
+fn resources(need: &Need<'_>, params: &BTreeMap<String, Param>, arns: &Arns<'_>) -> (Vec<String>, bool) {
+    let request = Scope { request: params, item: None };
+    let Some(list) = &need.each else { return once(need, &request, arns) };
+    let (mut resources, mut absent) = (Vec::new(), false);
+    let items = items(list, params);
+    for item in items.iter().flatten() {
+        let Param::Record(item) = item else {
+            resources.push("*".to_owned());
+            continue;
+        };
+        let (more, none) = once(need, &Scope { request: params, item: Some(item) }, arns);
+        resources.extend(more);
+        absent |= none;
+    }
+    // A list that is not there, is none or is empty may stand for anything.
+    if items.is_none_or(|items| items.is_empty()) {
+        resources.push("*".to_owned());
+    }
+    (resources, absent)
+}
+
+fn once(need: &Need<'_>, scope: &Scope<'_>, arns: &Arns<'_>) -> (Vec<String>, bool) {
+    if !need.conditions.iter().all(|condition| holds(condition, scope)) {
+        return (Vec::new(), false);
+    }
+    match &need.resource {
+        Resource::Any => (vec!["*".to_owned()], false),
+        Resource::Roles => (roles(scope.request, arns), false),
+        Resource::Arn { template, optional } => match arns.fill(template, scope) {
+            Some(filled) => (filled, false),
+            None if *optional => (Vec::new(), true),
+            None => (vec!["*".to_owned()], false),
+        },
+    }
+}
+
+/// Whether a condition holds. Where a member is not what it should be, the need stands.
+fn holds(condition: &Condition<'_>, scope: &Scope<'_>) -> bool {
+    let any = condition.tests.iter().any(|test| {
+        find(&test.path, scope).iter().any(|found| match (found, test.ask) {
+            (Found::Text(text), Ask::Named) => !text.is_empty(),
+            (Found::Text(text), Ask::Is(value)) => text.eq_ignore_ascii_case(value),
+            (Found::Text(text), Ask::Contains(part)) => {
+                text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
+            }
+            (Found::Record, Ask::Named) => true,
+            (Found::Record, Ask::Is(_) | Ask::Contains(_)) | (Found::Other, _) => condition.when,
+        })
+    });
+    any == condition.when
+}
+
+/// Every role that the request hands to a service: the ARN of a role in any member, however deep,
+/// and a name in a member that is called a role. More than IAM asks for is possible, less is not.
+fn roles(params: &BTreeMap<String, Param>, arns: &Arns<'_>) -> Vec<String> {
+    let mut roles = Vec::new();
+    params.iter().for_each(|(name, param)| collect_roles(name, param, arns, &mut roles));
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+/// Roles in `param`, a member called `name`.
+fn collect_roles(name: &str, param: &Param, arns: &Arns<'_>, roles: &mut Vec<String>) {
+    let name = name.to_ascii_lowercase();
+    match param {
+        Param::Text(text) if text.starts_with("arn:") => {
+            if text.contains(":iam:") && text.contains(":role/") {
+                roles.push(text.clone());
+            }
+        }
+        // Some services take a role's mere name as well.
+        Param::Text(text)
+            if !text.is_empty() && ["role", "rolearn", "rolename"].iter().any(|end| name.ends_with(end)) =>
+        {
+            roles.push(arns.role(text));
+        }
+        Param::List(items) => items.iter().for_each(|item| collect_roles(&name, item, arns, roles)),
+        Param::Record(members) => {
+            members.iter().for_each(|(name, member)| collect_roles(name, member, arns, roles));
+        }
+        Param::Text(_) | Param::Number(_) | Param::Bool(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
