@@ -14,6 +14,8 @@ use crate::{
 mod actions;
 mod cbor;
 mod json;
+#[cfg_attr(not(test), expect(dead_code, reason = "called once operations are found in the catalogue"))]
+mod members;
 mod operation;
 mod protocol;
 mod query;
@@ -85,6 +87,14 @@ pub enum ClassifyError {
     /// The body of an operation that must be inspected cannot be parsed.
     #[error("the body cannot be read: {0}")]
     BadBody(String),
+    /// A member of the operation does not have the form that its model demands.
+    #[error("the member {member:?} cannot be read: {why}")]
+    BadMember {
+        /// Its name in the model, or on the wire where the model does not have it.
+        member: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The answer would carry credentials, which cannot be kept from the agent yet.
     #[error("{0} answers with credentials, which must not reach an agent")]
     MintsCredentials(String),

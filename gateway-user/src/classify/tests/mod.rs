@@ -5,7 +5,7 @@ use super::*;
 use crate::parse::testing::TestCall;
 
 mod attacks;
-mod corpus;
+pub(super) mod corpus;
 
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
