@@ -1,16 +1,18 @@
 """Writes requests that botocore's own serializers make of known parameters, as JSON lines.
 
-Usage: python3 request_members.py [--all] > members.jsonl
+Usage: python3 request_members.py [--all | --seeds] > members.jsonl
 
 A line has the request, the labels of its path, and the parameters as the gateway must read them: by
 their names in the model, with whole numbers, truth values, texts, lists and records as JSON has them.
-Without --all, a fixed sample of each protocol is written. Made with botocore 1.44.5.
+Without --all, a fixed sample of each protocol is written. With
+--seeds, some of the sample become what the fuzz targets begin with. Made with botocore 1.44.5.
 """
 
 import base64
 import datetime
 import hashlib
 import json
+import pathlib
 import sys
 from urllib.parse import urlsplit
 
@@ -26,6 +28,8 @@ PROTOCOLS = {"json": "Json", "rest-json": "RestJson", "rest-xml": "RestXml", "qu
              "smithy-rpc-v2-cbor": "Cbor"}
 # Lines of each protocol in the sample, and how long one may be.
 SAMPLE, LONGEST = 50, 3000
+# Seeds of each fuzz target.
+SEEDS = 12
 
 
 class Values:
@@ -261,20 +265,44 @@ def lines():
                 yield line(service, name, protocol, False)
 
 
+def write_seeds(sample, directory):
+    """The shortest lines of the sample, each as the fuzz target of its protocol takes it."""
+    names = {"Query": "query", "Ec2": "ec2", "RestJson": "rest_json", "RestXml": "xml"}
+    for protocol, texts in sample.items():
+        chosen = [json.loads(text) for text in sorted(texts, key=len)]
+        bodies = [made for made in chosen if made["body"]][:SEEDS]
+        heads = [made for made in chosen if made["protocol"].startswith("Rest") and made["params"]][:SEEDS]
+        for made in bodies:
+            operation = f"{made['service']}.{made['operation']}"
+            target = directory / f"members_{names.get(protocol, protocol.lower())}"
+            target.mkdir(parents=True, exist_ok=True)
+            (target / operation).write_bytes(operation.encode() + b"\n" + base64.b64decode(made["body"]))
+        for made in heads:
+            operation = f"{made['service']}.{made['operation']}"
+            label = made["labels"][0][1] if made["labels"] else "label"
+            headers = [f"{name}: {value}" for name, value in made["headers"]]
+            (directory / "members_head").mkdir(parents=True, exist_ok=True)
+            text = "\n".join([operation, made["target"], label, *headers])
+            (directory / "members_head" / operation).write_text(text)
+
+
 def main():
     texts = ((made["protocol"], json.dumps(made, separators=(",", ":"), ensure_ascii=False)) for made in lines())
     if "--all" in sys.argv:
         for _, text in texts:
             print(text)
         return
-    sample = {}
+    fitting = {}
     for protocol, text in texts:
         if len(text) <= LONGEST:
             order = hashlib.sha256(text.encode()).hexdigest()
-            sample.setdefault(protocol, []).append((order, text))
-    for protocol in sorted(sample):
-        for text in sorted(text for _, text in sorted(sample[protocol])[:SAMPLE]):
-            print(text)
+            fitting.setdefault(protocol, []).append((order, text))
+    sample = {protocol: [text for _, text in sorted(fitting[protocol])[:SAMPLE]] for protocol in sorted(fitting)}
+    if "--seeds" in sys.argv:
+        write_seeds(sample, pathlib.Path(__file__).parents[2] / "fuzz/seeds")
+        return
+    for protocol in sample:
+        print("\n".join(sorted(sample[protocol])))
 
 
 main()

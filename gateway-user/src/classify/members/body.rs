@@ -13,24 +13,24 @@ use super::{
 use crate::{
     catalog::{Location, Operation, Protocol, Shape},
     classify::{ClassifyError, Param},
-    parse::{AwsRequest, PayloadMode, VerifiedRequest},
+    parse::{AwsRequest, PayloadMode},
 };
 
 /// Members in the body. A stream is never read; nor is a body that was not inspected.
 pub(super) fn read(
     input: Structure<'_>,
     operation: &Operation,
-    request: &VerifiedRequest,
+    head: &AwsRequest,
+    body: Option<&[u8]>,
     params: &mut Params,
 ) -> Result<(), ClassifyError> {
     let inside =
         input.members.iter().filter(|member| matches!(member.at, Location::Body | Location::Payload));
     let streams = inside.clone().any(|member| member.streaming);
-    let Some(body) = request.body().filter(|_| !streams) else {
+    let Some(body) = body.filter(|_| !streams) else {
         params.unread.extend(inside.map(|member| member.name.to_owned()));
         return Ok(());
     };
-    let head = request.request();
     let body = &*plain(head, operation, body)?;
     match input.protocol {
         Protocol::Query | Protocol::Ec2 => return of_query(input, head, body, params),

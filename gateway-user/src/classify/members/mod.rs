@@ -12,10 +12,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::{ClassifyError, Param};
 use crate::{
     catalog::{Operation, Protocol, Service},
-    parse::VerifiedRequest,
+    parse::{AwsRequest, VerifiedRequest},
 };
 
 mod body;
@@ -59,7 +61,17 @@ pub(super) fn read(
     labels: &[(&str, String)],
     request: &VerifiedRequest,
 ) -> Result<Params, ClassifyError> {
-    let head = request.request();
+    read_parts(service, operation, protocol, labels, (request.request(), request.body().map(Bytes::as_ref)))
+}
+
+/// The same for a head and a body that may not have been verified; no body: it was not inspected.
+pub(super) fn read_parts(
+    service: &Service,
+    operation: &Operation,
+    protocol: Protocol,
+    labels: &[(&str, String)],
+    (head, body): (&AwsRequest, Option<&[u8]>),
+) -> Result<Params, ClassifyError> {
     let input = Structure::input(service, operation, protocol);
     let mut params = Params::default();
     match protocol {
@@ -71,7 +83,7 @@ pub(super) fn read(
         // Their members are all in the body; `form` reads the query string of a GET.
         Protocol::Json | Protocol::Cbor | Protocol::Query | Protocol::Ec2 => {}
     }
-    body::read(input, operation, request, &mut params)?;
+    body::read(input, operation, head, body, &mut params)?;
     Ok(params)
 }
 
