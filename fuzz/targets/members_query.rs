@@ -2,4 +2,6 @@
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::body(Protocol::Query, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzzing::body(Protocol::Query, data);
+});

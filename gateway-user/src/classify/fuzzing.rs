@@ -1,4 +1,5 @@
-//! What the fuzz targets call (`fuzz/`), with what must hold whatever they send.
+//! What the fuzz targets call (`fuzz/`), with what must hold whatever they send. Each returns whether the
+//! input was read: a target that reads nothing finds nothing.
 
 use http::Request;
 
@@ -14,10 +15,10 @@ const HOST: &str = "kinesis.us-east-1.amazonaws.com";
 ///
 /// # Panics
 /// When what is read breaks a promise of its reader.
-pub fn body(protocol: Protocol, data: &[u8]) {
-    let Some((service, operation, body)) = asked(data) else { return };
+pub fn body(protocol: Protocol, data: &[u8]) -> bool {
+    let Some((service, operation, body)) = asked(data) else { return false };
     if !service.speaks(protocol) {
-        return;
+        return false;
     }
     let content_type = match protocol {
         Protocol::Json => "application/x-amz-json-1.1",
@@ -27,7 +28,7 @@ pub fn body(protocol: Protocol, data: &[u8]) {
         Protocol::RestXml => "application/xml",
     };
     let head = head("POST", "/", &[("content-type", content_type)]).expect("a good head");
-    read(service, operation, protocol, &[], &head, Some(body));
+    read(service, operation, protocol, &[], &head, Some(body))
 }
 
 /// Labels, query and headers: `service.Operation`, then lines: the request target, the first label,
@@ -35,13 +36,13 @@ pub fn body(protocol: Protocol, data: &[u8]) {
 ///
 /// # Panics
 /// When what is read breaks a promise of its reader.
-pub fn rest_head(data: &[u8]) {
-    let Some((service, operation, rest)) = asked(data) else { return };
-    let Ok(text) = std::str::from_utf8(rest) else { return };
+pub fn rest_head(data: &[u8]) -> bool {
+    let Some((service, operation, rest)) = asked(data) else { return false };
+    let Ok(text) = std::str::from_utf8(rest) else { return false };
     let mut lines = text.lines();
     let (target, label) = (lines.next().unwrap_or("/"), lines.next().unwrap_or_default());
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
-    let Some(head) = head("GET", target, &headers) else { return };
+    let Some(head) = head("GET", target, &headers) else { return false };
     let input = operation.input.map(|id| service.shape(id));
     let names: Vec<&str> = match input {
         Some(Shape::Structure(members)) => {
@@ -51,9 +52,27 @@ pub fn rest_head(data: &[u8]) {
         _ => Vec::new(),
     };
     let labels: Vec<(&str, String)> = names.into_iter().map(|name| (name, label.to_owned())).collect();
-    for protocol in [Protocol::RestJson, Protocol::RestXml] {
-        read(service, operation, protocol, &labels, &head, None);
-    }
+    let read = |protocol| read(service, operation, protocol, &labels, &head, None);
+    read(Protocol::RestJson) & read(Protocol::RestXml)
+}
+
+/// Which operation a request is: lines of host, signing name, method, request target, `name: value` of each
+/// header, an empty line, the body.
+///
+/// # Panics
+/// When the operation found has other labels than its path.
+pub fn operation(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let (lines, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = lines.lines();
+    let mut next = || lines.next().unwrap_or_default();
+    let (host, service, method, target) = (next(), next(), next(), next());
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
+    let Some(head) = head_for(host, service, method, target, &headers) else { return false };
+    let Ok(found) = super::operation::identify(&head, || Ok(body.as_bytes())) else { return false };
+    assert!(found.service.operation(found.operation.name).is_some());
+    assert!(found.labels.iter().all(|(_, text)| !text.is_empty()), "an empty label");
+    read(found.service, found.operation, found.protocol, &found.labels, &head, Some(body.as_bytes()))
 }
 
 /// The operation that the first line names, and the rest.
@@ -65,14 +84,24 @@ fn asked(data: &[u8]) -> Option<(&'static Service, &'static Operation, &[u8])> {
     Some((service, service.operation(operation)?, rest))
 }
 
-/// A head that is signed as far as one can see without the key.
 fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Option<AwsRequest> {
+    head_for(HOST, "kinesis", method, target, headers)
+}
+
+/// A head that is signed as far as one can see without the key.
+fn head_for(
+    host: &str,
+    service: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Option<AwsRequest> {
     let mut signed: Vec<String> = vec!["host".to_owned(), "x-amz-date".to_owned()];
     signed.extend(headers.iter().map(|(name, _)| name.to_ascii_lowercase()));
     signed.sort_unstable();
     signed.dedup();
     let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential=ASIAPLACEHOLDER00001/20250830/us-east-1/kinesis/aws4_request, \
+        "AWS4-HMAC-SHA256 Credential=ASIAPLACEHOLDER00001/20250830/us-east-1/{service}/aws4_request, \
          SignedHeaders={}, Signature={}",
         signed.join(";"),
         "0".repeat(64)
@@ -80,13 +109,13 @@ fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Option<AwsReque
     let mut request = Request::builder()
         .method(method)
         .uri(target)
-        .header("host", HOST)
+        .header("host", host)
         .header("x-amz-date", "20250830T123600Z")
         .header("authorization", authorization);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    AwsRequest::read(request.body(()).ok()?.into_parts().0, &HOST.parse().ok()?).ok()
+    AwsRequest::read(request.body(()).ok()?.into_parts().0, &host.parse().ok()?).ok()
 }
 
 /// Reads, and checks what must hold of everything that is read.
@@ -97,8 +126,10 @@ fn read(
     labels: &[(&str, String)],
     head: &AwsRequest,
     body: Option<&[u8]>,
-) {
-    let Ok(params) = members::read_parts(service, operation, protocol, labels, (head, body)) else { return };
+) -> bool {
+    let Ok(params) = members::read_parts(service, operation, protocol, labels, (head, body)) else {
+        return false;
+    };
     let known = match operation.input.map(|id| service.shape(id)) {
         Some(Shape::Structure(members)) => members.as_slice(),
         _ => &[],
@@ -123,6 +154,7 @@ fn read(
     if let (Protocol::Cbor, Some(body)) = (protocol, body.filter(|body| !body.is_empty())) {
         assert!(ciborium::from_reader::<ciborium::Value, _>(body).is_ok(), "another reader refuses it");
     }
+    true
 }
 
 impl FromIterator<(String, Param)> for Param {

@@ -14,10 +14,6 @@ use crate::{
 mod actions;
 mod cbor;
 mod json;
-#[cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, reason = "called once operations are found in the catalogue")
-)]
 mod members;
 mod operation;
 mod protocol;
@@ -156,7 +152,7 @@ fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
     Ok(actions.into_iter().zip(first).filter_map(|(on, first)| first.then_some(on)).collect())
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -32,8 +32,11 @@ pub(super) fn read(
         return Ok(());
     };
     let body = &*plain(head, operation, body)?;
+    if matches!(input.protocol, Protocol::Json | Protocol::Cbor) && !head.query().is_empty() {
+        return Err(ClassifyError::Ambiguous("an RPC call with a query string".to_owned()));
+    }
     match input.protocol {
-        Protocol::Query | Protocol::Ec2 => return of_query(input, head, body, params),
+        Protocol::Query | Protocol::Ec2 => return of_query(input, operation, head, body, params),
         Protocol::Json => {
             expect(head, body, &["application/x-amz-json-1.0", "application/x-amz-json-1.1"])?;
         }
@@ -52,16 +55,21 @@ pub(super) fn read(
     value::members(input, value, params)
 }
 
-/// A form by POST, or the same in the URL by GET.
+/// A form by POST, or the same in the URL by GET; never some members here and some there.
 fn of_query(
     input: Structure<'_>,
+    operation: &Operation,
     head: &AwsRequest,
     body: &[u8],
     params: &mut Params,
 ) -> Result<(), ClassifyError> {
     let form = media_type(head)? == "application/x-www-form-urlencoded";
+    let literals = || {
+        let literals = operation.http.query.iter().map(|literal| (literal.name, literal.value));
+        head.query().pairs().eq(literals)
+    };
     let pairs = match *head.method() {
-        Method::POST if form => form::pairs(body)?,
+        Method::POST if form && literals() => form::pairs(body)?,
         Method::GET if body.is_empty() => {
             head.query().pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         }

@@ -377,6 +377,19 @@ fn bodies_of_another_type() {
     }
     let get = call(Method::GET, "/?Action=Op").body("Action=Other");
     assert_eq!(refusal(read_as(Protocol::Query, "POST /", &[], &[], &get)), ambiguous(neither));
+    let and_url = |target: &str| {
+        let post = TestCall { target: target.to_owned(), ..post(Protocol::Query, "Action=Op") };
+        read_as(Protocol::Query, "POST /?mode=fast", &[], &[], &post)
+    };
+    assert!(and_url("/?mode=fast").is_ok());
+    for target in ["/", "/?mode=slow", "/?mode=fast&mode=fast", "/?mode=fast&Name=n", "/?Action=Other"] {
+        assert_eq!(refusal(and_url(target)), ambiguous(neither), "{target}");
+    }
+    for (protocol, body) in [(Protocol::Json, "{}"), (Protocol::Cbor, "\u{60}")] {
+        let post = TestCall { target: "/?Name=n".to_owned(), ..post(protocol, body) };
+        let read = read_as(protocol, "POST /", &[], &[], &post);
+        assert_eq!(refusal(read), ambiguous("an RPC call with a query string"));
+    }
     let text = call(Method::PUT, "/").header("content-type", "text/plain; charset=utf-16").body("a");
     let policy = |call: &TestCall| refusal(read_as(Protocol::RestXml, "PUT /", &["{Policy:s&}"], &[], call));
     assert_eq!(policy(&text), ambiguous("a charset other than UTF-8"));
