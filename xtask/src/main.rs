@@ -5,6 +5,7 @@ mod bench;
 mod build_ebpf;
 mod codegen;
 mod demo;
+mod fuzz;
 mod setup;
 mod sh;
 mod test;
@@ -35,6 +36,8 @@ enum Command {
     Demo,
     /// Make the catalogue of services, operations and IAM actions
     Codegen(codegen::Args),
+    /// Feed the readers of hostile input with ever more of it
+    Fuzz(fuzz::Args),
     /// Measure against direct connections, nginx and mitmproxy
     Bench(bench::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Demo => demo::run(),
         Command::Codegen(args) => codegen::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

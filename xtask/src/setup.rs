@@ -136,6 +136,14 @@ fn bpf_linker() -> Result<()> {
         .run()
 }
 
+/// The fuzzer's driver, which only `cargo xtask fuzz` needs.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn cargo_fuzz() -> Result<()> {
+    cargo_tool("cargo-fuzz", "0.13.2")
+}
+
 fn cargo_tool(tool: &str, version: &str) -> Result<()> {
     if sh::which(tool).is_some() {
         println!("{tool}: is there");

@@ -148,4 +148,6 @@ impl AccessLevel {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

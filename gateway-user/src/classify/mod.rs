@@ -14,6 +14,7 @@ use crate::{
 mod actions;
 mod cbor;
 mod json;
+mod members;
 mod needs;
 mod operation;
 mod protocol;
@@ -94,6 +95,14 @@ pub enum ClassifyError {
     /// The body of an operation that must be inspected cannot be parsed.
     #[error("the body cannot be read: {0}")]
     BadBody(String),
+    /// A member of the operation does not have the form that its model demands.
+    #[error("the member {member:?} cannot be read: {why}")]
+    BadMember {
+        /// Its name in the model, or on the wire where the model does not have it.
+        member: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The answer would carry credentials, which cannot be kept from the agent yet.
     #[error("{0} answers with credentials, which must not reach an agent")]
     MintsCredentials(String),
@@ -152,5 +161,7 @@ fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
     Ok(actions.into_iter().zip(first).filter_map(|(on, first)| first.then_some(on)).collect())
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

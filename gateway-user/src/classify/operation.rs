@@ -38,7 +38,7 @@ pub(super) fn find(request: &VerifiedRequest) -> Result<Found, ClassifyError> {
 }
 
 /// `body` is asked for only where the operation's name is in it.
-fn identify<'a>(
+pub(super) fn identify<'a>(
     head: &AwsRequest,
     body: impl FnOnce() -> Result<&'a [u8], ClassifyError>,
 ) -> Result<Found, ClassifyError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::Method;
 
-use super::{ClassifyError, Param, cbor, json, operation::Found, query};
+use super::{ClassifyError, Param, cbor, json, members, operation::Found, query};
 use crate::{
     catalog::Protocol,
     parse::{AwsRequest, VerifiedRequest},
@@ -27,11 +27,8 @@ pub(super) fn members(
         }
         Protocol::Query | Protocol::Ec2 => query::members(found.service.prefix, request),
         Protocol::RestJson | Protocol::RestXml => {
-            let labels: Vec<&str> = found.labels.iter().map(|(name, _)| *name).collect();
-            Err(ClassifyError::UnknownOperation {
-                service: found.service.prefix.to_owned(),
-                detail: format!("the members of {} ({labels:?}) are not read", found.operation.name),
-            })
+            let read = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
+            Ok(read.values)
         }
     }
 }

@@ -113,7 +113,9 @@ impl Refusal {
     pub fn classify(error: &ClassifyError, session: SessionId, call: CallId) -> Self {
         let kind = match error {
             ClassifyError::UnknownOperation { .. } | ClassifyError::MintsCredentials(_) => Kind::Denied,
-            ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) => Kind::Malformed,
+            ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) | ClassifyError::BadMember { .. } => {
+                Kind::Malformed
+            }
         };
         Self::new(kind, error, session, call)
     }

@@ -83,7 +83,7 @@ fn every_request_of_botocore_verifies_and_is_named_rightly_or_refused() {
     assert!(named > 150, "{named}");
 }
 
-fn decode_base64(text: &str) -> Vec<u8> {
+pub(in crate::classify) fn decode_base64(text: &str) -> Vec<u8> {
     let digit = |byte: u8| -> u32 {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         u32::try_from(alphabet.iter().position(|letter| *letter == byte).unwrap()).unwrap()

@@ -5,7 +5,8 @@ use super::*;
 use crate::parse::testing::TestCall;
 
 mod attacks;
-mod corpus;
+pub(super) mod corpus;
+mod mutations;
 
 fn account() -> AccountId {
     "123456789012".parse().unwrap()

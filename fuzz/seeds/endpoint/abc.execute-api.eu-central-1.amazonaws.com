@@ -1,0 +1,1 @@
+abc.execute-api.eu-central-1.amazonaws.com

@@ -1,0 +1,1 @@
+ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com

@@ -1,0 +1,1 @@
+b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com

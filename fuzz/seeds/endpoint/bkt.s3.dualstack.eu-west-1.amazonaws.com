@@ -1,0 +1,1 @@
+bkt.s3.dualstack.eu-west-1.amazonaws.com

@@ -1,0 +1,1 @@
+bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com

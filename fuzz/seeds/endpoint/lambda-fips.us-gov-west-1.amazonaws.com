@@ -1,0 +1,1 @@
+lambda-fips.us-gov-west-1.amazonaws.com

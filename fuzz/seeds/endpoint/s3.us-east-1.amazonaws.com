@@ -1,0 +1,1 @@
+s3.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+x.mrap.accesspoint.s3-global.amazonaws.com

@@ -1,0 +1,7 @@
+#![no_main]
+
+use gateway_user::{catalog::Protocol, classify::fuzzing};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzzing::body(Protocol::Json, data);
+});
