@@ -5,15 +5,17 @@
 use std::{collections::HashSet, path::Path, process::Command};
 
 use gateway_user::{
-    parse::{Endpoint, EndpointError},
+    parse::{Endpoint, EndpointError, Partition},
     prim::HostName,
 };
 
-/// Known, and refused: APIs that customers deploy; a service that signs by version 2; and a sign-in page.
+/// Known, and refused: APIs that customers deploy; what S3 has besides buckets; a service that signs by
+/// version 2; and a sign-in page.
 fn is_refused(service: &str, host: &str) -> Option<bool> {
     let error = host.parse::<HostName>().ok().map(|host| Endpoint::read(&host).unwrap_err())?;
     Some(match service {
         "apigatewaymanagementapi" => matches!(error, EndpointError::Unsupported("an API of API Gateway")),
+        "s3" | "s3control" => matches!(error, EndpointError::Unsupported("S3 Express" | "S3 Object Lambda")),
         "importexport" => matches!(error, EndpointError::Unknown(_)),
         "signin" => matches!(error, EndpointError::NotAws(_)),
         _ => return None,
@@ -44,8 +46,10 @@ fn every_host_of_the_rulesets_is_understood() {
             }
         };
         let named = endpoint.candidates().iter().any(|candidate| candidate.service.name == *service);
-        // Hosts without region that several partitions share stand for the first.
-        let placed = endpoint.partition().arn_name() == *partition || !host.contains(region);
+        // A few services are at home in one partition and answer all.
+        let placed = endpoint.partition().arn_name() == *partition
+            || Partition::of_region(region)
+                .is_some_and(|other| other.suffixes() == endpoint.partition().suffixes());
         let region = endpoint.accepts_region(&region.parse().unwrap());
         if named && placed && region && endpoint.serves(signing_name) {
             read.insert(*host);

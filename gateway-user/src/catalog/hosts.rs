@@ -2,7 +2,7 @@
 //!
 //! The endpoint rulesets produce some 21,000 hosts from a few per service: `lambda.{r}.d` stands for
 //! all of them with a region at `{r}` and a partition's first suffix at `d` (`D`: its second, that of
-//! hosts with IPv6). Hosts without a region are written out, with the region they are signed for.
+//! hosts with IPv6). Hosts without a region are written out, with the regions they are signed for.
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 
@@ -14,14 +14,14 @@ use super::{
 };
 
 /// What a host stands for: one of these per service behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostMatch<'a> {
     /// The service's place among [`super::Catalog::services`].
     pub service: usize,
     /// The partition.
     pub partition: Partition,
-    /// The region it is signed for; `None`: any of the partition's.
-    pub region: Option<&'a str>,
+    /// The regions it is signed for: the one in its name, or those that hosts without one stand for.
+    pub regions: Vec<&'a str>,
     /// The [`super::Operation::host_prefix`] of the operations that are served there.
     pub host_prefix: &'static str,
     /// What stands in the host for `{…}` of the prefix, or the account of an account's own host.
@@ -40,10 +40,8 @@ pub struct HostRule {
 enum Place {
     /// The region is in the name; empty: in any partition.
     Named(Vec<Partition>),
-    /// It is signed for this region.
-    Fixed(&'static str),
-    /// It is signed for any region.
-    Any,
+    /// It is signed for these regions.
+    Fixed(Vec<&'static str>),
 }
 
 /// All hosts by their patterns.
@@ -90,7 +88,7 @@ impl Hosts {
                 let key = format!("{before}{REGION}{after}.{end}");
                 let rules = self.0.get(&key).into_iter().flatten();
                 let fits = rules.filter(|rule| rule.place.has(partition));
-                found.extend(fits.map(|rule| rule.matched(partition, Some(region), subject)));
+                found.extend(fits.map(|rule| rule.matched(partition, vec![region], subject)));
             }
         }
         found
@@ -100,13 +98,9 @@ impl Hosts {
         let mut found = Vec::new();
         for (labels, subject) in subjects(labels) {
             for rule in self.0.get(&format!("{labels}.{suffix}")).into_iter().flatten() {
-                match rule.place {
-                    Place::Fixed(region) => {
-                        let partition = Partition::of_region(region).unwrap_or(home);
-                        found.push(rule.matched(partition, Some(region), subject));
-                    }
-                    Place::Any => found.push(rule.matched(home, None, subject)),
-                    Place::Named(_) => {}
+                if let Place::Fixed(regions) = &rule.place {
+                    let of_first = regions.first().and_then(|region| Partition::of_region(region));
+                    found.push(rule.matched(of_first.unwrap_or(home), regions.clone(), subject));
                 }
             }
         }
@@ -118,10 +112,10 @@ impl HostRule {
     fn matched<'a>(
         &self,
         partition: Partition,
-        region: Option<&'a str>,
+        regions: Vec<&'a str>,
         subject: Option<&'a str>,
     ) -> HostMatch<'a> {
-        HostMatch { service: self.service, partition, region, host_prefix: self.host_prefix, subject }
+        HostMatch { service: self.service, partition, regions, host_prefix: self.host_prefix, subject }
     }
 }
 
@@ -129,15 +123,15 @@ impl Place {
     fn has(&self, partition: Partition) -> bool {
         match self {
             Self::Named(partitions) => partitions.is_empty() || partitions.contains(&partition),
-            Self::Fixed(_) | Self::Any => false,
+            Self::Fixed(_) => false,
         }
     }
 }
 
-/// `HOST`, `HOST PARTITION…`, `HOST=REGION`, `HOST=*`.
+/// `HOST`, `HOST PARTITION…`, `HOST=REGION REGION…`.
 fn read(text: &'static str) -> Result<(&'static str, Place), CatalogError> {
-    if let Some((host, region)) = text.split_once('=') {
-        return Ok((host, if region == "*" { Place::Any } else { Place::Fixed(region) }));
+    if let Some((host, regions)) = text.split_once('=') {
+        return Ok((host, Place::Fixed(regions.split(' ').collect())));
     }
     let mut words = text.split(' ');
     let host = words.next().unwrap_or_default();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
+    catalog::Partition,
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
@@ -131,7 +132,10 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
             });
         }
         let params = protocol::members(&found, request)?;
-        let arns = resource::Arns::new(head.endpoint().partition(), head.region(), account);
+        // Hosts without region may stand for two partitions.
+        let partition = Partition::of_region(head.region().as_str());
+        let partition = partition.unwrap_or(head.endpoint().partition());
+        let arns = resource::Arns::new(partition, head.region(), account);
         (prefix, operation, actions::of(prefix, operation, &params, &arns), params)
     };
     let actions = bounded(actions)?;

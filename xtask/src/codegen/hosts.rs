@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::sources::Sources;
+use super::{service::metadata, sources::Sources};
 use crate::sh::{self, Sh};
 
 /// The account that the evaluation puts into hosts.
@@ -61,8 +61,10 @@ impl Hosts {
                 continue;
             }
             let partition = partitions.iter().find(|known| known.name == *partition).context("partition")?;
-            // Signature version 2, for a service that is gone.
-            if *signing == "IngestionService" {
+            // Another service's host, or another version of signatures.
+            let model = sources.models.get(*service).context("a service without a model")?;
+            let own = metadata(model, "signingName").or_else(|| metadata(model, "endpointPrefix"));
+            if own != Some(*signing) {
                 continue;
             }
             let row = Row { host, partition, region, signed_for };
@@ -103,9 +105,9 @@ impl Hosts {
                 out.push(format!("{pattern} {}", whole.join(" ")));
             }
         }
-        out.extend(literal.iter().map(|(host, regions)| match (regions.len(), regions.first()) {
-            (1, Some(region)) => format!("{host}={region}"),
-            _ => format!("{host}=*"),
+        out.extend(literal.iter().map(|(host, regions)| {
+            let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+            format!("{host}={}", regions.join(" "))
         }));
         out
     }

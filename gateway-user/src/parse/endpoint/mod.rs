@@ -52,9 +52,9 @@ pub enum AddressStyle {
 /// The regions a host may be addressed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Regions {
-    /// The one in its name, or the one hosts without region stand for.
-    One(String),
-    /// Any of the partition: hosts without region that are signed for several.
+    /// The one in its name, or those that hosts without region stand for.
+    These(Vec<String>),
+    /// Any of the partition: S3's hosts without region.
     AnyOfPartition,
 }
 
@@ -114,7 +114,8 @@ impl Endpoint {
     fn service(found: &[HostMatch<'_>]) -> Option<Self> {
         let first = found.first()?;
         let same = |other: &HostMatch<'_>| {
-            (other.partition, other.region, other.subject) == (first.partition, first.region, first.subject)
+            (other.partition, &other.regions, other.subject)
+                == (first.partition, &first.regions, first.subject)
         };
         if !found.iter().all(same) {
             return None;
@@ -126,7 +127,7 @@ impl Endpoint {
         Some(Self {
             partition: first.partition,
             candidates: found.iter().map(candidate).collect::<Option<_>>()?,
-            regions: first.region.map_or(Regions::AnyOfPartition, |region| Regions::One(region.to_owned())),
+            regions: Regions::These(first.regions.iter().map(|region| (*region).to_owned()).collect()),
             style: AddressStyle::Service,
             subject: first.subject.map(str::to_owned),
         })
@@ -134,7 +135,7 @@ impl Endpoint {
 
     fn s3(style: AddressStyle, region: Option<&str>, home: Partition) -> Option<Self> {
         let (partition, regions) = match region {
-            Some(region) => (partition_of(region, home)?, Regions::One(region.to_owned())),
+            Some(region) => (partition_of(region, home)?, Regions::These(vec![region.to_owned()])),
             None => (home, Regions::AnyOfPartition),
         };
         let candidates = vec![Candidate { service: catalog().service("s3")?, host_prefix: "" }];
@@ -189,7 +190,7 @@ impl Endpoint {
     #[must_use]
     pub fn accepts_region(&self, region: &Region) -> bool {
         match &self.regions {
-            Regions::One(own) => own == region.as_str(),
+            Regions::These(own) => own.iter().any(|own| own == region.as_str()),
             Regions::AnyOfPartition => self.partition.has(region),
         }
     }

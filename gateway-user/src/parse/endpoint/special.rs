@@ -54,7 +54,7 @@ pub(super) fn own_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a
     let (first, rest) = rest.split_once('.')?;
     let (_, _, service) = OWN.iter().find(|(fits, labels, _)| *labels == rest && fits(first))?;
     let service = catalog().service(service)?.index;
-    Some(HostMatch { service, partition, region: Some(region), host_prefix: "", subject: None })
+    Some(HostMatch { service, partition, regions: vec![region], host_prefix: "", subject: None })
 }
 
 /// `a1b2c3d4e5f6g7-ats`.

@@ -26,7 +26,8 @@ fn s3_hosts() {
     let bucket = |name: &str| S3Bucket(name.to_owned());
     let check = |host: &str, style: AddressStyle, region: Option<&str>, partition: Partition| {
         let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
-        let regions = region.map_or(Regions::AnyOfPartition, |region| Regions::One(region.to_owned()));
+        let regions =
+            region.map_or(Regions::AnyOfPartition, |region| Regions::These(vec![region.to_owned()]));
         let candidates = vec![Candidate { service: catalog().service("s3").unwrap(), host_prefix: "" }];
         let expected = Endpoint { partition, candidates, regions, style, subject: None };
         assert_eq!(endpoint, expected, "{host}");
