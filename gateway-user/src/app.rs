@@ -73,6 +73,9 @@ impl Daemon {
     async fn build(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::system();
         // Loaded first: a daemon with broken policies must not even touch the kernel.
+        // The first use reads it: better now than in the first call.
+        let services = crate::catalog::catalog().services().len();
+        tracing::info!(services, "catalogue read");
         let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
         tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
         let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
