@@ -12,18 +12,12 @@ use crate::{
     prim::{AccountId, Region},
 };
 
-mod actions;
-mod cbor;
-mod json;
 mod members;
 mod needs;
 mod operation;
 mod protocol;
 mod query;
-mod resource;
 mod s3;
-mod sections;
-mod value;
 
 pub use needs::needs_of;
 
@@ -122,21 +116,22 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
-        if actions::mints_credentials(prefix, operation) {
+        if found.operation.mints {
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
-        if !actions::are_known(found.service, operation) {
-            return Err(ClassifyError::UnknownOperation {
-                service: prefix.to_owned(),
-                detail: format!("which IAM actions {operation} needs is not known"),
-            });
-        }
-        let params = protocol::members(&found, request)?;
+        let params =
+            members::read(found.service, found.operation, found.protocol, &found.labels, request)?.values;
         // Hosts without region may stand for two partitions.
         let partition = Partition::of_region(head.region().as_str());
         let partition = partition.unwrap_or(head.endpoint().partition());
-        let arns = resource::Arns::new(partition, head.region(), account);
-        (prefix, operation, actions::of(prefix, operation, &params, &arns), params)
+        let arns = needs::Arns::new(partition, head.region(), account);
+        let unknown = |detail| ClassifyError::UnknownOperation { service: prefix.to_owned(), detail };
+        let actions =
+            needs::of(&found.operation.needs, &params, &arns).map_err(|error| unknown(error.to_string()))?;
+        if actions.is_empty() {
+            return Err(unknown(format!("which IAM actions {operation} needs is not known")));
+        }
+        (prefix, operation, actions, params)
     };
     let actions = bounded(actions)?;
     Ok(Operation {

@@ -1,37 +1,9 @@
-//! What the protocols have in common, and the members of a request by its protocol.
-
-use std::collections::BTreeMap;
+//! What the protocols have in common.
 
 use http::Method;
 
-use super::{ClassifyError, Param, cbor, json, members, operation::Found, query};
-use crate::{
-    catalog::Protocol,
-    parse::{AwsRequest, VerifiedRequest},
-};
-
-/// The members of a request.
-pub(super) fn members(
-    found: &Found,
-    request: &VerifiedRequest,
-) -> Result<BTreeMap<String, Param>, ClassifyError> {
-    match found.protocol {
-        Protocol::Json => json::members(plain_body(request)?),
-        Protocol::Cbor => {
-            let body = plain_body(request)?;
-            // Operations without input have no body and say nothing of its type.
-            if body.is_empty() != (content_type(request.request()) != "application/cbor") {
-                return Err(ClassifyError::Ambiguous("rpc-v2-cbor with a body that is not CBOR".to_owned()));
-            }
-            cbor::members(body)
-        }
-        Protocol::Query | Protocol::Ec2 => query::members(found.service.prefix, request),
-        Protocol::RestJson | Protocol::RestXml => {
-            let read = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
-            Ok(read.values)
-        }
-    }
-}
+use super::ClassifyError;
+use crate::parse::{AwsRequest, VerifiedRequest};
 
 /// The media type, lower case as SDKs write it, without parameters other than UTF-8. Anything else
 /// is returned whole, so that it fits nothing.
