@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The pairs of `application/x-www-form-urlencoded`, where `+` is a space for everyone, decoded.
-pub(super) fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, ClassifyError> {
+pub(in crate::classify) fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, ClassifyError> {
     let text = std::str::from_utf8(body).map_err(|_| bad_body("it is not UTF-8"))?;
     if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic() || *c == ';') {
         return Err(bad_body(format!("the form has a bare {c:?}")));

@@ -408,9 +408,8 @@ fn operations_that_answer_with_credentials_are_refused() {
     check(json("ssm", "AmazonSSM.StartSession", "{}"), "ssm:StartSession");
     check(TestCall::s3(Method::GET, "bkt.s3.us-east-1.amazonaws.com", "/?session"), "s3:CreateSession");
     for (service, operations) in [("sts", 8), ("iam", 9), ("ssm", 4)] {
-        let minting = |name: &&str| actions::mints_credentials(service, name);
         let all = &crate::catalog::catalog().service(service).unwrap().operations;
-        assert_eq!(all.iter().filter(|one| minting(&one.name)).count(), operations);
+        assert_eq!(all.iter().filter(|one| one.mints).count(), operations, "{service}");
     }
 }
 
@@ -591,7 +590,7 @@ fn bodies_that_cannot_be_read_in_one_way() {
 proptest! {
     #[test]
     fn json_bodies_never_panic(body in prop_oneof![".{0,64}", "[\\{\\}\\[\\]\",:a0-9 ]{0,64}"]) {
-        let _ = json::members(body.as_bytes());
+        let _ = classified(&json("dynamodb", "DynamoDB_20120810.Scan", &body));
     }
 
     #[test]
