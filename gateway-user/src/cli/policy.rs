@@ -159,7 +159,7 @@ mod tests {
             "{words}"
         );
 
-        fs::write(dir.path().join("a.cedar"), "permit (principal, action in Action::\"s3:Read\", resource);")
+        fs::write(dir.path().join("a.cedar"), "permit (principal, action in Action::\"s3:Raed\", resource);")
             .unwrap();
         fs::write(dir.path().join("b.cedar"), "\nnonsense").unwrap();
         let (fine, words) = checked(dir.path());
@@ -167,8 +167,8 @@ mod tests {
         assert_eq!(
             words,
             "DIR/notes: ignored, policy files end in .cedar\n\
-             DIR/a.cedar:1:39: access-level groups such as `s3:Read` are not available yet\n  \
-               help: list the actions: action in [Action::\"s3:GetObject\", …]\n\
+             DIR/a.cedar:1:39: `s3:Raed` is not an action\n  \
+               help: IAM's names are not always those of the API operations: the Service Authorization Reference lists them\n\
              DIR/b.cedar:2:9: unexpected end of input\n\
              DIR: 2 errors\n"
         );
