@@ -1,5 +1,6 @@
 //! Builds every stage, binds everything, then serves until told to stop.
 
+mod budgets;
 mod listen;
 mod reload;
 mod status;
@@ -26,7 +27,8 @@ use crate::{
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, MasterKey, Placeholders, Registry, Session, StoredSession, Workloads,
+        BootId, CgroupFs, CgroupTree, MasterKey, Mode, Placeholders, Registry, Session, StoredSession,
+        Workloads,
     },
     prim::CgroupPath,
     record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
@@ -87,6 +89,11 @@ impl Daemon {
         let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
         let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, &clock)?;
         restore(&registry, &recorder, open_sessions).await?;
+        let used = budgets::used(&config.record, &policies, clock.now()).await?;
+        let ledger = budgets::restore(&registry, used, clock.now());
+        for workload in registry.workloads().all().filter(|workload| workload.mode == Mode::Observe) {
+            tracing::warn!(workload = %workload.name, "OBSERVE: policy is NOT enforced for this workload, only recorded");
+        }
 
         // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
         let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
@@ -116,6 +123,7 @@ impl Daemon {
             upstream,
             clock,
             counters: Counters::default(),
+            ledger,
             connections,
             calls,
             memory,

@@ -84,6 +84,7 @@ impl StatusSource for NoStatus {
             started: Clock::system().now(),
             abi: 0,
             workloads: vec![],
+            observed: Vec::new(),
             open_sessions: 0,
             calls: wire::CallCounts::default(),
             policy: wire::PolicyStatus { digest: String::new(), count: 0, last_reload_error: None },

@@ -46,7 +46,7 @@ CREATE TABLE calls (
     actions        TEXT NOT NULL CHECK (json_valid(actions)),
     resources      TEXT NOT NULL CHECK (json_valid(resources)),
     params         TEXT NOT NULL CHECK (json_valid(params)),
-    decision       TEXT NOT NULL CHECK (decision IN ('allow', 'deny', 'refused')),
+    decision       TEXT NOT NULL CHECK (decision IN ('allow', 'deny', 'ask', 'observed', 'refused')),
     rules          TEXT NOT NULL CHECK (json_valid(rules)),
     reason         TEXT,
     policy_digest  TEXT,
@@ -89,7 +89,7 @@ CREATE INDEX sessions_by_workload ON sessions (workload, started);
 CREATE INDEX calls_by_time ON calls (time);
 CREATE INDEX calls_by_session ON calls (session, time);
 CREATE INDEX calls_by_operation ON calls (service, operation, time);
-CREATE INDEX calls_not_allowed ON calls (time) WHERE decision <> 'allow';
+CREATE INDEX calls_not_allowed ON calls (time) WHERE decision <> 'allow' AND decision <> 'observed';
 CREATE INDEX events_by_time ON events (time);
 
 -- Nothing is changed, nothing is removed.
@@ -179,9 +179,10 @@ FROM calls AS c
 JOIN sessions AS s ON s.id = c.session
 LEFT JOIN outcomes AS o ON o.call = c.id;
 
--- Calls that were not allowed: by policy (`deny`) or because they were not understood (`refused`).
+-- Calls that were not made: denied by policy (`deny`), waiting for an approval that nobody can give yet
+-- (`ask`), or not understood (`refused`). What was only observed was made.
 CREATE VIEW v_denied AS
-SELECT * FROM v_calls WHERE decision <> 'allow';
+SELECT * FROM v_calls WHERE decision <> 'allow' AND decision <> 'observed';
 
 -- A session with its end, where it has ended, and how many calls it made.
 CREATE VIEW v_sessions AS
@@ -201,7 +202,8 @@ SELECT
     s.command     AS command,
     s.uid         AS uid,
     (SELECT count(*) FROM calls AS c WHERE c.session = s.id) AS calls,
-    (SELECT count(*) FROM calls AS c WHERE c.session = s.id AND c.decision <> 'allow') AS denied,
+    (SELECT count(*) FROM calls AS c WHERE c.session = s.id AND c.decision <> 'allow'
+       AND c.decision <> 'observed') AS denied,
     s.truncated   AS truncated
 FROM sessions AS s
 LEFT JOIN session_ends AS e ON e.session = s.id;

@@ -19,6 +19,9 @@ pub struct Status {
     pub abi: u32,
     /// The configured workloads.
     pub workloads: Vec<WorkloadName>,
+    /// Those of them that are only observed: policy is recorded and not enforced.
+    #[serde(default)]
+    pub observed: Vec<WorkloadName>,
     /// Sessions open now.
     pub open_sessions: u64,
     /// Calls since the start.

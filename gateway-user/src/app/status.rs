@@ -11,6 +11,7 @@ use crate::{
         StatusSource,
         wire::{CallCounts, Health, KernelCounts, PolicyStatus, Status},
     },
+    identify::Mode,
     redirect::{Redirect, RedirectError},
     serve::Gateway,
 };
@@ -68,16 +69,15 @@ impl StatusSource for DaemonStatus {
     fn status(&self) -> Status {
         let policies = self.gateway.policies.load();
         let counts = self.gateway.counters.read();
+        let workloads = || self.gateway.registry.workloads().all();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started,
             abi: gateway_common::ABI_VERSION,
-            workloads: self
-                .gateway
-                .registry
-                .workloads()
-                .all()
+            workloads: workloads().map(|workload| workload.name.clone()).collect(),
+            observed: workloads()
+                .filter(|workload| workload.mode == Mode::Observe)
                 .map(|workload| workload.name.clone())
                 .collect(),
             open_sessions: self.gateway.registry.open().len() as u64,

@@ -23,6 +23,7 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
         for session in gateway.registry.ended() {
             tracing::info!(session = %session.id, "session ended");
             gateway.credentials.forget(session.id);
+            gateway.ledger.forget(&session);
             let reason = crate::identify::EndReason::CgroupGone.as_str().to_owned();
             if let Err(error) =
                 gateway.recorder.session_ended(SessionEnd { session: session.id, reason }).await

@@ -4,7 +4,7 @@
 //! `s3` is a world of its own. `actions` and `resource` turn operation and parameters into what IAM
 //! decides on. Whatever is not in a table is refused.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
     catalog::Partition,
@@ -69,6 +69,8 @@ pub struct Operation {
     /// `Key`, the query parameters and the `x-amz-*` headers (without that prefix) in `CamelCase`,
     /// e.g. `Prefix`, `VersionId`, `StorageClass`, `Acl`, and user metadata as `Metadata`.
     pub params: BTreeMap<String, Param>,
+    /// The parameters that could not be read, because they are in a body that streams.
+    pub unread: BTreeSet<String>,
     /// The canonical request this was read from.
     pub(crate) digest: RequestDigest,
 }
@@ -141,6 +143,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         account: account.cloned(),
         actions,
         params,
+        unread: BTreeSet::new(),
         digest: request.digest(),
     })
 }

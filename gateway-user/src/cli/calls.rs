@@ -51,7 +51,7 @@ pub struct List {
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
     /// Decided so
-    #[arg(long, value_parser = ["allow", "deny", "refused"])]
+    #[arg(long, value_parser = ["allow", "deny", "ask", "observed", "refused"])]
     decision: Option<String>,
     /// Of this service, e.g. s3
     #[arg(long)]
@@ -145,9 +145,10 @@ impl List {
             session: self.session.clone(),
             action: self.action.clone(),
             resource: self.resource.clone(),
-            decision: self.decision.as_deref().and_then(|word| {
-                [Decision::Allow, Decision::Deny, Decision::Refused].into_iter().find(|d| d.as_str() == word)
-            }),
+            decision: self
+                .decision
+                .as_deref()
+                .and_then(|word| Decision::ALL.into_iter().find(|decision| decision.as_str() == word)),
             service: self.service.clone(),
             region: self.region.clone(),
             status: self.status,

@@ -12,10 +12,19 @@ use anyhow::{Context as _, bail};
 
 /// The configuration file; its policy directory is set to the one beside it.
 const CONFIG: (&str, &str) = ("chaperone.toml", include_str!("init/chaperone.toml"));
-/// The starter policies: deny by default, read a little, never touch IAM.
-const POLICIES: [(&str, &str); 2] = [
+/// The starter policies with their cases: deny by default, read a little, ask before data is destroyed,
+/// never touch rights, money or secrets.
+const POLICIES: [(&str, &str); 10] = [
     ("10-read-only.cedar", include_str!("init/10-read-only.cedar")),
-    ("90-guards.cedar", include_str!("init/90-guards.cedar")),
+    ("10-read-only.test.toml", include_str!("init/10-read-only.test.toml")),
+    ("20-data-destruction.cedar", include_str!("init/20-data-destruction.cedar")),
+    ("20-data-destruction.test.toml", include_str!("init/20-data-destruction.test.toml")),
+    ("80-cost.cedar", include_str!("init/80-cost.cedar")),
+    ("80-cost.test.toml", include_str!("init/80-cost.test.toml")),
+    ("90-no-iam.cedar", include_str!("init/90-no-iam.cedar")),
+    ("90-no-iam.test.toml", include_str!("init/90-no-iam.test.toml")),
+    ("91-secrets.cedar", include_str!("init/91-secrets.cedar")),
+    ("91-secrets.test.toml", include_str!("init/91-secrets.test.toml")),
 ];
 /// Directory of the policies, beside the configuration.
 const POLICY_DIR: &str = "policies";
@@ -58,7 +67,11 @@ fn init(dir: &Path, force: bool, out: &mut impl Write) -> anyhow::Result<()> {
         writeln!(out, "wrote {}", path.display())?;
     }
     writeln!(out, "\nNext: name your agents in {} and what they may do in", config.display())?;
-    writeln!(out, "{}, then run `chaperone policy check {0}`", policies.display())?;
+    writeln!(
+        out,
+        "{}, then run `chaperone policy check {0}`\nand `chaperone policy test {0}`,",
+        policies.display()
+    )?;
     writeln!(out, "and start the daemon: `systemctl enable --now chaperone`.")?;
     Ok(())
 }

@@ -8,6 +8,13 @@ use std::{
 
 use anyhow::Context as _;
 
+mod capture;
+mod cases;
+mod explain;
+mod request_file;
+mod subject;
+mod suggest;
+
 use crate::{
     config::{Config, ConfigError, policies},
     decide::Policies,
@@ -26,7 +33,22 @@ enum Command {
     Check {
         /// Directory of *.cedar files [default: `policy.dir` of the configuration].
         dir: Option<PathBuf>,
+        /// Warnings, too, make the exit code 1.
+        #[arg(long)]
+        strict: bool,
     },
+    /// Run the cases of all *.test.toml files that lie beside the policies.
+    Test {
+        /// Directory of *.cedar and *.test.toml files [default: `policy.dir` of the configuration].
+        dir: Option<PathBuf>,
+    },
+    /// Show what a call is to the gateway and what policy says to it; nothing is sent to AWS.
+    ///
+    /// `chaperone policy explain -- aws s3api copy-object …` runs the command with keys that are good
+    /// for nothing, until it makes its first call. The exit code is 0 if it would be allowed.
+    Explain(explain::Args),
+    /// Print rules that permit what was recorded, and no more.
+    Suggest(suggest::Args),
 }
 
 /// Answers; the exit code is 1 where something is wrong with the policies. `load` reads the
@@ -45,15 +67,42 @@ fn answer(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     match args.command {
-        Command::Check { dir: Some(dir) } => check(&dir, out),
-        Command::Check { dir: None } => check(&load()?.policy.dir, out),
+        Command::Check { dir, strict } => check(&dir_or(dir, load)?, strict, out),
+        Command::Test { dir } => cases::run(&dir_or(dir, load)?, out),
+        Command::Explain(args) => runtime()?.block_on(explain::run(args, load, out)),
+        Command::Suggest(args) => {
+            runtime()?.block_on(suggest::run(args, &load()?, out))?;
+            Ok(true)
+        }
     }
 }
 
+/// Runs the cases of a directory, for tests of what is shipped.
+#[cfg(test)]
+pub(super) fn run_cases(dir: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+    cases::run(dir, out)
+}
+
+/// The directory that was named, or the configured one.
+fn dir_or(
+    dir: Option<PathBuf>,
+    load: impl FnOnce() -> Result<Config, ConfigError>,
+) -> Result<PathBuf, ConfigError> {
+    dir.map_or_else(|| Ok(load()?.policy.dir), Ok)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
 /// Whether the policies of `dir` can be used.
-fn check(dir: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+fn check(dir: &Path, strict: bool, out: &mut impl Write) -> anyhow::Result<bool> {
     let found = policies::read(dir).context("reading the policies")?;
-    for path in &found.ignored {
+    for path in found.ignored.iter().filter(|path| !cases::is_case_file(path)) {
         writeln!(out, "{}: ignored, policy files end in .cedar", path.display())?;
     }
     match Policies::parse(found.files) {
@@ -68,8 +117,11 @@ fn check(dir: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
             if set.is_empty() {
                 writeln!(out, "no rule permits anything, so every call is denied")?;
             }
+            for warning in set.warnings() {
+                writeln!(out, "warning: {warning}")?;
+            }
             writeln!(out, "digest {}", set.digest())?;
-            Ok(true)
+            Ok(!strict || set.warnings().is_empty())
         }
         Err(errors) => {
             writeln!(out, "{errors}")?;
@@ -134,7 +186,7 @@ mod tests {
 
     fn checked(dir: &Path) -> (bool, String) {
         let mut out = Vec::new();
-        let fine = check(dir, &mut out).unwrap();
+        let fine = check(dir, true, &mut out).unwrap();
         (fine, String::from_utf8(out).unwrap().replace(&dir.display().to_string(), "DIR"))
     }
 
@@ -159,7 +211,7 @@ mod tests {
             "{words}"
         );
 
-        fs::write(dir.path().join("a.cedar"), "permit (principal, action in Action::\"s3:Read\", resource);")
+        fs::write(dir.path().join("a.cedar"), "permit (principal, action in Action::\"s3:Raed\", resource);")
             .unwrap();
         fs::write(dir.path().join("b.cedar"), "\nnonsense").unwrap();
         let (fine, words) = checked(dir.path());
@@ -167,18 +219,32 @@ mod tests {
         assert_eq!(
             words,
             "DIR/notes: ignored, policy files end in .cedar\n\
-             DIR/a.cedar:1:39: access-level groups such as `s3:Read` are not available yet\n  \
-               help: list the actions: action in [Action::\"s3:GetObject\", …]\n\
+             DIR/a.cedar:1:39: `s3:Raed` is not an action\n  \
+               help: IAM's names are not always those of the API operations: the Service Authorization Reference lists them\n\
              DIR/b.cedar:2:9: unexpected end of input\n\
              DIR: 2 errors\n"
         );
     }
 
     #[test]
+    fn warnings_fail_only_where_they_are_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let never = "@id(\"all\") permit (principal, action, resource);\n@id(\"no\") forbid (principal, action, resource);";
+        fs::write(dir.path().join("a.cedar"), never).unwrap();
+        let (fine, words) = checked(dir.path());
+        assert!(!fine);
+        assert!(
+            words.contains("warning: DIR/a.cedar:1:1: this rule permits nothing: `no` forbids all of it"),
+            "{words}"
+        );
+        assert!(check(dir.path(), false, &mut Vec::new()).unwrap());
+    }
+
+    #[test]
     fn an_unreadable_directory_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let gone = dir.path().join("gone");
-        let error = format!("{:#}", check(&gone, &mut Vec::new()).unwrap_err());
+        let error = format!("{:#}", check(&gone, false, &mut Vec::new()).unwrap_err());
         assert_eq!(
             error,
             format!("reading the policies: {}: No such file or directory (os error 2)", gone.display())

@@ -83,12 +83,20 @@ fn table(status: &Status) -> Table {
         },
     );
     let started = status.started.format(&time::format_description::well_known::Rfc3339);
+    let observed: Vec<_> = status.observed.iter().map(WorkloadName::as_str).collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.add_rows([
         ["daemon", &format!("chaperone {}, pid {}, kernel ABI {}", status.version, status.pid, status.abi)],
         ["started", &started.unwrap_or_default()],
         ["workloads", &workloads.join(", ")],
+        [
+            "observed",
+            &match observed.as_slice() {
+                [] => "none".to_owned(),
+                names => format!("POLICY IS NOT ENFORCED for {}", names.join(", ")),
+            },
+        ],
         ["open sessions", &status.open_sessions.to_string()],
         ["calls", &format!("{} allowed, {} denied, {} failed", calls.allowed, calls.denied, calls.failed)],
         ["policy", &policy],

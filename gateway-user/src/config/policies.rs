@@ -53,10 +53,15 @@ pub enum LoadPoliciesError {
 /// [`LoadPoliciesError`]; the caller keeps the set it has.
 pub fn load(dir: &Path) -> Result<Policies, LoadPoliciesError> {
     let PolicyFiles { files, ignored } = read(dir)?;
-    for path in ignored {
+    // Cases for `policy test` lie beside the policies on purpose.
+    let is_case_file = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(b".test.toml");
+    for path in ignored.into_iter().filter(|path| !is_case_file(path)) {
         tracing::warn!(path = %path.display(), "ignored: policy files end in .cedar");
     }
     let policies = Policies::parse(files)?;
+    for warning in policies.warnings() {
+        tracing::warn!("{warning}");
+    }
     if policies.is_empty() {
         tracing::warn!(dir = %dir.display(), "there are no policies: every call is denied");
     }

@@ -38,6 +38,7 @@ fn caller(role: Option<&str>) -> Caller {
         tag: Some("builds".to_owned()),
         identity: Identity::Host,
         egress: Egress::Aws,
+        mode: crate::identify::Mode::Enforce,
         region: None,
         account: None,
         groups: Vec::new(),
@@ -395,7 +396,7 @@ async fn a_role_whose_keys_are_born_expired_is_refused() {
 async fn a_permit_gets_its_keys() {
     use crate::{
         classify::{ActionOn, Operation},
-        decide::{Facts, Policies, Verdict},
+        decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
         parse::RequestDigest,
     };
     let clock = clock();
@@ -408,12 +409,12 @@ async fn a_permit_gets_its_keys() {
         account: None,
         actions: vec![ActionOn { action: "s3:GetObject".to_owned(), resource: "*".to_owned() }],
         params: Default::default(),
+        unread: Default::default(),
         digest: RequestDigest([0; 32]),
     };
     let caller = caller(None);
-    let Verdict::Allow(permit) = policies.decide(&caller, operation, Facts { now: clock.now() }) else {
-        panic!("denied")
-    };
+    let facts = Facts { now: clock.now(), session: &SessionUsage::default(), day: &DayUsage::default() };
+    let Verdict::Allow(permit) = policies.decide(&caller, operation, facts) else { panic!("denied") };
     let source = source(&Ambient::default(), Config::default(), &clock);
     let call =
         tokio::spawn(async move { source.keys(&permit, &caller).await.map(|keys| keys.access_key_id) });

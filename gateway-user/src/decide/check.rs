@@ -7,15 +7,16 @@ use cedar_policy::pst::{self, BinaryOp, Expr, Literal, Var};
 use super::{
     error::Complaint,
     names::{self, ActionName},
-    reads::CONTEXT,
-    syntax::{each_clause, names_any_resource},
+    question::{GRANT, REASON, REVIEWERS, TTL, Terms},
+    reads::{APPROVAL, CONTEXT},
+    syntax::{context_accesses, each_clause, names_any_resource},
 };
 use crate::prim::WorkloadName;
 
 /// Annotations that mean something here.
-const ANNOTATIONS: [&str; 2] = ["id", "description"];
-/// Annotations that ask a person.
-const APPROVAL_ANNOTATIONS: [&str; 4] = ["reviewers", "grant", "reason", "ttl"];
+const ANNOTATIONS: [&str; 6] = ["id", "description", REVIEWERS, GRANT, REASON, TTL];
+/// Annotations that say more about an approval.
+const APPROVAL_DETAILS: [&str; 3] = [GRANT, REASON, TTL];
 /// What rules can read of a resource.
 const RESOURCE: [&str; 5] = ["arn", "account", "region", "service", "type"];
 /// Of these, the ones that some ARNs do not have.
@@ -74,21 +75,50 @@ impl Checker {
             if ANNOTATIONS.contains(&name) {
                 continue;
             }
-            let complaint = if APPROVAL_ANNOTATIONS.contains(&name) {
-                Complaint::new(format!("approvals are not available yet, so `@{name}` would not be honoured"))
-                    .help("remove the rule: what nothing permits is denied")
-            } else {
-                Complaint::new(format!("unknown annotation `@{name}`")).help(suggest(
-                    name,
-                    &ANNOTATIONS,
-                    "annotations",
-                ))
-            };
-            self.complaints.push(complaint.about(format!("@{name}")));
+            self.complaints.push(
+                Complaint::new(format!("unknown annotation `@{name}`"))
+                    .help(suggest(name, &ANNOTATIONS, "annotations"))
+                    .about(format!("@{name}")),
+            );
         }
+        self.approval(rule);
         if let Some(id) = rule.annotations.get("id") {
             self.complain(check_id(id));
         }
+    }
+
+    /// An approval permits, it never overrides; and a rule that names reviewers must wait for them.
+    fn approval(&mut self, rule: &pst::Template) {
+        let has = |name: &str| rule.annotations.contains_key(name);
+        let reads = context_accesses(rule).iter().any(|access| access.path.first() == Some(&APPROVAL));
+        let asks = has(REVIEWERS);
+        let complaint = match rule.effect {
+            pst::Effect::Forbid if reads => Complaint::new("an approval never overrides a `forbid`")
+                .about(APPROVAL)
+                .help("write a `permit` that needs the approval, and permit the call nowhere else"),
+            pst::Effect::Forbid if asks => {
+                Complaint::new("a `forbid` asks nobody").about(format!("@{REVIEWERS}")).help("use a `permit`")
+            }
+            pst::Effect::Permit if reads && !asks => {
+                Complaint::new("nobody is named who could approve").about(APPROVAL).help(
+                    "add @reviewers(\"group\"), the group that the condition wants in context.approval.groups",
+                )
+            }
+            pst::Effect::Permit if asks && !reads => {
+                Complaint::new("this rule permits without waiting for its reviewers")
+                    .about(format!("@{REVIEWERS}"))
+                    .help("add: when { context has approval && context.approval.groups.contains(\"group\") }")
+            }
+            pst::Effect::Permit | pst::Effect::Forbid => {
+                match APPROVAL_DETAILS.into_iter().find(|name| has(name) && !asks) {
+                    None => return self.complain(Terms::read(rule).map(drop)),
+                    Some(name) => Complaint::new(format!("`@{name}` says more about an approval, and none is asked for"))
+                        .about(format!("@{name}"))
+                        .help("add @reviewers(\"group\")"),
+                }
+            }
+        };
+        self.complaints.push(complaint);
     }
 
     fn scope(&mut self, rule: &pst::Template) {
@@ -203,7 +233,7 @@ impl Checker {
     }
 
     fn attribute(&mut self, of: &Expr, attr: &str, asks: bool) {
-        let known = match of {
+        let known: &[&str] = match of {
             Expr::Var(Var::Context) => &CONTEXT,
             Expr::Var(Var::Resource) => &RESOURCE,
             Expr::Var(Var::Principal | Var::Action) => {
@@ -225,9 +255,6 @@ impl Checker {
             return;
         }
         let complaint = match (of_resource, attr) {
-            (false, "approval") => Complaint::new("approvals are not available yet")
-                .help("remove the rule: what nothing permits is denied"),
-            (false, "session") => Complaint::new("`context.session` is not available yet"),
             (false, _) => Complaint::new(format!("`context` has no attribute `{attr}`")).help(suggest(
                 attr,
                 &CONTEXT,
@@ -304,13 +331,10 @@ fn check_literal(uid: &pst::EntityUID, groups: bool) -> Result<(), Complaint> {
     let (kind, id) = (uid.ty.to_string(), uid.eid.as_str());
     match kind.as_str() {
         "Action" => match ActionName::parse(id)? {
-            ActionName::One(_) => Ok(()),
-            ActionName::Any | ActionName::Service(_) if groups => Ok(()),
-            ActionName::Any | ActionName::Service(_) => {
-                Err(Complaint::new(format!("`{id}` is a group: no action equals it"))
-                    .about(id)
-                    .help(format!("write `action in Action::\"{id}\"`")))
-            }
+            name if groups || !name.is_group() => Ok(()),
+            _ => Err(Complaint::new(format!("`{id}` is a group: no action equals it"))
+                .about(id)
+                .help(format!("write `action in Action::\"{id}\"`"))),
         },
         "Resource" => names::check_resource(id),
         "Workload" => id

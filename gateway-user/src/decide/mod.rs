@@ -5,25 +5,38 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use self::{policies::Judgement, view::Call};
-use crate::{classify::Operation, identify::Caller, parse::RequestDigest};
+use crate::{
+    classify::Operation,
+    identify::{Caller, Mode},
+    parse::RequestDigest,
+};
 
 mod arn;
 mod check;
 mod error;
+mod infer;
 mod lexical;
+mod members;
+mod meters;
 mod names;
+mod never;
 mod policies;
+mod question;
 mod reads;
 mod rule;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod typed;
+mod usage;
 mod view;
 
 pub use self::{
     error::{PolicyError, PolicyErrors, Position},
     policies::Policies,
+    question::{Approvable, Question, Terms},
+    usage::{Charge, DayUsage, SessionUsage, Supposed, sum_name},
 };
 
 /// The proof of an Allow, bound to one canonical request. Only a permit can be signed.
@@ -32,30 +45,36 @@ pub use self::{
 ///
 /// ```compile_fail,E0451
 /// # fn forge(operation: gateway_user::classify::Operation) -> gateway_user::decide::Permit {
-/// gateway_user::decide::Permit { operation, rules: Vec::new() }
+/// gateway_user::decide::Permit { operation, rules: Vec::new(), objection: None }
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Permit {
     operation: Operation,
     rules: Vec<String>,
+    objection: Option<Objection>,
 }
 
 impl Permit {
     /// A permit without a decision, for tests of the stages after it.
     #[cfg(test)]
     pub(crate) fn for_tests(operation: Operation, rules: Vec<String>) -> Self {
-        Self { operation, rules }
+        Self { operation, rules, objection: None }
     }
     /// What was allowed.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
-    /// The ids of the rules that allowed it.
+    /// The ids of the rules that allowed it; of those that objected, where that is only observed.
     #[must_use]
     pub fn rules(&self) -> &[String] {
         &self.rules
+    }
+    /// What policy has against the call, where the workload is only observed.
+    #[must_use]
+    pub fn objection(&self) -> Option<&Objection> {
+        self.objection.as_ref()
     }
     /// The canonical request it was given for.
     #[must_use]
@@ -126,15 +145,54 @@ pub struct Denial {
 pub enum Verdict {
     /// It may happen.
     Allow(Permit),
+    /// It may happen if somebody approves of it.
+    Ask(Question),
     /// It may not.
     Deny(Denial),
 }
 
-/// Facts about the calling session that policies can read.
+/// What policy has against a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// It denies it.
+    Deny(Reason),
+    /// Somebody would have to approve of it.
+    Ask(Vec<Approvable>),
+}
+
+impl Objection {
+    /// The ids of the rules that deny or ask.
+    #[must_use]
+    pub fn rules(&self) -> Vec<String> {
+        match self {
+            Self::Deny(reason) => reason.rules().to_vec(),
+            Self::Ask(approvals) => approvals.iter().map(|approval| approval.rule.clone()).collect(),
+        }
+    }
+}
+
+/// In words, for logs and records.
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deny(reason) => write!(f, "{reason}"),
+            Self::Ask(approvals) => {
+                let who: Vec<String> = approvals.iter().map(ToString::to_string).collect();
+                write!(f, "it needs the approval of {}", who.join(", or "))
+            }
+        }
+    }
+}
+
+/// What policies can read besides the call itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub struct Facts<'a> {
     /// The time of the decision.
     pub now: OffsetDateTime,
+    /// What its session was allowed before.
+    pub session: &'a SessionUsage,
+    /// What all sessions of its workload were allowed within a day.
+    pub day: &'a DayUsage,
 }
 
 impl Policies {
@@ -143,26 +201,70 @@ impl Policies {
     /// A rule that cannot be evaluated denies the call, whether it is a `permit` or a `forbid`. A
     /// resource that cannot be computed (`*`) satisfies no `permit` that looks at the resource and
     /// escapes no `forbid` that does; a rule that names `Resource::"*"` is taken at its word.
+    ///
+    /// Where nothing forbids the call and an approval would permit it, the verdict is a question.
+    /// Where the workload is only observed, a call that policy objects to is allowed, and the permit
+    /// says so.
     #[must_use]
-    pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts) -> Verdict {
-        match self.conclude(caller, &operation, facts) {
-            Ok(rules) => Verdict::Allow(Permit { operation, rules }),
-            Err(reason) => Verdict::Deny(Denial { operation, reason }),
-        }
-    }
-
-    fn conclude(&self, caller: &Caller, operation: &Operation, facts: Facts) -> Result<Vec<String>, Reason> {
+    pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts<'_>) -> Verdict {
         if operation.actions.is_empty() {
             // Nothing asked for would be nothing denied.
             let action = format!("{}:{}", operation.service, operation.name);
-            return Err(Reason::NothingPermits { action, resource: names::ANY_RESOURCE.to_owned() });
+            let reason = Reason::NothingPermits { action, resource: names::ANY_RESOURCE.to_owned() };
+            return Verdict::Deny(Denial { operation, reason });
         }
-        let call = Call::new(&caller.session.workload, operation, facts);
+        match (self.conclude(caller, &operation, facts), caller.session.workload.mode) {
+            (Ok(rules), Mode::Enforce | Mode::Observe) => {
+                Verdict::Allow(Permit { operation, rules, objection: None })
+            }
+            (Err(objection), Mode::Observe) => {
+                Verdict::Allow(Permit { operation, rules: objection.rules(), objection: Some(objection) })
+            }
+            (Err(Objection::Ask(approvals)), Mode::Enforce) => {
+                Verdict::Ask(Question { operation, approvals })
+            }
+            (Err(Objection::Deny(reason)), Mode::Enforce) => Verdict::Deny(Denial { operation, reason }),
+        }
+    }
+
+    fn conclude(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        facts: Facts<'_>,
+    ) -> Result<Vec<String>, Objection> {
+        let call = Call::new(&caller.session, operation, facts, self.meters());
         let mut all = Judgement::default();
         for pair in &operation.actions {
             all.add(self.judge(&call, pair), pair);
         }
-        all.conclude()
+        match all.conclude() {
+            Ok(rules) => Ok(rules),
+            // Only what nothing forbids can be approved of.
+            Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(&call, operation) {
+                Some(approvals) => Objection::Ask(approvals),
+                None => Objection::Deny(reason),
+            }),
+            Err(reason) => Err(Objection::Deny(reason)),
+        }
+    }
+
+    /// Who would have to approve; `None` where some pair is permitted by nobody.
+    fn ask(&self, call: &Call<'_>, operation: &Operation) -> Option<Vec<Approvable>> {
+        let mut all: Vec<Approvable> = Vec::new();
+        for pair in &operation.actions {
+            if self.judge(call, pair).permits() {
+                continue;
+            }
+            let approvals = self.approvable(call, pair);
+            if approvals.is_empty() {
+                return None;
+            }
+            all.extend(approvals);
+        }
+        all.sort_by(|a, b| a.rule.cmp(&b.rule));
+        all.dedup();
+        Some(all)
     }
 }
 

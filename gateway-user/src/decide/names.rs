@@ -3,6 +3,7 @@
 //! A name that can never match is refused: in a `forbid` it would silently forbid nothing.
 
 use super::{arn::Arn, error::Complaint};
+use crate::catalog::{AccessLevel, catalog};
 
 /// The group that holds every action.
 pub(super) const ANY_ACTION: &str = "*";
@@ -10,22 +11,23 @@ pub(super) const ANY_ACTION: &str = "*";
 /// The resource that cannot be computed, or that is no single resource.
 pub(super) const ANY_RESOURCE: &str = "*";
 
-/// IAM's access levels, groups that come with the catalogue of all services.
-const ACCESS_LEVELS: [&str; 5] = ["List", "Read", "Write", "Tagging", "PermissionsManagement"];
-
 /// What an `Action::"…"` stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ActionName<'a> {
     /// `*`: every action of every service.
     Any,
+    /// `*:Read`: every action of this level.
+    Level(AccessLevel),
     /// `s3:*`: every action of a service.
     Service(&'a str),
+    /// `s3:Read`: every action of a service and level.
+    ServiceLevel(&'a str, AccessLevel),
     /// `s3:GetObject`.
     One(&'a str),
 }
 
 impl<'a> ActionName<'a> {
-    /// Reads the text of an action literal.
+    /// Reads the text of an action literal; what the catalogue does not know is refused.
     pub(super) fn parse(text: &'a str) -> Result<Self, Complaint> {
         if text == ANY_ACTION {
             return Ok(Self::Any);
@@ -34,43 +36,147 @@ impl<'a> ActionName<'a> {
         let Some((service, name)) = text.split_once(':') else {
             return refuse(
                 format!("`{text}` is not an action"),
-                "write `service:Name` as IAM does, e.g. `s3:GetObject`, or `s3:*`, or `*`",
+                "write `service:Name` as IAM does, e.g. `s3:GetObject`, or `s3:*`, `s3:Read`, `*:Read`, `*`",
             );
         };
-        if ACCESS_LEVELS.contains(&name) {
-            return refuse(
-                format!("access-level groups such as `{text}` are not available yet"),
-                "list the actions: action in [Action::\"s3:GetObject\", …]",
-            );
-        }
+        let level = level_called(name);
         if service == "*" {
-            return refuse(format!("`{text}` is not a group of actions"), "write `*` for every action");
+            return match level {
+                Some(level) => Ok(Self::Level(level)),
+                None if name == "*" => {
+                    refuse(format!("`{text}` is not a group of actions"), "write `*` for every action")
+                }
+                None => refuse(
+                    format!("`{text}` is not a group of actions"),
+                    "groups over all services: `*:List`, `*:Read`, `*:Write`, `*:Tagging`, `*:PermissionsManagement`",
+                ),
+            };
         }
-        let service_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if service.is_empty() || !service.bytes().all(service_ok) {
-            return refuse(
-                format!("`{service}` is not a service prefix"),
-                "IAM writes service prefixes in lower case, e.g. `s3`, `execute-api`",
-            );
-        }
+        known::check_service(service).map_err(|complaint| complaint.about(text))?;
         if name == "*" {
             return Ok(Self::Service(service));
+        }
+        if let Some(level) = level {
+            return match known::has_level(service, level) {
+                true => Ok(Self::ServiceLevel(service, level)),
+                false => refuse(format!("no action of `{service}` has the access level {name}"), "remove it"),
+            };
         }
         if name.contains(['*', '?']) {
             return refuse(
                 format!("wildcards inside an action name, as in `{text}`, are not supported"),
-                "list the actions, or take the whole service: `s3:*`",
+                "list the actions, or take a group: `s3:*`, `s3:Read`",
             );
         }
-        if !name.starts_with(|c: char| c.is_ascii_uppercase())
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric())
-        {
-            return refuse(
-                format!("`{text}` is not an action"),
-                "action names are case-sensitive and written as IAM does, e.g. `s3:GetObject`",
-            );
-        }
+        known::check_action(text).map_err(|complaint| complaint.about(text))?;
         Ok(Self::One(text))
+    }
+
+    /// Whether `action` is this action, or in this group.
+    pub(super) fn covers(self, action: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(name) => name == action,
+            Self::Service(service) => service_of(action) == service,
+            Self::Level(level) => level_of(action) == Some(level),
+            Self::ServiceLevel(service, level) => {
+                service_of(action) == service && level_of(action) == Some(level)
+            }
+        }
+    }
+
+    /// Whether this is a group.
+    pub(super) fn is_group(self) -> bool {
+        !matches!(self, Self::One(_))
+    }
+}
+
+/// The service prefix of an action.
+pub(super) fn service_of(action: &str) -> &str {
+    action.split_once(':').map_or("", |(service, _)| service)
+}
+
+/// The access level of an action; an action that the catalogue does not know has none.
+pub(super) fn level_of(action: &str) -> Option<AccessLevel> {
+    catalog().action(action).map(|action| action.access)
+}
+
+/// The groups that an action is in.
+pub(super) fn groups_of(action: &str) -> Vec<String> {
+    let service = service_of(action);
+    let mut groups = vec![ANY_ACTION.to_owned()];
+    if !service.is_empty() {
+        groups.push(format!("{service}:*"));
+    }
+    if let Some(level) = level_of(action).map(AccessLevel::name) {
+        groups.extend([format!("*:{level}"), format!("{service}:{level}")]);
+    }
+    groups
+}
+
+fn level_called(name: &str) -> Option<AccessLevel> {
+    AccessLevel::ALL.into_iter().find(|level| level.name() == name)
+}
+
+/// What the catalogue knows, and the closest of it to what somebody wrote.
+mod known {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        sync::LazyLock,
+    };
+
+    use super::{AccessLevel, Complaint, catalog, service_of};
+
+    /// Per service prefix: the access levels of its actions.
+    static SERVICES: LazyLock<BTreeMap<&'static str, BTreeSet<AccessLevel>>> = LazyLock::new(|| {
+        let mut services: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for action in catalog().actions() {
+            services.entry(service_of(action.name)).or_default().insert(action.access);
+        }
+        services
+    });
+
+    pub(super) fn has_level(service: &str, level: AccessLevel) -> bool {
+        SERVICES.get(service).is_some_and(|levels| levels.contains(&level))
+    }
+
+    pub(super) fn check_service(service: &str) -> Result<(), Complaint> {
+        if SERVICES.contains_key(service) {
+            return Ok(());
+        }
+        let complaint = Complaint::new(format!("`{service}` is not a service prefix"));
+        Err(match closest(service, SERVICES.keys().copied()) {
+            Some(close) => complaint.help(format!("did you mean `{close}`?")),
+            None => complaint
+                .help("IAM writes service prefixes in lower case, e.g. `s3`, `execute-api`; the name may differ from the SDK's"),
+        })
+    }
+
+    pub(super) fn check_action(action: &str) -> Result<(), Complaint> {
+        if catalog().action(action).is_some() {
+            return Ok(());
+        }
+        let service = service_of(action);
+        let complaint = Complaint::new(format!("`{action}` is not an action"));
+        let names = catalog().actions().map(|known| known.name).filter(|name| service_of(name) == service);
+        Err(match closest(action, names) {
+            Some(close) => complaint.help(format!("did you mean `{close}`? (names are case-sensitive)")),
+            None => complaint.help(
+                "IAM's names are not always those of the API operations: the Service Authorization Reference lists them",
+            ),
+        })
+    }
+
+    /// The closest name, where it is close enough to be meant.
+    fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let lower = name.to_ascii_lowercase();
+        known
+            .map(|candidate| {
+                (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate)
+            })
+            .filter(|(distance, candidate)| *distance <= (candidate.len() / 4).clamp(1, 3))
+            .min()
+            .map(|(_, candidate)| candidate)
     }
 }
 

@@ -2,29 +2,42 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use aws_lc_rs::digest;
-use cedar_policy::Effect;
+use cedar_policy::{Effect, pst::Template};
+use time::OffsetDateTime;
 
 use super::{
     Reason,
     check::{check, check_id, no_templates},
     error::{Complaint, PolicyError, PolicyErrors},
-    names::ActionName,
+    meters::Meters,
+    names::{ActionName, level_of, service_of},
+    never,
+    question::Approvable,
     reads::Reads,
     rule::{Applies, Rule},
     source::{Source, split},
+    typed,
+    usage::Charge,
     view::{Call, View},
 };
-use crate::classify::ActionOn;
+use crate::{
+    catalog::AccessLevel,
+    classify::{ActionOn, Operation},
+    identify::WorkloadConfig,
+};
 
 /// A loaded set of policies. An empty set denies everything.
 #[derive(Debug)]
 pub struct Policies {
     rules: Vec<Rule>,
     index: Index,
+    /// The counters that any rule reads.
+    meters: Meters,
+    warnings: Vec<PolicyError>,
     files: usize,
     digest: String,
 }
@@ -33,7 +46,9 @@ pub struct Policies {
 #[derive(Debug, Default)]
 struct Index {
     any: Vec<usize>,
+    by_level: BTreeMap<AccessLevel, Vec<usize>>,
     by_service: HashMap<String, Vec<usize>>,
+    by_service_level: HashMap<String, BTreeMap<AccessLevel, Vec<usize>>>,
     by_action: HashMap<String, Vec<usize>>,
 }
 
@@ -46,16 +61,49 @@ impl Policies {
     /// # Errors
     /// [`PolicyErrors`]: everything wrong with every file.
     pub fn parse(files: impl IntoIterator<Item = (PathBuf, String)>) -> Result<Self, PolicyErrors> {
+        Self::load(files, Loader { typed: true, ..Loader::default() })
+    }
+
+    /// Loads rules whose conditions may fail, to see what happens when they do.
+    #[cfg(test)]
+    pub(super) fn parse_untyped(text: &str) -> Result<Self, PolicyErrors> {
+        Self::load([("p.cedar".into(), text.to_owned())], Loader::default())
+    }
+
+    fn load(
+        files: impl IntoIterator<Item = (PathBuf, String)>,
+        mut loader: Loader,
+    ) -> Result<Self, PolicyErrors> {
         let mut files: Vec<(PathBuf, String)> = files.into_iter().collect();
         files.sort();
-        let mut loader = Loader::default();
+        let mut written = Vec::new();
         for (path, text) in &files {
-            loader.file(path, text);
+            match split(path, text) {
+                Ok(sources) => written.extend(sources),
+                Err(errors) => loader.errors.extend(errors),
+            }
         }
+        written.iter().for_each(|source| loader.rule(source));
         if !loader.errors.is_empty() {
+            // By file: errors of syntax were found first.
+            loader.errors.sort_by(|a, b| a.file.cmp(&b.file));
             return Err(PolicyErrors(loader.errors));
         }
-        Ok(Self { rules: loader.rules, index: loader.index, files: files.len(), digest: digest(&files) })
+        loader.never_fire(&written);
+        Ok(Self {
+            rules: loader.rules,
+            index: loader.index,
+            meters: loader.meters,
+            warnings: loader.warnings,
+            files: files.len(),
+            digest: digest(&files),
+        })
+    }
+
+    /// What loads, but is hardly meant so: rules that can never have an effect. In file order.
+    #[must_use]
+    pub fn warnings(&self) -> &[PolicyError] {
+        &self.warnings
     }
 
     /// Whether there is no rule at all, so that everything is denied.
@@ -89,10 +137,47 @@ impl Policies {
         &self.digest
     }
 
+    /// Whether the decision depends on what was allowed before, so that it must be counted before
+    /// the next one is made.
+    #[must_use]
+    pub fn counts(&self, operation: &Operation) -> bool {
+        self.limits()
+            && operation.actions.iter().any(|pair| self.about(&pair.action).any(|rule| rule.reads().counts()))
+    }
+
+    /// What `operation` adds to the counters once it is allowed.
+    #[must_use]
+    pub fn charge(&self, operation: &Operation, at: OffsetDateTime) -> Charge {
+        Charge::of(operation, at, &self.meters.sums)
+    }
+
+    /// Whether any rule reads what was allowed before.
+    #[must_use]
+    pub fn limits(&self) -> bool {
+        !self.meters.is_empty()
+    }
+
+    /// The parameters whose sums any rule reads.
+    pub fn summed(&self) -> impl Iterator<Item = &str> {
+        self.meters.sums.iter().filter_map(|name| Some(name.rsplit_once('/')?.1))
+    }
+
+    /// The counters that any rule reads.
+    pub(super) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    fn about(&self, action: &str) -> impl Iterator<Item = &Rule> {
+        self.index.about(action).into_iter().filter_map(|number| self.rules.get(number))
+    }
+
+    fn about_workload(&self, action: &str, workload: &WorkloadConfig) -> Vec<&Rule> {
+        self.about(action).filter(|rule| rule.covers(workload)).collect()
+    }
+
     /// What all rules about one pair say.
     pub(super) fn judge(&self, call: &Call<'_>, pair: &ActionOn) -> Judgement<'_> {
-        let about = self.index.about(&pair.action).filter_map(|number| self.rules.get(number));
-        let rules: Vec<&Rule> = about.filter(|rule| rule.covers(call.workload())).collect();
+        let rules = self.about_workload(&pair.action, call.workload());
         let reads = rules.iter().fold(Reads::default(), |reads, rule| reads | rule.reads());
         let view = View::new(call, pair, reads);
         let mut judgement = Judgement::default();
@@ -105,6 +190,19 @@ impl Policies {
             }
         }
         judgement
+    }
+
+    /// Who could permit this pair, which no rule permits without an approval.
+    pub(super) fn approvable(&self, call: &Call<'_>, pair: &ActionOn) -> Vec<Approvable> {
+        let mut found = Vec::new();
+        for rule in self.about_workload(&pair.action, call.workload()) {
+            let Some(terms) = &rule.terms else { continue };
+            let approved = call.approved_by(&terms.reviewers);
+            if rule.applies(&View::new(&approved, pair, rule.reads())) == Applies::Yes {
+                found.push(Approvable { rule: rule.id.clone(), terms: terms.clone() });
+            }
+        }
+        found
     }
 }
 
@@ -127,6 +225,11 @@ impl<'a> Judgement<'a> {
         self.permits.extend(other.permits);
         self.forbids.extend(other.forbids);
         self.failed.extend(other.failed);
+    }
+
+    /// Whether any rule permits it.
+    pub(super) fn permits(&self) -> bool {
+        !self.permits.is_empty()
     }
 
     /// The permitting rules, or the gravest reason: a forbid, a failure, no permit.
@@ -163,40 +266,38 @@ impl Index {
             self.any.push(number);
             return;
         }
-        let services: Vec<&str> = actions
-            .iter()
-            .filter_map(
-                |action| if let ActionName::Service(service) = action { Some(*service) } else { None },
-            )
-            .collect();
-        let add = |map: &mut HashMap<String, Vec<usize>>, key: &str| {
-            let numbers = map.entry(key.to_owned()).or_default();
+        for action in actions {
+            let numbers = match *action {
+                ActionName::Any => &mut self.any,
+                ActionName::Level(level) => self.by_level.entry(level).or_default(),
+                ActionName::Service(service) => self.by_service.entry(service.to_owned()).or_default(),
+                ActionName::ServiceLevel(service, level) => {
+                    self.by_service_level.entry(service.to_owned()).or_default().entry(level).or_default()
+                }
+                ActionName::One(action) => self.by_action.entry(action.to_owned()).or_default(),
+            };
             if numbers.last() != Some(&number) {
                 numbers.push(number);
             }
-        };
-        for service in &services {
-            add(&mut self.by_service, service);
-        }
-        for action in actions {
-            if let ActionName::One(action) = action
-                && !services.contains(&service_of(action))
-            {
-                add(&mut self.by_action, action);
-            }
         }
     }
 
-    /// The rules about this action, each once.
-    fn about(&self, action: &str) -> impl Iterator<Item = usize> {
-        let one = self.by_action.get(action).into_iter().flatten();
-        let service = self.by_service.get(service_of(action)).into_iter().flatten();
-        one.chain(service).chain(&self.any).copied()
+    /// The rules about this action, each once, in file order.
+    fn about(&self, action: &str) -> Vec<usize> {
+        let service = service_of(action);
+        let mut numbers: Vec<usize> = self.any.clone();
+        numbers.extend(self.by_action.get(action).into_iter().flatten());
+        numbers.extend(self.by_service.get(service).into_iter().flatten());
+        if let Some(level) = level_of(action) {
+            numbers.extend(self.by_level.get(&level).into_iter().flatten());
+            let of_service = self.by_service_level.get(service);
+            numbers.extend(of_service.and_then(|levels| levels.get(&level)).into_iter().flatten());
+        }
+        // A rule that lists several groups stands in several lists.
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
-}
-
-fn service_of(action: &str) -> &str {
-    action.split_once(':').map_or("", |(service, _)| service)
 }
 
 /// Collects rules and everything wrong with them.
@@ -204,23 +305,20 @@ fn service_of(action: &str) -> &str {
 struct Loader {
     rules: Vec<Rule>,
     index: Index,
+    meters: Meters,
+    /// Whether conditions are held to the types of what they read.
+    typed: bool,
     errors: Vec<PolicyError>,
+    warnings: Vec<PolicyError>,
     /// Where each id was first used.
     ids: BTreeMap<String, String>,
 }
 
 impl Loader {
-    fn file(&mut self, path: &Path, text: &str) {
-        match split(path, text) {
-            Ok(sources) => sources.iter().for_each(|source| self.rule(source)),
-            Err(errors) => self.errors.extend(errors),
-        }
-    }
-
     fn rule(&mut self, source: &Source<'_>) {
         let complaints = match &source.tree {
             None => vec![no_templates()],
-            Some(tree) => match check(tree) {
+            Some(tree) => match self.check(tree, source) {
                 complaints if complaints.is_empty() => match self.add(source, tree) {
                     Ok(()) => return,
                     Err(complaint) => vec![complaint],
@@ -231,7 +329,34 @@ impl Loader {
         self.errors.extend(complaints.into_iter().map(|complaint| source.locate(complaint)));
     }
 
-    fn add(&mut self, source: &Source<'_>, tree: &cedar_policy::pst::Template) -> Result<(), Complaint> {
+    fn check(&mut self, tree: &Template, source: &Source<'_>) -> Vec<Complaint> {
+        let complaints = check(tree);
+        if !complaints.is_empty() || !self.typed {
+            return complaints;
+        }
+        let typed::Checked { complaints, warning } = typed::check(tree);
+        self.warnings.extend(warning.map(|warning| source.locate(warning)));
+        complaints
+    }
+
+    /// Notes what can never have an effect; every source has become a rule.
+    fn never_fire(&mut self, sources: &[Source<'_>]) {
+        if !self.typed {
+            return;
+        }
+        let trees: Vec<(&Template, &str)> = sources
+            .iter()
+            .zip(&self.rules)
+            .filter_map(|(source, rule)| Some((source.tree.as_ref()?, rule.id.as_str())))
+            .collect();
+        for (number, warning) in never::warnings(&trees) {
+            self.warnings.extend(sources.get(number).map(|source| source.locate(warning)));
+        }
+        self.warnings
+            .sort_by(|a, b| (&a.file, a.at.line, a.at.column).cmp(&(&b.file, b.at.line, b.at.column)));
+    }
+
+    fn add(&mut self, source: &Source<'_>, tree: &Template) -> Result<(), Complaint> {
         let id = match tree.annotations.get("id") {
             Some(id) => id.to_string(),
             None => default_id(source),
@@ -244,6 +369,7 @@ impl Loader {
                 .help("ids are unique over all files: refusals and records name them"));
         }
         let actions = Rule::actions(tree)?;
+        self.meters.note(tree);
         let rule = Rule::new(id, tree)?;
         self.index.insert(self.rules.len(), &actions);
         self.rules.push(rule);

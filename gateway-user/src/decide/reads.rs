@@ -7,7 +7,14 @@ use cedar_policy::pst::{self, Expr, Var};
 use super::syntax::{each_clause, each_part};
 
 /// The attributes of `context`.
-pub(super) const CONTEXT: [&str; 5] = ["params", "region", "time", "workload", "operation"];
+pub(super) const CONTEXT: [&str; 9] =
+    ["params", "region", "time", "workload", "operation", "unread", SESSION, WORKLOAD_DAY, APPROVAL];
+/// What the session did so far.
+pub(super) const SESSION: &str = "session";
+/// What all sessions of the workload did within a day.
+pub(super) const WORKLOAD_DAY: &str = "workload_day";
+/// Who approved the call; absent where nobody did.
+pub(super) const APPROVAL: &str = "approval";
 
 /// What is read: of the call's entities, and of `context`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +44,15 @@ impl Reads {
             reads.context = some;
         }
         reads
+    }
+
+    /// Whether what was allowed before matters.
+    pub(super) fn counts(&self) -> bool {
+        self.reads(SESSION) || self.reads(WORKLOAD_DAY)
+    }
+
+    fn reads(&self, attribute: &str) -> bool {
+        self.context.iter().zip(CONTEXT).any(|(read, name)| *read && name == attribute)
     }
 
     /// Whether `self` covers all that `other` reads.

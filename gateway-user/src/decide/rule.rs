@@ -8,6 +8,7 @@ use cedar_policy::{
 use super::{
     error::Complaint,
     names::ActionName,
+    question::Terms,
     reads::Reads,
     syntax::{each_clause, mentions, names_any_resource, without_resource},
     view::View,
@@ -24,6 +25,8 @@ pub(super) struct Rule {
     condition: Option<Condition>,
     /// What it says when the resource is unknown.
     unknown: WhenUnknown,
+    /// Whom it asks: a `permit` that reads `context.approval`.
+    pub(super) terms: Option<Terms>,
 }
 
 /// Whether a rule says something about a pair of action and resource.
@@ -71,6 +74,7 @@ impl Rule {
             pst::Effect::Permit => Effect::Permit,
             pst::Effect::Forbid => Effect::Forbid,
         };
+        let terms = Terms::read(tree)?;
         let conditional = !tree.clauses().is_empty();
         let looks = !matches!(tree.resource, pst::ResourceConstraint::Any | pst::ResourceConstraint::Is(_))
             || each_clause(tree).any(|clause| mentions(clause, &Var::Resource));
@@ -88,6 +92,7 @@ impl Rule {
             condition: if conditional { Condition::new(tree.clone())? } else { None },
             effect,
             unknown,
+            terms,
             id,
         })
     }

@@ -23,6 +23,44 @@ pub(super) fn each_part(root: &Expr) -> impl Iterator<Item = &Expr> {
     })
 }
 
+/// One reading of `context`: the longest chain of attributes, from outside to inside.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Access<'a> {
+    /// `["params", "Key"]` for `context.params.Key` and for `context.params has Key`.
+    pub(super) path: Vec<&'a str>,
+    /// Whether it only asks (`has`).
+    pub(super) asks: bool,
+}
+
+/// Every reading of `context` in the rule's clauses.
+pub(super) fn context_accesses(rule: &pst::Template) -> Vec<Access<'_>> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<&Expr> = each_clause(rule).collect();
+    while let Some(expr) = waiting.pop() {
+        match access(expr) {
+            Some(access) => found.push(access),
+            None => waiting.extend(children(expr)),
+        }
+    }
+    found
+}
+
+/// The reading of `context` that `expr` is.
+pub(super) fn access(expr: &Expr) -> Option<Access<'_>> {
+    let (mut inner, mut backwards, asks) = match expr {
+        Expr::HasAttr { expr, attrs } => {
+            (&**expr, attrs.iter().rev().map(|attr| attr.as_str()).collect::<Vec<_>>(), true)
+        }
+        _ => (expr, Vec::new(), false),
+    };
+    while let Expr::GetAttr { expr, attr } = inner {
+        backwards.push(attr);
+        inner = expr;
+    }
+    backwards.reverse();
+    matches!(inner, Expr::Var(Var::Context)).then_some(Access { path: backwards, asks })
+}
+
 /// Whether `expr` mentions the variable anywhere.
 pub(super) fn mentions(expr: &Expr, variable: &Var) -> bool {
     each_part(expr).any(|part| matches!(part, Expr::Var(var) if var == variable))

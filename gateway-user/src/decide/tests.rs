@@ -10,9 +10,14 @@ use crate::{
     secret::SecretText,
 };
 
+mod approvals;
+mod budgets;
 mod decisions;
+mod levels;
 mod load;
 mod slicing;
+mod typed;
+mod warnings;
 
 /// A caller of workload `builds` in these groups.
 fn caller(groups: &[&str]) -> Caller {
@@ -22,6 +27,7 @@ fn caller(groups: &[&str]) -> Caller {
         tag: Some("builds".to_owned()),
         identity: Identity::Host,
         egress: Egress::Aws,
+        mode: Mode::Enforce,
         region: None,
         account: None,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -61,12 +67,18 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
             })
             .collect(),
         params: BTreeMap::new(),
+        unread: Default::default(),
         digest: RequestDigest([7; 32]),
     }
 }
 
-fn facts() -> Facts {
-    Facts { now: OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap() }
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+}
+
+fn judge(policies: &Policies, caller: &Caller, operation: Operation) -> Verdict {
+    let facts = Facts { now: now(), session: &SessionUsage::default(), day: &DayUsage::default() };
+    policies.decide(caller, operation, facts)
 }
 
 fn policies(text: &str) -> Policies {
@@ -75,8 +87,19 @@ fn policies(text: &str) -> Policies {
 
 /// The ids of the permitting rules, or why not.
 fn decide(text: &str, groups: &[&str], operation: Operation) -> Result<Vec<String>, Reason> {
-    match policies(text).decide(&caller(groups), operation, facts()) {
+    outcome(&policies(text), groups, operation)
+}
+
+/// The same for rules that would not load, because their conditions may fail.
+fn decide_untyped(text: &str, groups: &[&str], operation: Operation) -> Result<Vec<String>, Reason> {
+    let policies = Policies::parse_untyped(text).unwrap_or_else(|errors| panic!("{errors}"));
+    outcome(&policies, groups, operation)
+}
+
+fn outcome(policies: &Policies, groups: &[&str], operation: Operation) -> Result<Vec<String>, Reason> {
+    match judge(policies, &caller(groups), operation) {
         Verdict::Allow(permit) => Ok(permit.rules().to_vec()),
+        Verdict::Ask(question) => panic!("asks {:?}", question.approvals),
         Verdict::Deny(denial) => Err(denial.reason),
     }
 }

@@ -14,12 +14,14 @@ use cedar_policy::{
 use super::{
     Facts,
     arn::Arn,
-    names::{ANY_ACTION, ANY_RESOURCE},
-    reads::{CONTEXT, Reads},
+    meters::{COUNTS, Meters, SUMS},
+    names::{ANY_RESOURCE, groups_of},
+    reads::{APPROVAL, CONTEXT, Reads, SESSION, WORKLOAD_DAY},
+    usage::Meter,
 };
 use crate::{
     classify::{ActionOn, Operation, Param},
-    identify::WorkloadConfig,
+    identify::{Session, WorkloadConfig},
 };
 
 /// How deep parameters may nest: DynamoDB's 32 levels take two each.
@@ -28,9 +30,12 @@ const MAX_PARAM_DEPTH: usize = 100;
 /// One call, as rules see it.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
-    workload: &'a WorkloadConfig,
+    session: &'a Session,
     operation: &'a Operation,
-    facts: Facts,
+    facts: Facts<'a>,
+    meters: &'a Meters,
+    /// The groups of who approved; `None` where nobody did.
+    approval: Option<&'a [String]>,
     /// Kept from pair to pair: parameters may be large and pairs many.
     context: RefCell<Option<(Reads, Context)>>,
 }
@@ -47,12 +52,23 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(workload: &'a WorkloadConfig, operation: &'a Operation, facts: Facts) -> Self {
-        Self { workload, operation, facts, context: RefCell::default() }
+    pub(super) fn new(
+        session: &'a Session,
+        operation: &'a Operation,
+        facts: Facts<'a>,
+        meters: &'a Meters,
+    ) -> Self {
+        Self { session, operation, facts, meters, approval: None, context: RefCell::default() }
+    }
+
+    /// The same call, had one member of each of these groups approved of it.
+    pub(super) fn approved_by(&self, groups: &'a [String]) -> Self {
+        let Self { session, operation, facts, meters, .. } = *self;
+        Self { session, operation, facts, meters, approval: Some(groups), context: RefCell::default() }
     }
 
     pub(super) fn workload(&self) -> &WorkloadConfig {
-        self.workload
+        &self.session.workload
     }
 
     fn context(&self, reads: &Reads) -> Result<Context, String> {
@@ -70,23 +86,53 @@ impl<'a> Call<'a> {
     fn build_context(&self, reads: &Reads) -> Result<Context, String> {
         let mut pairs = Vec::with_capacity(CONTEXT.len());
         for (name, read) in CONTEXT.into_iter().zip(reads.context) {
-            if read {
-                pairs.push((name.to_owned(), self.attribute(name)?));
+            if read && let Some(value) = self.attribute(name)? {
+                pairs.push((name.to_owned(), value));
             }
         }
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
 
-    fn attribute(&self, name: &str) -> Result<RestrictedExpression, String> {
+    /// `None` for what is absent.
+    fn attribute(&self, name: &str) -> Result<Option<RestrictedExpression>, String> {
         let text = RestrictedExpression::new_string;
-        Ok(match name {
+        Ok(Some(match name {
             "params" => record(&self.operation.params, 0)?,
             "region" => text(self.operation.region.to_string()),
             "time" => datetime(self.facts.now),
-            "workload" => text(self.workload.name.to_string()),
+            "workload" => text(self.workload().name.to_string()),
             "operation" => text(format!("{}:{}", self.operation.service, self.operation.name)),
+            "unread" => texts(&self.operation.unread),
+            SESSION => {
+                let age = (self.facts.now - self.session.started).whole_seconds().max(0);
+                self.counters(self.facts.session, Some(age))?
+            }
+            WORKLOAD_DAY => self.counters(self.facts.day, None)?,
+            APPROVAL => match self.approval {
+                None => return Ok(None),
+                Some(groups) => fields([("groups".to_owned(), texts(groups))])?,
+            },
             other => return Err(format!("`context.{other}` is not known")),
-        })
+        }))
+    }
+
+    /// Only what rules read by name; what was never counted is 0.
+    fn counters(&self, meter: &impl Meter, age: Option<i64>) -> Result<RestrictedExpression, String> {
+        let count = |number: u64| RestrictedExpression::new_long(i64::try_from(number).unwrap_or(i64::MAX));
+        let counts = self.meters.counts.iter().map(|name| (name.clone(), count(meter.count(name))));
+        let sums = self
+            .meters
+            .sums
+            .iter()
+            .map(|name| (name.clone(), RestrictedExpression::new_long(meter.sum(name))));
+        let mut all = vec![
+            ("calls".to_owned(), count(meter.calls())),
+            ("calls_last_minute".to_owned(), count(meter.calls_last_minute(self.facts.now))),
+            (COUNTS.to_owned(), fields(counts)?),
+            (SUMS.to_owned(), fields(sums)?),
+        ];
+        all.extend(age.map(|age| ("age".to_owned(), RestrictedExpression::new_long(age))));
+        fields(all)
     }
 }
 
@@ -118,7 +164,7 @@ impl<'a> View<'a> {
     }
 
     fn request(&self) -> Result<Request, String> {
-        let principal = uid(&WORKLOAD, self.call.workload.name.as_str());
+        let principal = uid(&WORKLOAD, self.call.workload().name.as_str());
         let context = self.call.context(&self.reads)?;
         Request::new(principal, uid(&ACTION, self.action()), uid(&RESOURCE, self.resource()), context, None)
             .map_err(|error| error.to_string())
@@ -140,15 +186,14 @@ impl<'a> View<'a> {
     }
 
     fn principal_entity(&self) -> Entity {
-        let workload = self.call.workload;
+        let workload = self.call.workload();
         let groups = workload.groups.iter().map(|group| uid(&GROUP, group)).collect();
         Entity::new_no_attrs(uid(&WORKLOAD, workload.name.as_str()), groups)
     }
 
     fn action_entity(&self) -> Entity {
-        let service = self.action().split_once(':').map(|(service, _)| format!("{service}:*"));
-        let groups = service.as_deref().into_iter().chain([ANY_ACTION]).map(|group| uid(&ACTION, group));
-        Entity::new_no_attrs(uid(&ACTION, self.action()), groups.collect())
+        let groups = groups_of(self.action()).iter().map(|group| uid(&ACTION, group)).collect();
+        Entity::new_no_attrs(uid(&ACTION, self.action()), groups)
     }
 
     fn resource_attributes(&self) -> HashMap<String, RestrictedExpression> {
@@ -193,10 +238,22 @@ fn datetime(time: time::OffsetDateTime) -> RestrictedExpression {
     ))
 }
 
-fn record(fields: &BTreeMap<String, Param>, depth: usize) -> Result<RestrictedExpression, String> {
-    let fields: Result<Vec<_>, String> =
-        fields.iter().map(|(name, value)| Ok((name.clone(), param(value, depth)?))).collect();
-    RestrictedExpression::new_record(fields?).map_err(|error| error.to_string())
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(
+        texts.into_iter().map(|text| RestrictedExpression::new_string(text.clone())),
+    )
+}
+
+fn fields(
+    fields: impl IntoIterator<Item = (String, RestrictedExpression)>,
+) -> Result<RestrictedExpression, String> {
+    RestrictedExpression::new_record(fields).map_err(|error| error.to_string())
+}
+
+fn record(members: &BTreeMap<String, Param>, depth: usize) -> Result<RestrictedExpression, String> {
+    let members: Result<Vec<_>, String> =
+        members.iter().map(|(name, value)| Ok((name.clone(), param(value, depth)?))).collect();
+    fields(members?)
 }
 
 fn param(value: &Param, depth: usize) -> Result<RestrictedExpression, String> {

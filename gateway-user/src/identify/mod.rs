@@ -69,6 +69,17 @@ pub enum Egress {
     Open,
 }
 
+/// What becomes of a workload's calls that policy objects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They are refused.
+    Enforce,
+    /// They are made all the same, and what policy would have said is recorded: to see what rules
+    /// would do before they do it.
+    Observe,
+}
+
 /// A configured kind of agent, as the configuration file writes it (`[[workload]]`).
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +97,9 @@ pub struct WorkloadConfig {
     /// What it may reach besides AWS.
     #[serde(default = "default_egress")]
     pub egress: Egress,
+    /// Whether policy is enforced. What is not understood or not authentic is refused either way.
+    #[serde(default = "default_mode")]
+    pub mode: Mode,
     /// The region its SDKs are told by the metadata endpoint.
     #[serde(default)]
     pub region: Option<Region>,
@@ -98,6 +112,10 @@ pub struct WorkloadConfig {
     /// Role the gateway assumes for it; without one the gateway's own credentials sign.
     #[serde(default)]
     pub role_arn: Option<String>,
+}
+
+fn default_mode() -> Mode {
+    Mode::Enforce
 }
 
 fn default_egress() -> Egress {

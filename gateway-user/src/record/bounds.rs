@@ -77,7 +77,10 @@ impl Budget {
             }
             Value::Object(fields) => self.pay(3).then(|| {
                 let mut kept = Map::new();
-                for (name, field) in fields {
+                // Numbers first: limits on their sums must outlive what else is cut.
+                let is_number = |(_, field): &(&String, &Value)| field.is_number();
+                let (numbers, others): (Vec<_>, Vec<_>) = fields.iter().partition(is_number);
+                for (name, field) in numbers.into_iter().chain(others) {
                     let Some(name) = self.keep_text(name) else { break };
                     let Some(field) = self.keep(field) else { break };
                     kept.insert(name, field);

@@ -19,11 +19,13 @@ use super::store::MIGRATIONS;
 mod filter;
 mod listing;
 mod rows;
+mod used;
 pub mod when;
 
 pub use filter::{CallFilter, EventFilter, SessionFilter, StatusFilter};
 pub use listing::{Listing, Order, Page};
 pub use rows::{CallView, EventView, Json, SessionView};
+pub use used::{Amount, Used};
 
 /// Why nothing could be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

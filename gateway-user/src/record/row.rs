@@ -73,17 +73,26 @@ pub enum Decision {
     Allow,
     /// Policy denied it.
     Deny,
+    /// Somebody would have to approve of it.
+    Ask,
+    /// Policy objected, and the workload is only observed: the call was made.
+    Observed,
     /// It never came to policy: not understood, not authentic, or the gateway could not.
     Refused,
 }
 
 impl Decision {
+    /// Every decision.
+    pub const ALL: [Self; 5] = [Self::Allow, Self::Deny, Self::Ask, Self::Observed, Self::Refused];
+
     /// As it is stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Ask => "ask",
+            Self::Observed => "observed",
             Self::Refused => "refused",
         }
     }

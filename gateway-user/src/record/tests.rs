@@ -10,3 +10,4 @@ mod questions;
 mod reading;
 pub(crate) mod seed;
 pub(crate) mod support;
+mod used;

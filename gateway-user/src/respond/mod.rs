@@ -12,7 +12,7 @@ use crate::{
     body::CollectError,
     classify::ClassifyError,
     credentials::CredentialsError,
-    decide::{Denial, Reason},
+    decide::{Denial, Question, Reason},
     parse::{
         AuthorizationError, EndpointError, ErrorShape, ParseError, PayloadError, QueryError, SignatureError,
     },
@@ -144,6 +144,19 @@ impl Refusal {
         };
         let message = format!("Denied by Chaperone policy: {why} (session {session}). {remedy}.");
         Self { kind: Kind::Denied, message, log, call }
+    }
+
+    /// Somebody would have to approve of it, and there is no way yet to ask.
+    #[must_use]
+    pub fn asked(question: &Question, session: SessionId, call: CallId) -> Self {
+        let operation = format!("{}:{}", question.operation.service, question.operation.name);
+        let who: Vec<String> = question.approvals.iter().map(ToString::to_string).collect();
+        let why = format!("{operation} needs the approval of {}", who.join(", "));
+        let message = format!(
+            "Denied by Chaperone policy: {why}, and approvals cannot be given yet (session {session}). \
+             Do not retry; ask them to make the call themselves."
+        );
+        Self { kind: Kind::Denied, message, log: why, call }
     }
 
     /// The body could not be read.

@@ -39,6 +39,7 @@ fn denial(reason: Reason) -> Denial {
             resource: "arn:aws:s3:::b/k".to_owned(),
         }],
         params: BTreeMap::new(),
+        unread: Default::default(),
         digest: RequestDigest([0; 32]),
     };
     Denial { operation, reason }

@@ -10,13 +10,14 @@ use super::{
     Gateway,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
+    ledger::Reservation,
     refused::Refused,
     reply::Recorded,
 };
 use crate::{
     body::{self, Body},
     classify::classify,
-    decide::{Facts, Permit, Verdict},
+    decide::{Permit, Verdict},
     forward::Reply,
     identify::Caller,
     parse::{AwsRequest, BodyPlan, ErrorShape, VerifiedRequest},
@@ -71,6 +72,8 @@ struct Allowed {
     request: VerifiedRequest,
     /// The body where it streams; an inspected one is inside `request`.
     stream: Option<Body>,
+    /// Its place in the budgets, given back if it is not sent.
+    reservation: Option<Reservation>,
 }
 
 /// parse → verify → classify → decide.
@@ -110,8 +113,15 @@ async fn judge(
     let operation = classify(&request, workload.account.as_ref())?;
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
-    match policies.decide(caller, operation, Facts { now }) {
-        Verdict::Allow(permit) => Ok(Allowed { permit, request, stream: streams.then(|| unread.take()) }),
+    let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
+    match verdict {
+        Verdict::Allow(permit) => {
+            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()), reservation })
+        }
+        Verdict::Ask(question) => {
+            draft.asked(&question);
+            Err(Refused::Asked(Box::new(question)))
+        }
         Verdict::Deny(denial) => {
             draft.denied(&denial);
             Err(Refused::Denied(Box::new(denial)))
@@ -126,11 +136,15 @@ async fn carry_out(
     allowed: Allowed,
     started: &mut Started,
 ) -> Result<Reply, Refused> {
-    let Allowed { permit, request, stream } = allowed;
+    let Allowed { permit, request, stream, reservation } = allowed;
     let keys = gateway.credentials.keys(&permit, caller).await?;
     // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
     let signed = sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?;
-    Ok(gateway.upstream.send(signed, started.sent()).await?)
+    let proof = started.sent();
+    if let Some(reservation) = reservation {
+        reservation.keep();
+    }
+    Ok(gateway.upstream.send(signed, proof).await?)
 }
 
 /// AWS's answer, streamed; its last byte closes the record.

@@ -10,7 +10,7 @@ use super::{aws_error, intake::BytesIn, share::Share};
 use crate::{
     body::BodyError,
     classify::{Operation, Param},
-    decide::{Denial, Permit},
+    decide::{Denial, Objection, Permit, Question},
     identify::Caller,
     prim::{CallId, HostName},
     record::{Decision, Intent, OpenCall, Outcome, OutcomeKind, RecordError, Recorder},
@@ -71,6 +71,12 @@ impl Draft {
         self.intent.rules = denial.reason.rules().to_vec();
     }
 
+    /// Somebody would have to approve of it.
+    pub(super) fn asked(&mut self, question: &Question) {
+        self.intent.decision = Decision::Ask;
+        self.intent.rules = question.approvals.iter().map(|approval| approval.rule.clone()).collect();
+    }
+
     /// Policy allowed it: the intent becomes durable. Nothing may leave the host before.
     pub(super) async fn start(
         &mut self,
@@ -80,6 +86,18 @@ impl Draft {
         let mut intent = self.intent.clone();
         intent.decision = Decision::Allow;
         intent.rules = permit.rules().to_vec();
+        if let Some(objection) = permit.objection() {
+            intent.decision = Decision::Observed;
+            let verdict = match objection {
+                Objection::Deny(_) => "deny",
+                Objection::Ask(_) => "ask",
+            };
+            tracing::warn!(
+                call = %self.id, session = %intent.session, verdict, reason = %objection,
+                "observed only: policy objects, the call is made all the same",
+            );
+            intent.reason = Some(format!("observed {verdict}: {objection}"));
+        }
         let open = recorder.intend(intent).await?;
         let shares = std::mem::take(&mut self.shares);
         Ok(Started { open, begun: self.begun, sent: None, bytes_in: self.bytes_in.clone(), shares })

@@ -9,6 +9,7 @@ mod draft;
 mod framing;
 mod http;
 mod intake;
+mod ledger;
 mod refused;
 mod reply;
 mod share;
@@ -31,6 +32,7 @@ use self::http::HttpError;
 pub use self::{
     burst::Bursts,
     counters::{Counters, Counts},
+    ledger::Ledger,
     share::{NoRoom, Shares},
 };
 use crate::{
@@ -126,6 +128,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// What the calls came to, since the start.
     pub counters: Counters,
+    /// What was allowed so far, for policies that limit it.
+    pub ledger: Ledger,
     /// Connections in use.
     pub connections: Shares,
     /// Calls in use, from the first byte of a request to the last of its answer.

@@ -4,7 +4,7 @@ use super::{intake::IntakeError, share::NoRoom};
 use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
-    decide::Denial,
+    decide::{Denial, Question},
     forward::ForwardError,
     identify::Caller,
     parse::{ParseError, SignatureError},
@@ -23,6 +23,7 @@ pub(super) enum Refused {
     Signature(SignatureError),
     Classify(ClassifyError),
     Denied(Box<Denial>),
+    Asked(Box<Question>),
     Record(RecordError),
     Credentials(CredentialsError),
     Sign(SignError),
@@ -48,6 +49,7 @@ impl Refused {
                 Refusal::internal(Kind::Unavailable, "too many calls at once", error, session, call)
             }
             Self::Denied(denial) => Refusal::denied(denial, session, call),
+            Self::Asked(question) => Refusal::asked(question, session, call),
             Self::Record(error) => Refusal::record(error, session, call),
             Self::Credentials(error) => Refusal::credentials(error, session, call),
             Self::Sign(error) => Refusal::sign(error, session, call),

@@ -37,6 +37,7 @@ fn permit(digest: RequestDigest) -> Permit {
         account: None,
         actions: vec![ActionOn { action: "s3:PutObject".to_owned(), resource: "*".to_owned() }],
         params: BTreeMap::new(),
+        unread: Default::default(),
         digest,
     };
     Permit::for_tests(operation, Vec::new())

@@ -18,7 +18,7 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, Identity, MasterKey, Placeholder, Placeholders, Registry, WorkloadConfig,
+        self, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry, WorkloadConfig,
         Workloads,
     },
     prim::{AgentAddr, CgroupPath},
@@ -55,6 +55,8 @@ pub struct Setup {
     pub policies: String,
     /// Where non-AWS traffic may go.
     pub egress: Egress,
+    /// Whether policy is enforced.
+    pub mode: Mode,
     /// Changes the bounds of connections and calls.
     pub serve: serve::Config,
     /// Changes the bounds of first bytes.
@@ -74,6 +76,7 @@ impl Default for Setup {
         Self {
             policies: ALLOW_ALL.to_owned(),
             egress: Egress::Aws,
+            mode: Mode::Enforce,
             serve: serve::Config::default(),
             route: route::Config::default(),
             forward: forward::Config::default(),
@@ -138,7 +141,7 @@ impl Direct {
             overrides,
             own: vec![address],
             origins: Arc::clone(&kernel) as Arc<dyn gateway_user::redirect::Origins>,
-            registry: Arc::new(registry(setup.egress, Arc::clone(&kernel), &clock)?),
+            registry: Arc::new(registry(setup.egress, setup.mode, Arc::clone(&kernel), &clock)?),
             hostname: "direct".to_owned(),
             terminator,
             metadata_key: [7; 32],
@@ -148,6 +151,7 @@ impl Direct {
             upstream: client,
             clock,
             counters: serve::Counters::default(),
+            ledger: serve::Ledger::default(),
             connections,
             calls,
             memory,
@@ -279,13 +283,14 @@ pub fn policies(text: &str) -> Result<Policies> {
     Ok(Policies::parse([(PathBuf::from("test.cedar"), text.to_owned())])?)
 }
 
-fn registry(egress: Egress, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
+fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
     let workload = WorkloadConfig {
         name: "builds".parse()?,
         cgroup: Some(format!("{AGENT_CGROUP}*")),
         tag: None,
         identity: Identity::Host,
         egress,
+        mode,
         region: Some("eu-central-1".parse()?),
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],

@@ -34,6 +34,7 @@ impl StatusSource for Fixed {
             started: datetime!(2030-01-01 00:00 UTC),
             abi: 7,
             workloads: vec!["claude".parse().unwrap()],
+            observed: Vec::new(),
             open_sessions: 3,
             calls: CallCounts { allowed: 5, denied: 2, failed: 1 },
             policy: PolicyStatus { digest: "abc".to_owned(), count: 4, last_reload_error: None },

@@ -11,6 +11,7 @@ fn healthy() -> Status {
         started: datetime!(2030-01-01 00:00 UTC),
         abi: 7,
         workloads: vec!["claude".parse().unwrap(), "ci".parse().unwrap()],
+        observed: Vec::new(),
         open_sessions: 3,
         calls: CallCounts { allowed: 5, denied: 2, failed: 1 },
         policy: PolicyStatus { digest: "abc".to_owned(), count: 4, last_reload_error: None },
@@ -33,6 +34,7 @@ fn all_is_well() {
     daemon         chaperone 1.2.3, pid 42, kernel ABI 7
     started        2030-01-01T00:00:00Z
     workloads      claude, ci
+    observed       none
     open sessions  3
     calls          5 allowed, 2 denied, 1 failed
     policy         4 rules, digest abc
@@ -57,6 +59,10 @@ fn what_is_wrong_is_said_and_becomes_the_exit_code() {
     };
     let failed = || Health { ok: false, detail: "disk full".to_owned() };
     check(&|status| status.store = failed(), "records        FAILED: disk full");
+    let mut observing = healthy();
+    observing.observed = vec!["ci".parse().unwrap()];
+    let (table, code) = text(false, Ok(observing));
+    assert!(code == 0 && table.contains("observed       POLICY IS NOT ENFORCED for ci"), "{table}");
     check(&|status| status.redirect = failed(), "redirect       FAILED: disk full");
     check(&|status| status.policy.last_reload_error = Some("a.cedar:3".to_owned()), "FAILED to reload");
 }

@@ -54,57 +54,82 @@ fn ids() {
 }
 
 #[test]
-fn approvals_and_unknown_annotations() {
+fn annotations() {
     let rule = "permit (principal, action, resource);";
-    for name in ["reviewers", "grant", "reason", "ttl"] {
+    check(&format!("@reviewer(\"x\") {rule}"), "1:1: unknown annotation `@reviewer`");
+    for name in ["grant", "reason", "ttl"] {
         check(
-            &format!("\n@id(\"a\")\n@{name}(\"x\") {rule}"),
-            &format!("3:1: approvals are not available yet, so `@{name}` would not be honoured"),
+            &format!("@{name}(\"x\") {rule}"),
+            &format!("1:1: `@{name}` says more about an approval, and none is asked for"),
         );
     }
-    check(&format!("@reviewer(\"x\") {rule}"), "1:1: unknown annotation `@reviewer`");
-    check(&when("context has approval"), "2:20: approvals are not available yet");
-    check(&when("context.approval.groups.contains(\"a\")"), "2:16: approvals are not available yet");
-    check(&when("context has approval.groups"), "2:20: approvals are not available yet");
-    check(&when("context.session == 1"), "2:16: `context.session` is not available yet");
+}
+
+#[test]
+fn approvals() {
+    let asks = "when { context has approval && context.approval.groups.contains(\"a\") };";
+    check(
+        &format!("@reviewers(\"a\") forbid (principal, action, resource) {asks}"),
+        "1:73: an approval never overrides a `forbid`",
+    );
+    check("@reviewers(\"a\") forbid (principal, action, resource);", "1:1: a `forbid` asks nobody");
+    check(&format!("permit (principal, action, resource) {asks}"), "1:57: nobody is named who could approve");
+    check(
+        "@reviewers(\"a\") permit (principal, action, resource);",
+        "1:1: this rule permits without waiting for its reviewers",
+    );
+    for (annotations, wrong) in [
+        ("@reviewers(\"\")", "1:1: `@reviewers(\"\")` is not understood"),
+        ("@reviewers(\"a\") @grant(\"twice\")", "1:17: `@grant(\"twice\")` is not understood"),
+        ("@reviewers(\"a\") @reason(\"no\")", "1:17: `@reason(\"no\")` is not understood"),
+        ("@reviewers(\"a\") @ttl(\"soon\")", "1:17: `@ttl(\"soon\")` is not understood"),
+    ] {
+        check(&format!("{annotations} permit (principal, action, resource) {asks}"), wrong);
+    }
+    check(
+        "@reviewers(\"a\") permit (principal, action, resource) when { context.approval.groups.contains(\"a\") };",
+        "1:69: `context.approval` is read without asking whether it is there",
+    );
 }
 
 #[test]
 fn actions_that_never_match() {
     let action = |name: &str| scope(&format!("principal, action in [Action::\"{name}\"], resource"));
-    for level in ["List", "Read", "Write", "Tagging", "PermissionsManagement"] {
-        for service in ["*", "s3"] {
-            check(
-                &action(&format!("{service}:{level}")),
-                &format!("1:40: access-level groups such as `{service}:{level}` are not available yet"),
-            );
-        }
-    }
     check(&action("*:*"), "1:40: `*:*` is not a group of actions");
+    check(&action("*:Reads"), "1:40: `*:Reads` is not a group of actions");
+    check(&action("execute-api:Tagging"), "1:40: no action of `execute-api` has the access level Tagging");
     check(&action("reveal"), "1:40: `reveal` is not an action");
     check(&action("S3:GetObject"), "1:40: `S3` is not a service prefix");
+    check(&action("dynamo:GetItem"), "1:40: `dynamo` is not a service prefix");
     check(&action("s3:getObject"), "1:40: `s3:getObject` is not an action");
-    check(&action("s3:Get-Object"), "1:40: `s3:Get-Object` is not an action");
+    check(&action("s3:GetObjet"), "1:40: `s3:GetObjet` is not an action");
     check(&action("s3:"), "1:40: `s3:` is not an action");
     check(&action("s3:Get*"), "1:40: wildcards inside an action name, as in `s3:Get*`, are not supported");
-    check(
-        &scope("principal, action == Action::\"s3:*\", resource"),
-        "1:39: `s3:*` is a group: no action equals it",
-    );
-    check(
-        &scope("principal, action == Action::\"*\", resource"),
-        "1:39: `*` is a group: no action equals it",
-    );
+    for group in ["s3:*", "*", "s3:Read", "*:Read"] {
+        check(
+            &scope(&format!("principal, action == Action::\"{group}\", resource")),
+            &format!("1:39: `{group}` is a group: no action equals it"),
+        );
+    }
     check(&when("action == Action::\"s3:*\""), "2:27: `s3:*` is a group: no action equals it");
     check(&when("[Action::\"s3:*\"].contains(action)"), "2:18: `s3:*` is a group: no action equals it");
     check(
-        &when("action in Action::\"s3:Read\""),
-        "2:27: access-level groups such as `s3:Read` are not available yet",
+        &when("action in [Action::\"s3:GetObject\", Action::\"s3:Raed\"]"),
+        "2:52: `s3:Raed` is not an action",
     );
-    check(
-        &when("action in [Action::\"s3:GetObject\", Action::\"s3:Read\"]"),
-        "2:52: access-level groups such as `s3:Read` are not available yet",
-    );
+}
+
+#[test]
+fn suggestions() {
+    let help = |name: &str, expected: &str| {
+        let text = scope(&format!("principal, action == Action::\"{name}\", resource"));
+        let errors = Policies::parse([("p.cedar".into(), text)]).unwrap_err();
+        assert_eq!(errors.errors()[0].help.as_deref(), Some(expected), "{name}");
+    };
+    help("s3:GetObjet", "did you mean `s3:GetObject`? (names are case-sensitive)");
+    help("s3:getobject", "did you mean `s3:GetObject`? (names are case-sensitive)");
+    help("S3:GetObject", "did you mean `s3`?");
+    help("dynamdb:GetItem", "did you mean `dynamodb`?");
 }
 
 #[test]
@@ -174,8 +199,8 @@ fn templates() {
 #[test]
 fn comments_and_strings_are_no_places() {
     check(
-        "// \"s3:Read\" is a trap; https://example.com\npermit (principal, // not \"s3:Read\"\n action in Action::\"s3:Read\", resource);",
-        "3:21: access-level groups such as `s3:Read` are not available yet",
+        "// \"s3:Raed\" is a trap; https://example.com\npermit (principal, // not \"s3:Raed\"\n action in Action::\"s3:Raed\", resource);",
+        "3:21: `s3:Raed` is not an action",
     );
     check(
         "// ü\npermit (principal, action, resource) when { \"ü // \\\" //\" == \"\" && principal is User };",
@@ -210,16 +235,16 @@ fn nesting_within_bounds_does_not_overflow() {
         format!("(((((((({}1)))))))) == 2", "1 + ".repeat(390)),
         vec!["resource.arn like \"arn:aws:s3:::*\""; 199].join(" || "),
     ] {
-        let set = policies(&when(&condition));
+        let set = Policies::parse_untyped(&when(&condition)).unwrap();
         let call = operation(&[("s3:GetObject", "arn:aws:s3:::b/k"), ("s3:GetObject", "*")]);
-        drop(set.decide(&caller(&[]), call, facts()));
+        drop(judge(&set, &caller(&[]), call));
     }
 }
 
 #[test]
 fn every_error_is_reported_with_its_file_and_help() {
     let errors = Policies::parse([
-        ("dir/b.cedar".into(), "permit (principal, action in Action::\"*:Read\", resource);\nnonsense".to_owned()),
+        ("dir/b.cedar".into(), "permit (principal, action in Action::\"*:Raed\", resource);\nnonsense".to_owned()),
         (
             "dir/a.cedar".into(),
             "permit (principal is Grup, action, resource);\npermit (principal, action, resource)\nwhen { resource.acount == \"1\" };"
@@ -272,13 +297,14 @@ fn the_guide_is_right() {
     let guide = include_str!("../../../../docs/policy-guide.md");
     let examples: Vec<&str> =
         guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 6);
     for example in &examples {
         policies(example);
     }
+    let prod: Vec<&&str> = examples.iter().filter(|example| example.contains("@id(\"prod\")")).collect();
     let list = || operation(&[("s3:ListAllMyBuckets", "*")]);
     let permit = "permit (principal, action, resource);";
-    let refused = decide(&format!("{permit}{}", examples[1]), &[], list());
+    let refused = decide(&format!("{permit}{}", prod[0]), &[], list());
     assert!(matches!(refused, Err(Reason::EvaluationFailed { rules, .. }) if rules == ["prod"]));
-    assert_eq!(decide(&format!("{permit}{}", examples[2]), &[], list()), allowed(&["p.cedar#1"]));
+    assert_eq!(decide(&format!("{permit}{}", prod[1]), &[], list()), allowed(&["p.cedar#1"]));
 }

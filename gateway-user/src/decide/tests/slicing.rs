@@ -29,6 +29,11 @@ fn rule() -> impl Strategy<Value = String> {
         "*",
         "s3:*",
         "dynamodb:*",
+        "*:Read",
+        "*:Write",
+        "s3:Read",
+        "s3:Write",
+        "iam:Write",
         "s3:GetObject",
         "s3:PutObject",
         "dynamodb:GetItem",
@@ -57,6 +62,7 @@ fn rule() -> impl Strategy<Value = String> {
         "unless { true }",
         "when { principal in Group::\"agents\" }",
         "when { action in Action::\"s3:*\" }",
+        "when { action in [Action::\"s3:Read\", Action::\"*:Write\"] }",
         "when { resource.arn like \"arn:aws:s3:::builds/*\" }",
         "unless { resource has account && resource.account == \"123456789012\" }",
         "when { resource has region || resource.service == \"iam\" }",
@@ -81,6 +87,7 @@ fn unsliced(text: &str, groups: &[&str], action: &str, resource: &str) -> (Decis
     let verb = uid(format!("Action::\"{action}\""));
     let object = uid(format!("Resource::\"{resource}\""));
     let service = action.split(':').next().unwrap();
+    let level = if ["s3:GetObject", "dynamodb:GetItem"].contains(&action) { "Read" } else { "Write" };
     let parts: Vec<&str> = resource.splitn(6, ':').collect();
     let mut attributes = vec![("arn", resource), ("service", parts[2])];
     attributes.extend(
@@ -100,7 +107,9 @@ fn unsliced(text: &str, groups: &[&str], action: &str, resource: &str) -> (Decis
             ),
             Entity::new_no_attrs(
                 verb.clone(),
-                [uid(format!("Action::\"{service}:*\"")), uid("Action::\"*\"".to_owned())].into(),
+                ["*".to_owned(), format!("{service}:*"), format!("*:{level}"), format!("{service}:{level}")]
+                    .map(|group| uid(format!("Action::\"{group}\"")))
+                    .into(),
             ),
             Entity::new(object.clone(), attributes, Default::default()).unwrap(),
         ],
@@ -132,7 +141,7 @@ proptest! {
 
         let mut call = operation(&pairs);
         call.params.insert("Key".to_owned(), Param::Text("a".to_owned()));
-        let decided = decide(&text, &groups, call);
+        let decided = decide_untyped(&text, &groups, call);
         prop_assert_eq!(decided.is_ok(), expected, "{}\n{:?}\n{:?}", text, decided, whole);
         match decided {
             Ok(permits) => prop_assert!(!permits.is_empty()),
@@ -155,7 +164,7 @@ proptest! {
         let with = |resource: &str| {
             let mut call = operation(&[(action, resource)]);
             call.params.insert("Key".to_owned(), Param::Text("a".to_owned()));
-            decide(&text, &["agents"], call)
+            decide_untyped(&text, &["agents"], call)
         };
         if with("*").is_ok() {
             for resource in RESOURCES {

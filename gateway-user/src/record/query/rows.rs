@@ -116,7 +116,7 @@ pub struct CallView {
     /// Request parameters without secrets.
     #[sqlx(try_from = "String")]
     pub params: Json,
-    /// `allow`, `deny` or `refused`.
+    /// `allow`, `deny`, `ask`, `observed` or `refused`.
     pub decision: String,
     /// The rules that decided.
     #[sqlx(try_from = "String")]

@@ -23,6 +23,7 @@ fn session() -> Session {
         tag: None,
         identity: Identity::Host,
         egress: Egress::Aws,
+        mode: crate::identify::Mode::Enforce,
         region: Some("eu-central-1".parse().unwrap()),
         account: Some("123456789012".parse().unwrap()),
         groups: vec![],

@@ -1,0 +1,334 @@
+//! `chaperone policy test`: cases in files beside the policies, each a call and what must be said to it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    count,
+    subject::{self, Said},
+};
+use crate::{
+    classify::{ActionOn, Operation, Param},
+    config::policies,
+    decide::{DayUsage, Facts, Policies, SessionUsage, Supposed},
+    parse::RequestDigest,
+    prim::{AccountId, Region, WorkloadName},
+};
+
+/// How names of case files end.
+pub(super) const SUFFIX: &str = ".test.toml";
+/// Bytes one case file may have.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// When a case happens unless it says so.
+const NOON: OffsetDateTime = time::macros::datetime!(2026-01-01 12:00 UTC);
+
+/// One file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Case>,
+}
+
+/// One call, and what must be said to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What it shows.
+    name: String,
+    /// The caller.
+    #[serde(default = "agent")]
+    workload: WorkloadName,
+    #[serde(default)]
+    groups: Vec<String>,
+    /// `service:Operation`.
+    operation: String,
+    /// The resource of the action that is called as the operation is.
+    resource: Option<String>,
+    /// Or every action with its resource.
+    needs: Option<Vec<(String, String)>>,
+    region: Option<Region>,
+    account: Option<AccountId>,
+    #[serde(default)]
+    params: toml::Table,
+    /// Parameters in a body that streams.
+    #[serde(default)]
+    unread: BTreeSet<String>,
+    /// RFC 3339.
+    time: Option<String>,
+    #[serde(default)]
+    session: Counters,
+    #[serde(default)]
+    workload_day: Counters,
+    expect: Expect,
+    /// The rules that decide, in any order; any where it is left out.
+    rules: Option<BTreeSet<String>>,
+}
+
+fn agent() -> WorkloadName {
+    #[expect(clippy::unwrap_used, reason = "a constant, used by every test of this module")]
+    "agent".parse().unwrap()
+}
+
+/// What was allowed before.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Counters {
+    /// Seconds; of sessions only.
+    age: i64,
+    calls: u64,
+    calls_last_minute: u64,
+    counts: BTreeMap<String, u64>,
+    sums: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Expect {
+    Allow,
+    Ask,
+    Deny,
+}
+
+impl Expect {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// Runs every case of `dir` against its policies; whether all came out as they should.
+pub(super) fn run(dir: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+    let found = policies::read(dir).context("reading the policies")?;
+    let files: Vec<PathBuf> = found.ignored.into_iter().filter(|path| is_case_file(path)).collect();
+    let policies = match Policies::parse(found.files) {
+        Ok(policies) => policies,
+        Err(errors) => {
+            writeln!(out, "{errors}")?;
+            return Ok(false);
+        }
+    };
+    if files.is_empty() {
+        bail!("there is no *{SUFFIX} file in {}", dir.display());
+    }
+    let (mut all, mut wrong) = (0, 0);
+    for path in &files {
+        let cases = read(path)?;
+        for case in &cases {
+            all += 1;
+            let said =
+                case.decide(&policies).with_context(|| format!("{}: {}", path.display(), case.name))?;
+            if !case.fits(&said) {
+                wrong += 1;
+                write!(out, "{}", case.complaint(path, &said))?;
+            }
+        }
+    }
+    writeln!(
+        out,
+        "{}: {}, {}, {wrong} failed",
+        dir.display(),
+        count(files.len(), "file"),
+        count(all, "case")
+    )?;
+    Ok(wrong == 0)
+}
+
+/// Whether a file beside the policies holds cases.
+pub(super) fn is_case_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(SUFFIX) && !name.starts_with('.')
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
+    let reading = || format!("reading {}", path.display());
+    let mut text = String::new();
+    fs::File::open(path)
+        .with_context(reading)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .with_context(reading)?;
+    if text.len() as u64 > MAX_BYTES {
+        bail!("{} has more than {MAX_BYTES} bytes", path.display());
+    }
+    let file: File = toml::from_str(&text).with_context(reading)?;
+    Ok(file.case)
+}
+
+impl Case {
+    fn decide(&self, policies: &Policies) -> anyhow::Result<Said> {
+        let now = match &self.time {
+            Some(text) => OffsetDateTime::parse(text, &Rfc3339).context("time")?,
+            None => NOON,
+        };
+        let workload = subject::workload(self.workload.clone(), self.groups.clone());
+        let caller = subject::caller(workload, now - Duration::seconds(self.session.age))?;
+        let session = SessionUsage::given(now, &self.session.supposed());
+        let day = DayUsage::given(now, &self.workload_day.supposed());
+        let facts = Facts { now, session: &session, day: &day };
+        Ok(Said::of(&policies.decide(&caller, self.operation()?, facts)))
+    }
+
+    /// About no request at all, so that nothing can be signed with a permit for it.
+    fn operation(&self) -> anyhow::Result<Operation> {
+        let Some((service, name)) = self.operation.split_once(':') else {
+            bail!("operation: write `service:Operation`, e.g. `s3:PutObject`");
+        };
+        let pair = |action: &str, resource: &str| ActionOn {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+        };
+        let actions = match (&self.resource, &self.needs) {
+            (Some(_), Some(_)) => bail!("write either `resource` or `needs`"),
+            (resource, None) => vec![pair(&self.operation, resource.as_deref().unwrap_or("*"))],
+            (None, Some(needs)) => needs.iter().map(|(action, resource)| pair(action, resource)).collect(),
+        };
+        Ok(Operation {
+            service: service.to_owned(),
+            name: name.to_owned(),
+            region: match &self.region {
+                Some(region) => region.clone(),
+                None => "us-east-1".parse()?,
+            },
+            account: self.account.clone(),
+            actions,
+            params: self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
+            unread: self.unread.clone(),
+            digest: RequestDigest([0; 32]),
+        })
+    }
+
+    fn fits(&self, said: &Said) -> bool {
+        let rules: BTreeSet<String> = said.rules.iter().cloned().collect();
+        said.verdict == self.expect.as_str() && self.rules.as_ref().is_none_or(|wanted| *wanted == rules)
+    }
+
+    fn complaint(&self, path: &Path, said: &Said) -> String {
+        let by = |rules: Vec<&str>| {
+            if rules.is_empty() { String::new() } else { format!(" by {}", rules.join(", ")) }
+        };
+        let wanted = self.rules.iter().flatten().map(String::as_str).collect();
+        let reason = said.reason.as_ref().map(|reason| format!("\n            {reason}")).unwrap_or_default();
+        format!(
+            "{}: {}\n  expected  {}{}\n  said      {}{}{reason}\n",
+            path.display(),
+            self.name,
+            self.expect.as_str(),
+            by(wanted),
+            said.verdict,
+            by(said.rules.iter().map(String::as_str).collect()),
+        )
+    }
+}
+
+impl Counters {
+    fn supposed(&self) -> Supposed {
+        Supposed {
+            calls: self.calls,
+            calls_last_minute: self.calls_last_minute,
+            counts: self.counts.clone(),
+            sums: self.sums.clone(),
+        }
+    }
+}
+
+fn param(value: &toml::Value) -> Param {
+    match value {
+        toml::Value::String(text) => Param::Text(text.clone()),
+        toml::Value::Integer(number) => Param::Number(*number),
+        toml::Value::Float(number) => Param::Text(number.to_string()),
+        toml::Value::Boolean(truth) => Param::Bool(*truth),
+        toml::Value::Datetime(time) => Param::Text(time.to_string()),
+        toml::Value::Array(items) => Param::List(items.iter().map(param).collect()),
+        toml::Value::Table(fields) => {
+            Param::Record(fields.iter().map(|(name, value)| (name.clone(), param(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `policy test` prints for these files.
+    fn printed(files: &[(&str, &str)]) -> anyhow::Result<(bool, String)> {
+        let dir = tempfile::tempdir()?;
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text)?;
+        }
+        let mut out = Vec::new();
+        let fine = run(dir.path(), &mut out)?;
+        Ok((fine, String::from_utf8(out)?.replace(&dir.path().display().to_string(), "DIR")))
+    }
+
+    const POLICY: &str =
+        "@id(\"few\") permit (principal in Group::\"ai\", action == Action::\"ec2:RunInstances\", resource)
+        when { context.params has MaxCount && context.params.MaxCount <= 2 && context.unread.isEmpty() }
+        unless { context.session.counts[\"ec2:RunInstances\"] >= 3 || context.session.age > 60
+            || context.workload_day.sums[\"ec2:RunInstances/MaxCount\"] > 9
+            || context.session.calls_last_minute > 5 };";
+
+    fn case(rest: &str, expect: &str) -> String {
+        format!(
+            "[[case]]\nname = \"{expect} {}\"\noperation = \"ec2:RunInstances\"\nexpect = \"{expect}\"\n{rest}\n",
+            rest.replace(['"', '\n', '[', ']'], " ")
+        )
+    }
+
+    #[test]
+    fn a_case_says_everything_a_rule_can_read() {
+        let ai = "groups = [\"ai\"]\n";
+        let two = "params = { MaxCount = 2 }\n";
+        let cases = [
+            case(&format!("{ai}{two}rules = [\"few\"]"), "allow"),
+            case(two, "deny"),
+            case(&format!("{ai}params = {{ MaxCount = 3 }}"), "deny"),
+            case(&format!("{ai}{two}unread = [\"UserData\"]"), "deny"),
+            case(&format!("{ai}{two}session.counts = {{ \"ec2:RunInstances\" = 3 }}"), "deny"),
+            case(&format!("{ai}{two}session.counts = {{ \"ec2:RunInstances\" = 2 }}"), "allow"),
+            case(&format!("{ai}{two}session.age = 61"), "deny"),
+            case(&format!("{ai}{two}session.calls_last_minute = 6"), "deny"),
+            case(&format!("{ai}{two}workload_day.sums = {{ \"ec2:RunInstances/MaxCount\" = 10 }}"), "deny"),
+        ]
+        .concat();
+        let (fine, words) = printed(&[("a.cedar", POLICY), ("a.test.toml", &cases)]).unwrap();
+        assert_eq!((fine, words.as_str()), (true, "DIR: 1 file, 9 cases, 0 failed\n"));
+    }
+
+    #[test]
+    fn a_difference_is_shown() {
+        let cases = "[[case]]\nname = \"agents run\"\noperation = \"ec2:RunInstances\"\nexpect = \"allow\"\nrules = [\"few\"]\n";
+        let (fine, words) = printed(&[("a.cedar", POLICY), ("a.test.toml", cases)]).unwrap();
+        assert!(!fine);
+        assert_eq!(
+            words,
+            "DIR/a.test.toml: agents run\n  expected  allow by few\n  said      deny\n            \
+             no rule permits ec2:RunInstances on *\nDIR: 1 file, 1 case, 1 failed\n"
+        );
+        let wrong_rule = case("groups = [\"ai\"]\nparams = { MaxCount = 2 }\nrules = [\"other\"]", "allow");
+        assert!(!printed(&[("a.cedar", POLICY), ("a.test.toml", &wrong_rule)]).unwrap().0);
+    }
+
+    #[test]
+    fn what_cannot_be_run() {
+        let error = |files: &[(&str, &str)]| format!("{:#}", printed(files).unwrap_err());
+        assert!(error(&[("a.cedar", POLICY)]).starts_with("there is no *.test.toml file in "));
+        assert!(error(&[("a.test.toml", "[[case]]\nnmae = 1")]).contains("unknown field `nmae`"));
+        let both = case("resource = \"*\"\nneeds = [[\"ec2:RunInstances\", \"*\"]]", "deny");
+        assert!(error(&[("a.test.toml", &both)]).contains("either `resource` or `needs`"));
+        let (fine, words) = printed(&[("a.cedar", "nonsense"), ("a.test.toml", "")]).unwrap();
+        assert!(!fine && words.starts_with("DIR/a.cedar:1:9:"), "{words}");
+    }
+}

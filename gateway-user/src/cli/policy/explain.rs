@@ -1,0 +1,238 @@
+//! `chaperone policy explain`: what a call is to the gateway, and what policy says to it.
+
+use std::{ffi::OsString, io::Write, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use time::Duration;
+
+use super::{
+    capture::{self, Captured},
+    request_file,
+    subject::{self, Said},
+};
+use crate::{
+    catalog::{AccessLevel, catalog},
+    classify::{Operation, Param, classify},
+    clock::Clock,
+    config::{Config, ConfigError, policies},
+    decide::{DayUsage, Facts, Policies, SessionUsage},
+    identify::WorkloadConfig,
+    parse::{AwsRequest, BodyPlan},
+    prim::{Region, WorkloadName},
+};
+
+/// Which call, and for whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// The workload that would make the call [default: the configured one, where there is one only].
+    #[arg(long)]
+    workload: Option<WorkloadName>,
+    /// Directory of *.cedar files [default: `policy.dir` of the configuration].
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Groups of the workload, instead of the configured ones.
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
+    /// The region that the command is told [default: the workload's, else us-east-1].
+    #[arg(long)]
+    region: Option<Region>,
+    /// A file with the request as it was on the wire, instead of a command.
+    #[arg(long, value_name = "FILE", conflicts_with = "command", required_unless_present = "command")]
+    request: Option<PathBuf>,
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
+    /// The command whose first call is explained; nothing of it reaches AWS.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// All that is known of a call.
+#[derive(Debug, Serialize)]
+struct Explained {
+    operation: String,
+    workload: WorkloadName,
+    host: String,
+    method: String,
+    path: String,
+    region: String,
+    account: Option<String>,
+    needs: Vec<Needed>,
+    params: serde_json::Map<String, serde_json::Value>,
+    unread: Vec<String>,
+    #[serde(flatten)]
+    said: Said,
+    policy_digest: String,
+}
+
+/// An action that the call needs.
+#[derive(Debug, Serialize)]
+struct Needed {
+    action: String,
+    access: Option<&'static str>,
+    resource: String,
+}
+
+/// Explains; whether the call would be allowed.
+pub(super) async fn run(
+    args: Args,
+    load: impl FnOnce() -> Result<Config, ConfigError>,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let (workload, dir) = whom(&args, load)?;
+    let policies = Policies::parse(policies::read(&dir).context("reading the policies")?.files)
+        .with_context(|| format!("loading the policies of {}", dir.display()))?;
+    let now = Clock::system().now();
+    let region = match args.region.or_else(|| workload.region.clone()) {
+        Some(region) => region,
+        None => "us-east-1".parse()?,
+    };
+    let caller = subject::caller(workload, now)?;
+    let captured = match &args.request {
+        Some(file) => request_file::read(file, &caller.session.placeholder, now)?,
+        None => capture::capture(&args.command, &caller.session, &region).await?,
+    };
+    let (method, path) = (captured.head.method.to_string(), captured.head.uri.to_string());
+    let host = captured.host.to_string();
+    let operation = understand(captured, &caller)?;
+
+    let facts = Facts { now, session: &SessionUsage::default(), day: &DayUsage::default() };
+    let said = Said::of(&policies.decide(&caller, operation.clone(), facts));
+    let explained = Explained {
+        operation: format!("{}:{}", operation.service, operation.name),
+        workload: caller.session.workload.name.clone(),
+        host,
+        method,
+        path,
+        region: operation.region.to_string(),
+        account: operation.account.as_ref().map(ToString::to_string),
+        needs: operation
+            .actions
+            .iter()
+            .map(|pair| Needed {
+                action: pair.action.clone(),
+                access: catalog().action(&pair.action).map(|action| AccessLevel::name(action.access)),
+                resource: pair.resource.clone(),
+            })
+            .collect(),
+        params: operation.params.iter().map(|(name, value)| (name.clone(), json(value))).collect(),
+        unread: operation.unread.into_iter().collect(),
+        said,
+        policy_digest: policies.digest().to_owned(),
+    };
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&explained)?)?;
+    } else {
+        print(&explained, out)?;
+    }
+    Ok(explained.said.verdict == "allow")
+}
+
+/// The workload and the policies that are asked about.
+fn whom(
+    args: &Args,
+    load: impl FnOnce() -> Result<Config, ConfigError>,
+) -> anyhow::Result<(WorkloadConfig, PathBuf)> {
+    let (configured, dir): (Vec<WorkloadConfig>, PathBuf) = match (load(), &args.policies) {
+        (Ok(config), dir) => {
+            let dir = dir.clone().unwrap_or(config.policy.dir);
+            (config.workload, dir)
+        }
+        // Who names policies need not have a configuration.
+        (Err(ConfigError::Unreadable { .. }), Some(dir)) => (Vec::new(), dir.clone()),
+        (Err(error), _) => return Err(error.into()),
+    };
+    let mut workload = match (&args.workload, configured.as_slice()) {
+        (None, [only]) => only.clone(),
+        (None, []) => subject::workload("agent".parse()?, Vec::new()),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|workload| workload.name.as_str()).collect();
+            bail!("say which workload: --workload {}", names.join(" | "));
+        }
+        (Some(name), []) => subject::workload(name.clone(), Vec::new()),
+        (Some(name), several) => several
+            .iter()
+            .find(|workload| workload.name == *name)
+            .cloned()
+            .with_context(|| format!("there is no workload {name}"))?,
+    };
+    if !args.group.is_empty() {
+        workload.groups.clone_from(&args.group);
+    }
+    Ok((workload, dir))
+}
+
+/// parse → verify → classify, as the daemon does it.
+fn understand(captured: Captured, caller: &crate::identify::Caller) -> anyhow::Result<Operation> {
+    let Captured { head, host, body } = captured;
+    let request = AwsRequest::read(head, &host).context("the request is refused")?;
+    let body = (request.body_plan() == BodyPlan::Inspect).then_some(body);
+    let placeholder = &caller.session.placeholder;
+    let request = request
+        .verify(body, placeholder, Clock::system().now(), Duration::minutes(5))
+        .context("the signature is refused")?;
+    classify(&request, caller.session.workload.account.as_ref()).context("the request is refused")
+}
+
+fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
+    let Explained {
+        operation,
+        workload,
+        host,
+        method,
+        path,
+        region,
+        account,
+        needs,
+        params,
+        unread,
+        said,
+        ..
+    } = explained;
+    writeln!(out, "operation  {}", shown(operation))?;
+    writeln!(out, "request    {method} https://{}{}", shown(host), shown(path))?;
+    writeln!(out, "region     {region}")?;
+    writeln!(out, "account    {}", account.as_deref().unwrap_or("not configured"))?;
+    writeln!(out, "needs")?;
+    for Needed { action, access, resource } in needs {
+        let access = access.unwrap_or("level unknown");
+        writeln!(out, "  {}  ({access})  on  {}", shown(action), shown(resource))?;
+    }
+    if !params.is_empty() {
+        writeln!(out, "parameters")?;
+    }
+    for (name, value) in params {
+        writeln!(out, "  {}  {value}", shown(name))?;
+    }
+    if !unread.is_empty() {
+        writeln!(out, "not read   {}", shown(&unread.join(", ")))?;
+    }
+    let rules = if said.rules.is_empty() { String::new() } else { format!("  by {}", said.rules.join(", ")) };
+    writeln!(out, "verdict    {} for {workload}{rules}", said.verdict)?;
+    if let Some(reason) = &said.reason {
+        writeln!(out, "because    {}", shown(reason))?;
+    }
+    Ok(())
+}
+
+/// What could steer a terminal is shown, not obeyed.
+fn shown(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+fn json(param: &Param) -> serde_json::Value {
+    use serde_json::Value;
+    match param {
+        Param::Text(text) => Value::String(text.clone()),
+        Param::Number(number) => Value::from(*number),
+        Param::Bool(truth) => Value::Bool(*truth),
+        Param::List(items) => Value::Array(items.iter().map(json).collect()),
+        Param::Record(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), json(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

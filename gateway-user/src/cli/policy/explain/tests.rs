@@ -1,0 +1,94 @@
+use std::fs;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+const POLICY: &str =
+    "@id(\"builds\") permit (principal in Group::\"ai\", action in Action::\"s3:Read\", resource)
+    when { resource.arn like \"arn:aws:s3:::builds/*\" };";
+
+/// What `explain` prints with these arguments and [`POLICY`], without a configuration.
+fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+    let dir = tempfile::tempdir()?;
+    fs::write(dir.path().join("a.cedar"), POLICY)?;
+    fs::write(
+        dir.path().join("get.http"),
+        "GET /app.tar?versionId=3 HTTP/1.1\r\n\
+         Host: builds.s3.eu-central-1.amazonaws.com\r\n\
+         X-Amz-Date: 20260101T000000Z\r\n\
+         X-Amz-Content-SHA256: UNSIGNED-PAYLOAD\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-central-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=0\r\n\r\n",
+    )?;
+    let missing = || Config::load(std::path::Path::new("/nonexistent/chaperone.toml"));
+    let directory = dir.path().display().to_string();
+    let arguments: Vec<String> = arguments.iter().map(|text| text.replace("DIR", &directory)).collect();
+    let line = ["explain".to_owned(), "--policies".to_owned(), directory].into_iter().chain(arguments);
+    let args = Line::try_parse_from(line)?.args;
+    let mut out = Vec::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let allowed = runtime.block_on(run(args, missing, &mut out))?;
+    Ok((allowed, String::from_utf8(out)?))
+}
+
+#[test]
+fn a_request_from_a_file() {
+    let (allowed, words) = explained(&["--group", "ai", "--request", "DIR/get.http"]).unwrap();
+    assert!(allowed);
+    insta::assert_snapshot!(words, @r#"
+    operation  s3:GetObject
+    request    GET https://builds.s3.eu-central-1.amazonaws.com/app.tar?versionId=3
+    region     eu-central-1
+    account    not configured
+    needs
+      s3:GetObjectVersion  (Read)  on  arn:aws:s3:::builds/app.tar
+    parameters
+      Bucket  "builds"
+      Key  "app.tar"
+      VersionId  "3"
+    verdict    allow for agent  by builds
+    "#);
+}
+
+#[test]
+fn json_for_programs() {
+    let (allowed, words) =
+        explained(&["--workload", "other", "--json", "--request", "DIR/get.http"]).unwrap();
+    assert!(!allowed);
+    let value: serde_json::Value = serde_json::from_str(&words).unwrap();
+    assert_eq!(value["workload"], "other");
+    assert_eq!(value["verdict"], "deny");
+    assert_eq!(value["needs"][0]["resource"], "arn:aws:s3:::builds/app.tar");
+    assert_eq!(value["params"]["Bucket"], "builds");
+    assert!(value["reason"].as_str().unwrap().starts_with("no rule permits s3:Get"));
+}
+
+#[test]
+fn a_command_that_makes_no_call_is_an_error_with_its_words() {
+    let error = explained(&["--", "sh", "-c", "echo no such bucket >&2"]).unwrap_err();
+    assert_eq!(error.to_string(), "sh made no call to AWS through HTTPS_PROXY\nno such bucket");
+    assert!(explained(&["--", "/nonexistent/program"]).is_err());
+}
+
+/// What the command is given leads nowhere but to the proxy.
+#[test]
+fn a_command_gets_placeholders_only() {
+    let error = explained(&["--region", "eu-west-1", "--", "sh", "-c", "env >&2"]).unwrap_err().to_string();
+    let value = |name: &str| {
+        let found = error.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_else(|| panic!("no {name} in {error}")).to_owned()
+    };
+    assert!(value("AWS_ACCESS_KEY_ID").starts_with("ASIACHAP"));
+    assert_eq!(value("AWS_CONFIG_FILE"), "/dev/null");
+    assert_eq!(value("AWS_REGION"), "eu-west-1");
+    assert!(value("HTTPS_PROXY").starts_with("http://127.0.0.1:"));
+    assert!(value("AWS_CA_BUNDLE").ends_with("/ca/bundle.pem"));
+    assert!(!std::path::Path::new(&value("AWS_CA_BUNDLE")).exists(), "nothing stays behind");
+}

@@ -1,0 +1,109 @@
+//! The parameters of the operations that need an action, with their types: what `context.params` is.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+use crate::catalog::{Operation, Service, Shape, ShapeId, catalog};
+
+/// Levels that are looked into: deeper, anything may be.
+const MAX_DEPTH: usize = 8;
+
+/// A parameter's type.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Bool,
+    List(Box<Kind>),
+    /// These members and no others.
+    Record(Members),
+    /// Any keys, values of one type.
+    Map(Box<Kind>),
+    /// Not known.
+    Open,
+}
+
+/// Types by name.
+pub(super) type Members = BTreeMap<String, Kind>;
+
+/// The parameters called `names` of every operation that needs `action`, one set for each; empty
+/// where no operation is known to. Only these are looked at: shapes are large.
+pub(super) fn of(action: &str, names: &[&str]) -> Vec<Members> {
+    let operations = OPERATIONS.get(action).map(Vec::as_slice).unwrap_or_default();
+    let mut sets: Vec<Members> =
+        operations.iter().map(|(service, operation)| members(service, operation, names)).collect();
+    sets.sort();
+    sets.dedup();
+    sets
+}
+
+/// The names of all parameters of the operations that need `action`.
+pub(super) fn names_of(action: &str) -> Vec<&'static str> {
+    let operations = OPERATIONS.get(action).map(Vec::as_slice).unwrap_or_default();
+    operations
+        .iter()
+        .flat_map(|(service, operation)| match operation.input.map(|input| service.shape(input)) {
+            Some(Shape::Structure(members)) => members.iter().map(|member| member.name).collect(),
+            Some(_) | None => Vec::new(),
+        })
+        .collect()
+}
+
+type Named = (&'static Service, &'static Operation);
+
+/// Which operations need an action.
+static OPERATIONS: LazyLock<HashMap<String, Vec<Named>>> = LazyLock::new(|| {
+    let mut operations: HashMap<String, Vec<Named>> = HashMap::new();
+    for service in catalog().services() {
+        for operation in &service.operations {
+            let own = format!("{}:{}", service.prefix, operation.name);
+            let needed = |need: &&'static str| match need.split(' ').next() {
+                None | Some("" | "=") => own.clone(),
+                Some(action) => action.to_owned(),
+            };
+            let mut actions: Vec<String> = operation.needs.iter().map(needed).collect();
+            if actions.is_empty() {
+                actions.push(own.clone());
+            }
+            actions.sort();
+            actions.dedup();
+            for action in actions {
+                operations.entry(action).or_default().push((service, operation));
+            }
+        }
+    }
+    operations
+});
+
+fn members(service: &Service, operation: &Operation, names: &[&str]) -> Members {
+    let Some(Shape::Structure(members)) = operation.input.map(|input| service.shape(input)) else {
+        return Members::new();
+    };
+    members
+        .iter()
+        .filter(|member| names.contains(&member.name))
+        .map(|member| (member.name.to_owned(), kind(service, member.shape, 0)))
+        .collect()
+}
+
+fn kind(service: &Service, shape: ShapeId, depth: usize) -> Kind {
+    if depth > MAX_DEPTH {
+        return Kind::Open;
+    }
+    match service.shape(shape) {
+        Shape::Text | Shape::Float | Shape::Timestamp(_) | Shape::Blob => Kind::Text,
+        Shape::Integer => Kind::Number,
+        Shape::Boolean => Kind::Bool,
+        Shape::List { member, .. } => Kind::List(Box::new(kind(service, *member, depth + 1))),
+        Shape::Map { value, .. } => Kind::Map(Box::new(kind(service, *value, depth + 1))),
+        Shape::Structure(members) => Kind::Record(
+            members
+                .iter()
+                .map(|member| (member.name.to_owned(), kind(service, member.shape, depth + 1)))
+                .collect(),
+        ),
+        Shape::Open => Kind::Open,
+    }
+}

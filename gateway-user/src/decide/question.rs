@@ -1,0 +1,143 @@
+//! Whom a rule asks: the annotations of a `permit` that waits for an approval.
+
+use std::{fmt, time::Duration};
+
+use cedar_policy::pst;
+
+use super::error::Complaint;
+use crate::classify::Operation;
+
+/// The groups of people who may approve.
+pub(super) const REVIEWERS: &str = "reviewers";
+/// How far an approval reaches.
+pub(super) const GRANT: &str = "grant";
+/// Whether an approval needs a reason.
+pub(super) const REASON: &str = "reason";
+/// How long an approval, and the question, lasts.
+pub(super) const TTL: &str = "ttl";
+
+/// A call that would be allowed if somebody approved of it.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What was asked for.
+    pub operation: Operation,
+    /// Rules that would permit it; never empty.
+    pub approvals: Vec<Approvable>,
+}
+
+/// A rule that permits what somebody approves of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approvable {
+    /// The rule's id.
+    pub rule: String,
+    /// Whom it asks, and for what.
+    pub terms: Terms,
+}
+
+/// What a rule says of the approval it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// `@reviewers`: groups of people who may approve; never empty.
+    pub reviewers: Vec<String>,
+    /// `@grant`: how many calls an approval is good for; `None` for as many as `ttl` lets through.
+    pub uses: Option<u32>,
+    /// `@reason("required")`: the reviewer must say why.
+    pub reason_required: bool,
+    /// `@ttl`: how long the approval is good for.
+    pub ttl: Option<Duration>,
+}
+
+/// In words: `platform-oncall (rule "delete-bucket")`.
+impl fmt::Display for Approvable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (rule {:?})", self.terms.reviewers.join(" or "), self.rule)
+    }
+}
+
+impl Terms {
+    /// From a rule's annotations; `None` where it asks nobody.
+    pub(super) fn read(rule: &pst::Template) -> Result<Option<Self>, Complaint> {
+        let text = |name: &str| rule.annotations.get(name).map(|value| value.as_str());
+        let Some(reviewers) = text(REVIEWERS) else { return Ok(None) };
+        Ok(Some(Self {
+            reviewers: groups(reviewers)?,
+            uses: text(GRANT).map_or(Ok(Some(1)), uses)?,
+            reason_required: text(REASON).map_or(Ok(false), required)?,
+            ttl: text(TTL).map(duration).transpose()?,
+        }))
+    }
+}
+
+fn wrong(name: &str, value: &str, help: &str) -> Complaint {
+    Complaint::new(format!("`@{name}(\"{value}\")` is not understood")).about(format!("@{name}")).help(help)
+}
+
+fn groups(text: &str) -> Result<Vec<String>, Complaint> {
+    let groups: Vec<String> = text.split(',').map(|group| group.trim_matches(' ').to_owned()).collect();
+    if groups.iter().any(|group| group.is_empty() || group.chars().any(char::is_control)) {
+        return Err(wrong(REVIEWERS, text, "write the groups of the people who may approve, with commas"));
+    }
+    Ok(groups)
+}
+
+fn uses(text: &str) -> Result<Option<u32>, Complaint> {
+    match text {
+        "once" => Ok(Some(1)),
+        "until" => Ok(None),
+        _ => match text.strip_suffix(" uses").map(str::parse) {
+            Some(Ok(uses @ 1..)) => Ok(Some(uses)),
+            _ => Err(wrong(GRANT, text, "write \"once\", \"5 uses\", or \"until\" (as long as @ttl says)")),
+        },
+    }
+}
+
+fn required(text: &str) -> Result<bool, Complaint> {
+    match text {
+        "required" => Ok(true),
+        "optional" => Ok(false),
+        _ => Err(wrong(REASON, text, "write \"required\" or \"optional\"")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, Complaint> {
+    let refuse = || wrong(TTL, text, "write a whole number with s, m, h or d, up to 365d: \"15m\", \"8h\"");
+    let unit = text.char_indices().next_back().ok_or_else(refuse)?;
+    let seconds = match unit.1 {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(refuse()),
+    };
+    let number: u64 = text.get(..unit.0).and_then(|digits| digits.parse().ok()).ok_or_else(refuse)?;
+    match number.checked_mul(seconds) {
+        Some(total @ 1..=31_536_000) => Ok(Duration::from_secs(total)),
+        _ => Err(refuse()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_annotations() {
+        assert_eq!(groups("a").unwrap(), ["a"]);
+        assert_eq!(groups("a, b").unwrap(), ["a", "b"]);
+        for bad in ["", "a,", "a\n"] {
+            assert!(groups(bad).is_err(), "{bad:?}");
+        }
+        for (text, expected) in [("once", Some(1)), ("5 uses", Some(5)), ("until", None)] {
+            assert_eq!(uses(text).unwrap(), expected);
+        }
+        for bad in ["0 uses", "-1 uses", "twice", "", "uses"] {
+            assert!(uses(bad).is_err(), "{bad:?}");
+        }
+        for (text, seconds) in [("30s", 30), ("15m", 900), ("8h", 28_800), ("365d", 31_536_000)] {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds);
+        }
+        for bad in ["", "m", "0m", "366d", "1", "1w", "-1m", "99999999999999999999d", "1ü"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}
