@@ -362,7 +362,7 @@ fn golden_calls() {
         calls += 1;
     }
     assert!(wrong.is_empty(), "{} of {calls} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(calls, 222);
+    assert_eq!(calls, 226);
 }
 
 #[test]

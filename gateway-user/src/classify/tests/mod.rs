@@ -266,16 +266,12 @@ fn query_operations_and_their_resources() {
     );
     iam(
         "Action=AddUserToGroup&UserName=u&GroupName=g",
-        &[
-            "iam:AddUserToGroup arn:aws:iam::123456789012:group/g",
-            "iam:AddUserToGroup arn:aws:iam::123456789012:user/u",
-        ],
+        &["iam:AddUserToGroup arn:aws:iam::123456789012:group/g"],
     );
     iam(
         "Action=AddRoleToInstanceProfile&RoleName=r&InstanceProfileName=p",
         &[
             "iam:AddRoleToInstanceProfile arn:aws:iam::123456789012:instance-profile/p",
-            "iam:AddRoleToInstanceProfile arn:aws:iam::123456789012:role/r",
             "iam:PassRole arn:aws:iam::123456789012:role/r",
         ],
     );
