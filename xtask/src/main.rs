@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_ebpf;
+mod corpus;
 mod demo;
 mod setup;
 mod sh;
@@ -30,6 +31,8 @@ enum Command {
     Tidy,
     /// Set up, lint, and run every test including the kernel's and the demo
     Test(test::Args),
+    /// Count how many requests of every operation of every service are understood
+    Corpus(corpus::Args),
     /// Show the whole product at work on real clients and a real kernel
     Demo,
     /// Measure against direct connections, nginx and mitmproxy
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf => build_ebpf::run().map(|object| println!("{}", object.display())),
         Command::Tidy => tidy::run(),
         Command::Test(args) => test::run(&args),
+        Command::Corpus(args) => corpus::run(&args),
         Command::Demo => demo::run(),
         Command::Bench(args) => bench::run(&args),
     };
