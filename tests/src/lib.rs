@@ -1,6 +1,8 @@
 //! The test bench: a verifying upstream, a load generator, and a harness that runs the daemon and
 //! real clients in real cgroups.
 
+/// Requests with a known truth, and what the product makes of them.
+pub mod corpus;
 /// Reading the session database with plain SQL.
 pub mod database;
 /// The direct tier: the real gateway in this process, without the kernel.

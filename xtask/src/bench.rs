@@ -19,6 +19,9 @@ pub struct Args {
     /// Seconds of each timed leg
     #[arg(long, default_value_t = 3)]
     seconds: u32,
+    /// Measure only this part: `understand` is reading, classifying and deciding, without any connection
+    #[arg(long, conflicts_with = "write")]
+    only: Option<String>,
 }
 
 /// Sets up, builds with optimisation, and measures.
@@ -26,7 +29,9 @@ pub struct Args {
 /// # Errors
 /// A failing build, or a leg that did not work.
 pub fn run(args: &Args) -> Result<()> {
-    setup::require_root("the bench")?;
+    if args.only.is_none() {
+        setup::require_root("the bench")?;
+    }
     setup::run()?;
     build_ebpf::run()?;
     sh::heading("build");
@@ -38,6 +43,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut bench = Sh::new(&sh::root().join("target/release/bench").to_string_lossy(), &[])
         .arg(format!("--rounds={}", args.rounds))
         .arg(format!("--seconds={}", args.seconds));
+    if let Some(part) = &args.only {
+        bench = bench.arg(format!("--only={part}"));
+    }
     if args.write {
         bench = bench.arg(format!("--write={}", sh::root().join("docs/performance.md").display()));
     }

@@ -4,6 +4,7 @@
 mod bench;
 mod build_ebpf;
 mod codegen;
+mod corpus;
 mod demo;
 mod fuzz;
 mod setup;
@@ -32,6 +33,8 @@ enum Command {
     Tidy,
     /// Set up, lint, and run every test including the kernel's and the demo
     Test(test::Args),
+    /// Count how many requests of every operation of every service are understood
+    Corpus(corpus::Args),
     /// Show the whole product at work on real clients and a real kernel
     Demo,
     /// Make the catalogue of services, operations and IAM actions
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf => build_ebpf::run().map(|object| println!("{}", object.display())),
         Command::Tidy => tidy::run(),
         Command::Test(args) => test::run(&args),
+        Command::Corpus(args) => corpus::run(&args),
         Command::Demo => demo::run(),
         Command::Codegen(args) => codegen::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),

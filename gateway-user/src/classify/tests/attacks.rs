@@ -40,7 +40,7 @@ fn callers_keys_are_a_role_that_is_not_named() {
     );
     check(
         &cloudformation(&format!("Action=ExecuteChangeSet&ChangeSetName=c&RoleARN={ROLE}")),
-        &["cloudformation:ExecuteChangeSet *", PASS_ANY, PASS_ROLE],
+        &[PASS_ANY, PASS_ROLE, "cloudformation:ExecuteChangeSet *"],
     );
     check(
         &json("ssm", "AmazonSSM.StartAutomationExecution", "{}"),
@@ -84,7 +84,8 @@ fn members_that_the_operation_does_not_have_decide_nothing() {
     let change = "arn:aws:cloudformation:us-east-1:123456789012:changeSet/c/1";
     let both =
         format!("Action=DescribeChangeSet&Version=2010-05-15&StackName={stack}&ChangeSetName={change}");
-    check(&query("cloudformation", &both), &["cloudformation:DescribeChangeSet *"]);
+    let named = format!("cloudformation:DescribeChangeSet {stack}");
+    check(&query("cloudformation", &both), &[&named, "cloudformation:DescribeChangeSet *"]);
     let iam = |body: &str| query("iam", &format!("{body}&Version=2010-05-08"));
     check(
         &iam("Action=DeleteRole&RoleName=admin&Path=/harmless/"),
@@ -149,8 +150,9 @@ fn log_queries_that_name_their_groups_in_the_text() {
         &query(r#""fields @message""#),
         &["logs:StartQuery arn:aws:logs:us-east-1:123456789012:log-group:g"],
     );
-    check(&query(r#""source logGroups()""#), &["logs:StartQuery *"]);
-    check(&query(r#""select 1","queryLanguage":"SQL""#), &["logs:StartQuery *"]);
+    let group = "logs:StartQuery arn:aws:logs:us-east-1:123456789012:log-group:g";
+    check(&query(r#""source logGroups()""#), &[group, "logs:StartQuery *"]);
+    check(&query(r#""select 1","queryLanguage":"SQL""#), &[group, "logs:StartQuery *"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod legs;
 mod memory;
 mod peers;
 mod table;
+mod understand;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -35,9 +36,19 @@ struct Args {
     /// Markdown file whose table is replaced
     #[arg(long)]
     write: Option<PathBuf>,
+    /// Measure only this part
+    #[arg(long, conflicts_with = "write")]
+    only: Option<Part>,
     /// Leave the gateway out: to try the bench itself
     #[arg(long)]
     without_gateway: bool,
+}
+
+/// A part that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Reading, classifying and deciding, without any connection
+    Understand,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +62,22 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    match args.only {
+        Some(Part::Understand) => publish(args, &understand::measure()?.report()),
+        None => everything(args),
+    }
+}
+
+fn publish(args: &Args, report: &str) -> Result<()> {
+    println!("\n{report}");
+    match &args.write {
+        Some(file) => table::write(file, report),
+        None => Ok(()),
+    }
+}
+
+/// The legs, and what needs no connection.
+fn everything(args: &Args) -> Result<()> {
     let key = Key {
         id: "AKIAIOSFODNN7BENCH00".to_owned(),
         secret: "bench/secret+key".to_owned(),
@@ -66,11 +93,10 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     let memory = bench.memory(args.bytes)?;
-    let report = table::report(&measures, &bench.names(), &samples, memory.as_ref());
-    println!("\n{report}");
-    if let Some(file) = &args.write {
-        table::write(file, &report)?;
-    }
+    let legs = table::report(&measures, &bench.names(), &samples, memory.as_ref());
+    // The gateway and its peers are gone before the processor is needed alone.
+    drop(bench);
+    publish(args, &format!("{legs}\n\n{}", understand::measure()?.report()))?;
     anyhow::ensure!(
         memory.is_none_or(|memory| memory.is_within()),
         "the daemon took more memory than its limit"
