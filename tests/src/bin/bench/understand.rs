@@ -16,8 +16,8 @@ use bytes::Bytes;
 use chaperone_tests::corpus::{ACCOUNT, Generated, Golden, NOW, Reading, SKEW, placeholder, read};
 use gateway_user::{
     classify::{self, Operation},
-    decide::{Facts, Policies, Verdict},
-    identify::{Caller, Egress, Identity, Session, WorkloadConfig},
+    decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
+    identify::{Caller, Egress, Identity, Mode, Session, WorkloadConfig},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, CgroupId, CgroupPath, HostName, SessionId},
 };
@@ -135,8 +135,9 @@ impl Bench {
         let verified: VerifiedRequest = verified?;
         let (operation, classify) = timed(|| classify::classify(black_box(&verified), Some(&self.account)));
         let operation: Operation = operation?;
-        let (verdict, decide) =
-            timed(|| self.policies.decide(&self.caller, black_box(operation), Facts { now: NOW }));
+        let (session, day) = (SessionUsage::default(), DayUsage::default());
+        let facts = Facts { now: NOW, session: &session, day: &day };
+        let (verdict, decide) = timed(|| self.policies.decide(&self.caller, black_box(operation), facts));
         figures.parse.push(nanoseconds(parse));
         figures.verify.push(nanoseconds(verify));
         figures.classify.push(nanoseconds(classify));
@@ -144,7 +145,7 @@ impl Bench {
         figures.whole.push(nanoseconds(parse + classify + decide));
         Ok(match black_box(verdict) {
             Verdict::Allow(_) => true,
-            Verdict::Deny(_) => false,
+            Verdict::Ask(_) | Verdict::Deny(_) => false,
         })
     }
 }
@@ -212,6 +213,7 @@ fn caller() -> Result<Caller> {
         region: None,
         account: Some(ACCOUNT.parse()?),
         groups: vec!["agents".to_owned()],
+        mode: Mode::Enforce,
         role_arn: None,
     };
     let session = Session {
