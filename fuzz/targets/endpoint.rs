@@ -1,3 +1,5 @@
+//! Host names.
+
 #![no_main]
 
 use gateway_user::{parse::Endpoint, prim::HostName};

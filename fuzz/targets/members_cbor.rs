@@ -1,3 +1,5 @@
+//! CBOR bodies.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

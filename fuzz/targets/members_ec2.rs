@@ -1,3 +1,5 @@
+//! Forms of EC2 query.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

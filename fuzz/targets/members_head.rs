@@ -1,3 +1,5 @@
+//! Labels, query strings and headers of REST calls.
+
 #![no_main]
 
 use gateway_user::classify::fuzzing;

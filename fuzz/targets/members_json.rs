@@ -1,3 +1,5 @@
+//! JSON bodies.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

@@ -1,3 +1,5 @@
+//! Forms of AWS query.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

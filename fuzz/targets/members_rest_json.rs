@@ -1,3 +1,5 @@
+//! JSON bodies of REST calls.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

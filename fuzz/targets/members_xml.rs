@@ -1,3 +1,5 @@
+//! XML bodies.
+
 #![no_main]
 
 use gateway_user::{catalog::Protocol, classify::fuzzing};

@@ -1,3 +1,5 @@
+//! Which operation a request is.
+
 #![no_main]
 
 use gateway_user::classify::fuzzing;

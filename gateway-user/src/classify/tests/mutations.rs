@@ -7,8 +7,11 @@ use proptest::{prelude::*, sample::Index};
 
 use crate::{catalog::Protocol, classify::fuzzing};
 
-/// Targets with seeds, and what they call.
-const TARGETS: [(&str, fn(&[u8]) -> bool); 8] = [
+/// What a target calls.
+type Read = fn(&[u8]) -> bool;
+
+/// Targets with seeds.
+const TARGETS: [(&str, Read); 8] = [
     ("members_json", |data| fuzzing::body(Protocol::Json, data)),
     ("members_cbor", |data| fuzzing::body(Protocol::Cbor, data)),
     ("members_query", |data| fuzzing::body(Protocol::Query, data)),
