@@ -173,11 +173,10 @@ async fn json_says_its_type() -> Result<()> {
 
 #[tokio::test]
 async fn rest_json_says_its_type_in_a_header() -> Result<()> {
-    // No service of this protocol is in the catalogue yet, so it is refused before policy.
     let direct = Direct::start(Setup::default()).await?;
     let agent = direct.agent("lambda.eu-central-1.amazonaws.com");
-    let reply = agent.ask(Method::GET, "/2015-03-31/functions", &[], "", &Signing::new("lambda")).await?;
-    let reason = "the AWS host lambda.eu-central-1.amazonaws.com is not in the catalogue";
+    let reply = agent.ask(Method::GET, "/2015-03-31/nothing", &[], "", &Signing::new("lambda")).await?;
+    let reason = "no operation of lambda fits this request";
     let call = check(&direct, &reply, (403, "application/json"), &[], reason).await?;
     assert_eq!(call["decision"], "refused", "{call}");
     assert_eq!(header(&reply.headers, "x-amzn-errortype"), "AccessDeniedException");

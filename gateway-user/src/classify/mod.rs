@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
-    catalog::Partition,
+    catalog::{Partition, catalog},
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
@@ -19,6 +19,7 @@ mod protocol;
 mod query;
 mod s3;
 
+use members::Params;
 pub use needs::needs_of;
 
 /// An IAM action and the resource it touches.
@@ -112,17 +113,18 @@ pub enum ClassifyError {
 /// [`ClassifyError`]: whatever is unknown or could be read in two ways.
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
     let head = request.request();
-    let (service, name, actions, params) = if head.endpoint().is_s3() {
+    let (service, name, actions, params, unread) = if head.endpoint().is_s3() {
         let call = s3::read(request)?;
-        ("s3", call.operation, call.actions, call.params)
+        let unread = if request.body().is_none() { in_body_of_s3(call.operation) } else { BTreeSet::new() };
+        ("s3", call.operation, call.actions, call.params, unread)
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
         if found.operation.mints {
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
-        let params =
-            members::read(found.service, found.operation, found.protocol, &found.labels, request)?.values;
+        let Params { values: params, unread, .. } =
+            members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
         // Hosts without region may stand for two partitions.
         let partition = Partition::of_region(head.region().as_str());
         let partition = partition.unwrap_or(head.endpoint().partition());
@@ -133,7 +135,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         if actions.is_empty() {
             return Err(unknown(format!("which IAM actions {operation} needs is not known")));
         }
-        (prefix, operation, actions, params)
+        (prefix, operation, actions, params, unread)
     };
     let actions = bounded(actions)?;
     Ok(Operation {
@@ -143,9 +145,16 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         account: account.cloned(),
         actions,
         params,
-        unread: BTreeSet::new(),
+        unread,
         digest: request.digest(),
     })
+}
+
+/// The members that an operation of S3 has in its body.
+fn in_body_of_s3(operation: &str) -> BTreeSet<String> {
+    let service = catalog().service("s3");
+    let found = service.and_then(|service| Some((service, service.operation(operation)?)));
+    found.map(|(service, operation)| members::in_body(service, operation)).unwrap_or_default()
 }
 
 /// Actions that one request may need: DeleteObjects has up to 1,000 keys.

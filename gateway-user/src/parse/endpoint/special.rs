@@ -45,6 +45,9 @@ const OWN: &[OwnHost] = &[
 
 /// The service behind a host of its customer's own.
 pub(super) fn own_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a>> {
+    if let Some(queue) = queue_host(labels, suffix) {
+        return Some(queue);
+    }
     let (rest, region) = labels.rsplit_once('.')?;
     let partition = Partition::of_region(region)?;
     let [plain, _] = partition.suffixes();
@@ -55,6 +58,25 @@ pub(super) fn own_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a
     let (_, _, service) = OWN.iter().find(|(fits, labels, _)| *labels == rest && fits(first))?;
     let service = catalog().service(service)?.index;
     Some(HostMatch { service, partition, regions: vec![region], host_prefix: "", subject: None })
+}
+
+/// The first hosts of SQS, which the AWS CLI 1 still asks: `queue.amazonaws.com` in us-east-1, and
+/// `REGION.queue.amazonaws.com`.
+fn queue_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a>> {
+    let region = match labels.strip_suffix("queue")? {
+        "" => "us-east-1",
+        region => region.strip_suffix('.')?,
+    };
+    let partition = Partition::of_region(region)?;
+    let [plain, _] = partition.suffixes();
+    let service = catalog().service("sqs")?.index;
+    (suffix == plain).then(|| HostMatch {
+        service,
+        partition,
+        regions: vec![region],
+        host_prefix: "",
+        subject: None,
+    })
 }
 
 /// `a1b2c3d4e5f6g7-ats`.
