@@ -28,7 +28,14 @@ iam = client("iam")
 iam.create_user(UserName="gateway")
 statement = {
     "Effect": "Allow",
-    "Action": ["s3:*", "dynamodb:*", "sts:GetCallerIdentity"],
+    "Action": [
+        "s3:*",
+        "dynamodb:*",
+        "sts:GetCallerIdentity",
+        "lambda:PublishLayerVersion",
+        "iam:ListUsers",
+        "ec2:DescribeVpcs",
+    ],
     "Resource": "*",
 }
 iam.put_user_policy(

@@ -4,6 +4,7 @@ import json
 
 import boto3
 import botocore.exceptions
+import botocore.model
 from botocore.config import Config
 
 
@@ -19,6 +20,9 @@ def calls():
 
 
 for protocol, service, operation, parameters in calls():
+    if protocol == "cbor":
+        # botocore would choose JSON; newer SDKs choose CBOR.
+        botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = ("smithy-rpc-v2-cbor",)
     client = boto3.client(service, config=Config(retries={"max_attempts": 3}))
     try:
         getattr(client, operation)(**parameters)

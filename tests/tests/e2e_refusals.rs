@@ -11,16 +11,16 @@ use chaperone_tests::{
 };
 use serde_json::Value;
 
-/// The error code that services of each protocol answer a denied call with.
-const CODES: [(&str, &str); 8] = [
-    ("json 1.0", "AccessDeniedException"),
-    ("json 1.1", "AccessDeniedException"),
-    ("rest-json", "AccessDeniedException"),
-    ("query", "AccessDenied"),
-    ("ec2", "UnauthorizedOperation"),
-    ("rest-xml", "AccessDenied"),
-    ("s3", "AccessDenied"),
-    ("cbor", "AccessDeniedException"),
+/// Each protocol, botocore's name of it, and the error code that its services answer a denied call with.
+const CODES: [(&str, &str, &str); 8] = [
+    ("json 1.0", "json", "AccessDeniedException"),
+    ("json 1.1", "json", "AccessDeniedException"),
+    ("rest-json", "rest-json", "AccessDeniedException"),
+    ("query", "query", "AccessDenied"),
+    ("ec2", "ec2", "UnauthorizedOperation"),
+    ("rest-xml", "rest-xml", "AccessDenied"),
+    ("s3", "rest-xml", "AccessDenied"),
+    ("cbor", "smithy-rpc-v2-cbor", "AccessDeniedException"),
 ];
 
 struct Refusing {
@@ -81,8 +81,10 @@ async fn every_protocol(command: &str) {
     let mut refusing = Refusing::start().await;
     let lines = refusing.lines(command);
     assert_eq!(lines.len(), CODES.len(), "{lines:?}");
-    for (line, (protocol, code)) in lines.iter().zip(CODES) {
+    for (line, (protocol, wire, code)) in lines.iter().zip(CODES) {
         assert_eq!(line["protocol"], protocol);
+        // Only botocore tells.
+        assert!(line["wire"].is_null() || line["wire"] == wire, "{line}");
         refusing.check(line, code);
         assert_eq!(line["retries"], 0, "{line}");
         assert!(line["request"].as_str().is_some_and(|id| id.starts_with("c-")), "{line}");

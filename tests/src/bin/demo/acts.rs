@@ -60,6 +60,28 @@ pub(crate) fn allowed(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
+/// A call by each of the other protocols.
+pub(crate) fn every_protocol(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
+    let zip = "python3 -c 'import zipfile; zipfile.ZipFile(\"layer.zip\", \"w\").writestr(\"a\", \"b\")'";
+    stage.agent.run(zip)?.ok()?;
+    let publish = "lambda publish-layer-version --layer-name demo --zip-file fileb://layer.zip \
+                   --query LayerVersionArn --output text";
+    checks.add("AWS CLI: Lambda, by REST-JSON", containing(aws(stage, publish), ":layer:demo:1"));
+    let users = aws(stage, "iam list-users --query 'Users[].UserName' --output text");
+    checks.add("AWS CLI: IAM, by the query protocol", containing(users, "gateway"));
+    let networks = aws(stage, "ec2 describe-vpcs --query 'Vpcs[].CidrBlock' --output text");
+    checks.add("AWS CLI: EC2, by its own query protocol", containing(networks, "172.31.0.0/16"));
+    let script = peer_scripts().join("list_metrics.py");
+    // moto does not speak CBOR: the gateway itself answers this one.
+    let metrics = stage.agent.run(&format!("python3 {}", script.display()))?.ok();
+    let metrics = containing(metrics, "smithy-rpc-v2-cbor: AccessDeniedException");
+    checks.add(
+        "boto3: CloudWatch, by CBOR, forbidden",
+        metrics.and_then(|said| containing(Ok(said), "no-metrics")),
+    );
+    Ok(())
+}
+
 /// A refusal is an ordinary AWS error that names its rule.
 pub(crate) fn denied(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let refusal = |ran: chaperone_tests::harness::Ran, words: &[&str]| {

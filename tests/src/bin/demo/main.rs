@@ -24,6 +24,7 @@ fn play(checks: &mut checks::Checks) -> Result<()> {
     let mut stage = stage::Stage::set()?;
     acts::no_keys(&mut stage, checks)?;
     acts::allowed(&mut stage, checks)?;
+    acts::every_protocol(&mut stage, checks)?;
     acts::denied(&mut stage, checks)?;
     acts::placeholder_elsewhere(&mut stage, checks)?;
     acts::killed_and_restarted(&mut stage, checks)?;

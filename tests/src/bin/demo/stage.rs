@@ -35,8 +35,22 @@ permit (
     resource
 );
 
+@id("demo-others")
+permit (
+    principal == Workload::"demo",
+    action in [
+        Action::"lambda:PublishLayerVersion",
+        Action::"iam:ListUsers",
+        Action::"ec2:DescribeVpcs"
+    ],
+    resource
+);
+
 @id("demo-identity")
 permit (principal == Workload::"demo", action == Action::"sts:GetCallerIdentity", resource);
+
+@id("no-metrics")
+forbid (principal, action in Action::"cloudwatch:List", resource);
 
 @id("no-bucket-deletion")
 forbid (principal, action == Action::"s3:DeleteBucket", resource);
@@ -66,6 +80,10 @@ impl Stage {
             "s3.eu-central-1.amazonaws.com".to_owned(),
             format!("{BUCKET}.s3.eu-central-1.amazonaws.com"),
             "dynamodb.eu-central-1.amazonaws.com".to_owned(),
+            "lambda.eu-central-1.amazonaws.com".to_owned(),
+            "ec2.eu-central-1.amazonaws.com".to_owned(),
+            "monitoring.eu-central-1.amazonaws.com".to_owned(),
+            "iam.amazonaws.com".to_owned(),
             STS.to_owned(),
         ];
         let gateway = Gateway::start(GatewayConfig {
