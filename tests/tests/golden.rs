@@ -37,7 +37,9 @@ impl Found {
             Reading::Minting(name) if name == format!("{}:{}", case.prefix, case.operation) => {
                 self.minting += 1
             }
-            Reading::Minting(name) => self.wrong.push(said(&format!("read as {name}"))),
+            Reading::Minting(name) | Reading::Actionless(name) => {
+                self.wrong.push(said(&format!("read as {name}")));
+            }
             Reading::Known(read) => {
                 match case.judge(&format!("{}:{}", read.service, read.name), &read.actions) {
                     Verdict::Exact => self.exact += 1,

@@ -76,6 +76,14 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Makes the table anew and compares it with the committed one.
+///
+/// # Errors
+/// As [`run`].
+pub fn check() -> Result<()> {
+    run(&Args { check: true, report: false, python: None, iam_data: None, service_reference: None })
+}
+
 /// The table's text.
 fn lines(sources: &sources::Sources) -> Result<String> {
     let actions = actions::Actions::read(sources)?;

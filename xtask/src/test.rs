@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::{
-    build_ebpf, demo, setup,
+    build_ebpf, codegen, demo, setup,
     sh::{self, Sh},
     tidy,
 };
@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     ("tidy", || tidy::run().map(|()| Passed::quietly())),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),
     ("deny", deny),
+    ("catalogue", || codegen::check().map(|()| Passed::quietly())),
     ("doctests", || cargo(&["test", "--workspace", "--doc", "--locked"])),
     ("tests", || {
         Sh::new("cargo", &["nextest", "run", "--workspace", "--locked"])

@@ -87,6 +87,9 @@ pub enum ClassifyError {
         /// What was looked for.
         detail: String,
     },
+    /// It is known which operation this is, but not which IAM actions it needs: `service:Operation`.
+    #[error("which IAM actions {0} needs is not known")]
+    UnknownAction(String),
     /// Two readings are possible.
     #[error("the request can be read in two ways: {0}")]
     Ambiguous(String),
@@ -133,7 +136,8 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let actions =
             needs::of(&found.operation.needs, &params, &arns).map_err(|error| unknown(error.to_string()))?;
         if actions.is_empty() {
-            return Err(unknown(format!("which IAM actions {operation} needs is not known")));
+            let service = if prefix.is_empty() { found.service.name } else { prefix };
+            return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }
         (prefix, operation, actions, params, unread)
     };

@@ -112,7 +112,9 @@ impl Refusal {
     #[must_use]
     pub fn classify(error: &ClassifyError, session: SessionId, call: CallId) -> Self {
         let kind = match error {
-            ClassifyError::UnknownOperation { .. } | ClassifyError::MintsCredentials(_) => Kind::Denied,
+            ClassifyError::UnknownOperation { .. }
+            | ClassifyError::UnknownAction(_)
+            | ClassifyError::MintsCredentials(_) => Kind::Denied,
             ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) | ClassifyError::BadMember { .. } => {
                 Kind::Malformed
             }

@@ -26,6 +26,9 @@ pub enum Reading {
     Known(Operation),
     /// It knows, and refuses because the answer would carry credentials: `prefix:Operation`.
     Minting(String),
+    /// It knows which operation it is, and refuses because IAM's action for it is not known:
+    /// `prefix:Operation`.
+    Actionless(String),
     /// It refuses.
     Refused(Refusal),
 }
@@ -71,6 +74,7 @@ pub fn read_for(line: &Line, account: Option<&AccountId>) -> Result<Reading> {
     Ok(match classify::classify(&verified, account) {
         Ok(operation) => Reading::Known(operation),
         Err(ClassifyError::MintsCredentials(name)) => Reading::Minting(name),
+        Err(ClassifyError::UnknownAction(name)) => Reading::Actionless(name),
         Err(error) => refused("classify", &error),
     })
 }

@@ -18,6 +18,8 @@ pub struct Tally {
     services: BTreeMap<String, Counts>,
     /// Operations read as another: `service Operation (variant)` and what was read.
     wrong: Vec<(String, String)>,
+    /// Of the right ones: those that are refused because IAM's action for them is not known.
+    actionless: u32,
     /// Refusals by operation and message, with one request each.
     refused: BTreeMap<(String, Refusal), (u32, String)>,
     /// Parameters read otherwise, by operation and member, with one example each.
@@ -66,6 +68,10 @@ impl Tally {
                 self.refused.entry((name, refusal)).or_insert_with(|| (0, example)).0 += 1;
             }
             Reading::Minting(read) if is_meant(truth, &read) => counts.right += 1,
+            Reading::Actionless(read) if is_meant(truth, &read) => {
+                counts.right += 1;
+                self.actionless += 1;
+            }
             Reading::Known(read) if is_meant(truth, &format!("{}:{}", read.service, read.name)) => {
                 counts.right += 1;
                 counts.compared += 1;
@@ -77,7 +83,7 @@ impl Tally {
                     }
                 }
             }
-            Reading::Minting(read) => {
+            Reading::Minting(read) | Reading::Actionless(read) => {
                 counts.wrong += 1;
                 self.wrong.push((format!("{name} ({})", truth.variant), read));
             }
@@ -154,8 +160,10 @@ impl Tally {
         text += &row(cells(&format!("{} services", self.services.len()), self.total()));
         let _ = writeln!(
             text,
-            "{perfect} services without any remark; {:.3} % right, parameters the same in {:.2} %",
+            "{perfect} services without any remark; {:.3} % right ({} of them without an IAM action, so refused), \
+             parameters the same in {:.2} %",
             self.right_share() * 100.0,
+            self.actionless,
             self.same_params_share() * 100.0
         );
         text
@@ -173,7 +181,8 @@ impl Tally {
 fn is_meant(truth: &Truth, read: &str) -> bool {
     let Some((prefix, operation)) = read.split_once(':') else { return false };
     let legacy = SAME_ON_THE_WIRE.iter().any(|(old, new)| *old == truth.operation && *new == operation);
-    truth.prefix.split(',').any(|meant| meant == prefix) && (operation == truth.operation || legacy)
+    let own = truth.service == prefix || truth.prefix.split(',').any(|meant| meant == prefix);
+    own && (operation == truth.operation || legacy)
 }
 
 fn share(part: u32, whole: u32) -> f64 {

@@ -100,6 +100,7 @@ fn calls(left_out: &mut Vec<String>) -> Result<Vec<Call>> {
                 calls.push(Call { name, head, server_name, body });
             }
             Reading::Minting(name) => left_out.push(format!("{name}, for its answer")),
+            Reading::Actionless(name) => left_out.push(format!("{name}, whose action is not known")),
             Reading::Refused(refusal) => {
                 left_out.push(format!("{}, {}", line.truth.operation, refusal.message));
             }
