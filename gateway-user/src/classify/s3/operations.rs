@@ -85,7 +85,7 @@ pub(super) fn has_query_parameter(folded: &str) -> bool {
 }
 
 /// Markers that have a value; the others are sub-resources, which have none.
-const VALUED: [&str; 3] = ["id", "partNumber", "uploadId"];
+const VALUED: [&str; 4] = ["annotationName", "id", "partNumber", "uploadId"];
 
 impl Row {
     fn fits(&self, head: &AwsRequest, copies: bool) -> bool {
@@ -196,6 +196,15 @@ const ROWS: &[Row] = &[
     bucket("GET", "inventory", "ListBucketInventoryConfigurations", "GetInventoryConfiguration").optional("continuation-token"),
     bucket("PUT", "inventory id", "PutBucketInventoryConfiguration", "PutInventoryConfiguration"),
     bucket("DELETE", "inventory id", "DeleteBucketInventoryConfiguration", "PutInventoryConfiguration"),
+    bucket("PUT", "metadataAnnotationTable", "UpdateBucketMetadataAnnotationTableConfiguration", "UpdateBucketMetadataAnnotationTableConfiguration"),
+    bucket("GET", "metadataConfiguration", "GetBucketMetadataConfiguration", "GetBucketMetadataTableConfiguration"),
+    bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "CreateBucketMetadataTableConfiguration"),
+    bucket("DELETE", "metadataConfiguration", "DeleteBucketMetadataConfiguration", "DeleteBucketMetadataTableConfiguration"),
+    bucket("PUT", "metadataInventoryTable", "UpdateBucketMetadataInventoryTableConfiguration", "UpdateBucketMetadataInventoryTableConfiguration"),
+    bucket("PUT", "metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration", "UpdateBucketMetadataJournalTableConfiguration"),
+    bucket("GET", "metadataTable", "GetBucketMetadataTableConfiguration", "GetBucketMetadataTableConfiguration"),
+    bucket("POST", "metadataTable", "CreateBucketMetadataTableConfiguration", "CreateBucketMetadataTableConfiguration"),
+    bucket("DELETE", "metadataTable", "DeleteBucketMetadataTableConfiguration", "DeleteBucketMetadataTableConfiguration"),
     bucket("GET", "lifecycle", "GetBucketLifecycleConfiguration", "GetLifecycleConfiguration"),
     bucket("PUT", "lifecycle", "PutBucketLifecycleConfiguration", "PutLifecycleConfiguration"),
     bucket("DELETE", "lifecycle", "DeleteBucketLifecycle", "PutLifecycleConfiguration"),
@@ -233,6 +242,11 @@ const ROWS: &[Row] = &[
     bucket("PUT", "website", "PutBucketWebsite", "PutBucketWebsite"),
     bucket("DELETE", "website", "DeleteBucketWebsite", "DeleteBucketWebsite"),
 
+    object("GET", "annotation annotationName", "GetObjectAnnotation", "GetObjectAnnotation").versioned("GetObjectVersionAnnotation"),
+    object("PUT", "annotation annotationName", "PutObjectAnnotation", "PutObjectAnnotation").versioned("PutObjectVersionAnnotation"),
+    object("DELETE", "annotation annotationName", "DeleteObjectAnnotation", "DeleteObjectAnnotation").versioned("DeleteObjectVersionAnnotation"),
+    object("GET", "annotation", "ListObjectAnnotations", "ListObjectAnnotations").versioned("ListObjectVersionAnnotations")
+        .optional("versionId max-annotation-results annotation-prefix continuation-token"),
     object("GET", "", "GetObject", "GetObject").versioned("GetObjectVersion").optional(READ_OVERRIDES),
     object("HEAD", "", "HeadObject", "GetObject").versioned("GetObjectVersion").optional(READ_OVERRIDES),
     object("PUT", "", "PutObject", "PutObject"),

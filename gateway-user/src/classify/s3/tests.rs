@@ -60,6 +60,12 @@ const OPERATIONS: &str = "
     DELETE /?lifecycle                        DeleteBucketLifecycle             s3:PutLifecycleConfiguration@B
     GET    /?logging                          GetBucketLogging                  s3:GetBucketLogging@B
     PUT    /?logging                          PutBucketLogging                  s3:PutBucketLogging@B
+    PUT    /?metadataAnnotationTable          UpdateBucketMetadataAnnotationTableConfiguration s3:UpdateBucketMetadataAnnotationTableConfiguration@B
+    GET    /?metadataConfiguration            GetBucketMetadataConfiguration    s3:GetBucketMetadataTableConfiguration@B
+    POST   /?metadataConfiguration            CreateBucketMetadataConfiguration s3:CreateBucketMetadataTableConfiguration@B
+    DELETE /?metadataConfiguration            DeleteBucketMetadataConfiguration s3:DeleteBucketMetadataTableConfiguration@B
+    PUT    /?metadataJournalTable             UpdateBucketMetadataJournalTableConfiguration s3:UpdateBucketMetadataJournalTableConfiguration@B
+    GET    /?metadataTable                    GetBucketMetadataTableConfiguration s3:GetBucketMetadataTableConfiguration@B
     GET    /?metrics&id=1                     GetBucketMetricsConfiguration     s3:GetMetricsConfiguration@B
     GET    /?notification                     GetBucketNotificationConfiguration s3:GetBucketNotification@B
     PUT    /?notification                     PutBucketNotificationConfiguration s3:PutBucketNotification@B
@@ -103,6 +109,10 @@ const OPERATIONS: &str = "
     DELETE /a/k?uploadId=u                    AbortMultipartUpload              s3:AbortMultipartUpload@K
     GET    /a/k?uploadId=u&max-parts=3        ListParts                         s3:ListMultipartUploadParts@K
     GET    /a/k?acl                           GetObjectAcl                      s3:GetObjectAcl@K
+    GET    /a/k?annotation                    ListObjectAnnotations             s3:ListObjectAnnotations@K
+    GET    /a/k?annotation&annotationName=n   GetObjectAnnotation               s3:GetObjectAnnotation@K
+    GET    /a/k?annotation&annotationName=n&versionId=v GetObjectAnnotation     s3:GetObjectVersionAnnotation@K
+    DELETE /a/k?annotation&annotationName=n   DeleteObjectAnnotation            s3:DeleteObjectAnnotation@K
     GET    /a/k?acl&versionId=v               GetObjectAcl                      s3:GetObjectVersionAcl@K
     PUT    /a/k?acl                           PutObjectAcl                      s3:PutObjectAcl@K
     PUT    /a/k?acl&versionId=v               PutObjectAcl                      s3:PutObjectVersionAcl@K
@@ -374,7 +384,7 @@ fn two_readings_and_unknown_sub_resources_are_refused() {
         ("POST", "/"),
         ("PATCH", "/k"),
         ("GET", "/?list-type=3"),
-        ("GET", "/?metadataTable"),
+        ("GET", "/?metadataFuture"),
         ("DELETE", "/k?uploads"),
         ("HEAD", "/?location"),
         ("GET", "/k?prefix=x"),

@@ -32,7 +32,7 @@ const SAME_ON_THE_WIRE: [(&str, &str); 4] = [
 
 /// Operations of S3 that the tables do not have: other hosts, and table and annotation features.
 fn is_unknown_to_s3(operation: &str) -> bool {
-    operation.contains("Metadata") || operation.contains("Annotation") || operation == "RenameObject"
+    operation == "RenameObject"
 }
 
 #[test]
