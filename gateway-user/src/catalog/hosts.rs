@@ -55,10 +55,13 @@ const SUBJECT: &str = "{x}";
 const REGION: &str = "{r}";
 
 impl Hosts {
-    /// Adds a service's hosts, each with every prefix its operations have.
-    pub(super) fn add(&mut self, service: &Service, texts: &[&'static str]) -> Result<(), CatalogError> {
-        let prefixes: BTreeSet<&'static str> =
-            service.operations.iter().map(|operation| operation.host_prefix).collect();
+    /// Adds a service's hosts, each with every one of `prefixes`, which its operations have.
+    pub(super) fn add(
+        &mut self,
+        service: &Service,
+        prefixes: &BTreeSet<&'static str>,
+        texts: &[&'static str],
+    ) -> Result<(), CatalogError> {
         for text in texts {
             let (host, place) = read(text)?;
             for host_prefix in prefixes.iter().copied().chain([""]) {

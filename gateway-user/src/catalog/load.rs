@@ -18,17 +18,22 @@
 //!
 //! `shape` and `hosts` say what their texts look like.
 
+use std::{collections::BTreeSet, sync::OnceLock};
+
 use serde::Deserialize;
 
 use super::{
     AccessLevel, Action, Catalog, Partition, Provenance, Source,
     hosts::Hosts,
-    service::{Http, Operation, Protocol, Service},
+    service::{Body, Http, Operation, Protocol, Service},
     shape::Shapes,
 };
 
 /// The committed table.
 static TABLE: &[u8] = include_bytes!("catalog.jsonl.zst");
+
+/// Bytes that the table's text may have.
+const MAX_TEXT: usize = 8 << 20;
 
 /// Why a table is not read.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +67,10 @@ pub(super) fn bad(text: &str) -> CatalogError {
 
 /// Reads the table that is part of the program. Its text is never given back: everything points into it.
 pub(super) fn embedded() -> Result<Catalog, CatalogError> {
-    let text = String::from_utf8(zstd::decode_all(TABLE)?).map_err(|_| CatalogError::NotText)?;
-    Catalog::read(String::leak(text))
+    // In one piece: a stream would hold a window as large as the table beside it.
+    let text = zstd::bulk::decompress(TABLE, MAX_TEXT)?;
+    let text = String::from_utf8(text).map_err(|_| CatalogError::NotText)?;
+    Catalog::read(Box::leak(text.into_boxed_str()))
 }
 
 #[derive(Deserialize)]
@@ -148,25 +155,29 @@ impl Catalog {
         let mut lines = text.lines().enumerate().peekable();
         let (_, first) = lines.next().ok_or(CatalogError::NoProvenance)?;
         let (mut services, mut actions, mut hosts) = (Vec::new(), Vec::new(), Hosts::default());
-        while let Some((number, text)) = lines.next() {
-            if text.starts_with("{\"service\"") {
-                let line: ServiceLine<'static> = line(number, text)?;
-                let mut service = Building::new(&line, services.len())?;
+        while let Some((number, head)) = lines.next() {
+            if head.starts_with("{\"service\"") {
+                let line: ServiceLine<'static> = line(number, head)?;
+                let (mut host_prefixes, mut last) = (BTreeSet::new(), head);
                 while let Some((number, text)) = lines.next_if(|(_, text)| text.starts_with("{\"op\"")) {
-                    actions.extend(service.add(&self::line(number, text)?)?);
+                    let operation: OperationLine<'static> = self::line(number, text)?;
+                    host_prefixes.insert(operation.h);
+                    actions.extend(operation.own_action(line.prefix));
+                    last = text;
                 }
-                let service = service.finish()?;
-                hosts.add(&service, &line.hosts)?;
+                let service = line.service(services.len(), between(text, head, last));
+                hosts.add(&service, &host_prefixes, &line.hosts)?;
                 services.push(service);
-            } else if text.starts_with("{\"actions\"") {
-                line::<ActionsLine<'static>>(number, text)?.add(&mut actions);
+            } else if head.starts_with("{\"actions\"") {
+                line::<ActionsLine<'static>>(number, head)?.add(&mut actions);
             } else {
-                line::<PartitionsLine<'static>>(number, text)?.check()?;
+                line::<PartitionsLine<'static>>(number, head)?.check()?;
             }
         }
         // They are looked up by bisection; services share prefixes and operations' names.
         actions.sort_unstable_by_key(|action: &Action| action.name);
         actions.dedup_by_key(|action| action.name);
+        actions.shrink_to_fit();
         let by_name = services.iter().map(|service: &Service| (service.name, service.index)).collect();
         let provenance = line::<SourcesLine<'static>>(0, first)?.provenance();
         Ok(Self { provenance, services, by_name, actions, hosts })
@@ -188,36 +199,88 @@ impl SourcesLine<'static> {
     }
 }
 
+/// The part of `text` from the line `first` to the line `last`, both of which are parts of it.
+fn between(text: &'static str, first: &'static str, last: &'static str) -> &'static str {
+    let at = |line: &str| (line.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    text.get(at(first)..at(last) + last.len()).unwrap_or_default()
+}
+
+impl ServiceLine<'static> {
+    fn service(&self, index: usize, lines: &'static str) -> Service {
+        Service {
+            index,
+            name: self.service,
+            prefix: self.prefix,
+            signing_name: self.signing,
+            endpoint_prefix: self.endpoint,
+            protocols: self.protocols.clone(),
+            target_prefix: self.target,
+            version: self.version,
+            lines,
+            body: OnceLock::new(),
+        }
+    }
+}
+
+impl OperationLine<'static> {
+    /// The action of its own name, if there is one.
+    fn own_action(&self, prefix: &str) -> Option<Action> {
+        let access = self.f.chars().find_map(AccessLevel::of_letter)?;
+        Some(Action { name: String::leak(format!("{prefix}:{}", self.op)), access })
+    }
+}
+
+/// Reads what a service can do: its line and those of its operations.
+///
+/// # Errors
+/// [`CatalogError`] for the first line that is not understood.
+pub(super) fn body(prefix: &'static str, lines: &'static str) -> Result<Body, CatalogError> {
+    let mut lines = lines.lines().enumerate();
+    let (number, first) = lines.next().ok_or_else(|| bad(prefix))?;
+    let first: ServiceLine<'static> = line(number, first)?;
+    let shapes = Shapes::read(&first.shapes)?;
+    let mut building =
+        Building { prefix, places: first.places, body: Body { operations: Vec::new(), shapes } };
+    for (number, text) in lines {
+        building.add(&line(number, text)?)?;
+    }
+    building.finish()
+}
+
+/// Each operation of a service's lines and each action it needs, by full name; where none is known, the
+/// one of its own name. Nothing of it is kept.
+pub(super) fn needs(prefix: &str, lines: &'static str) -> impl Iterator<Item = (&'static str, String)> {
+    let operations = lines.lines().skip(1).filter_map(|text| line::<OperationLine<'static>>(0, text).ok());
+    operations.flat_map(move |operation| {
+        let own = format!("{prefix}:{}", operation.op);
+        let action = |text: &&'static str| match text.split(' ').next() {
+            None | Some("" | "=") => own.clone(),
+            Some(action) => action.to_owned(),
+        };
+        let mut actions: Vec<String> = operation.a.iter().map(action).collect();
+        if actions.is_empty() {
+            actions.push(own.clone());
+        }
+        actions.sort_unstable();
+        actions.dedup();
+        actions.into_iter().map(move |action| (operation.op, action))
+    })
+}
+
 /// A service whose operations are still being read.
 struct Building {
-    service: Service,
+    prefix: &'static str,
     places: Vec<&'static str>,
+    body: Body,
 }
 
 impl Building {
-    fn new(line: &ServiceLine<'static>, index: usize) -> Result<Self, CatalogError> {
-        let service = Service {
-            index,
-            name: line.service,
-            prefix: line.prefix,
-            signing_name: line.signing,
-            endpoint_prefix: line.endpoint,
-            protocols: line.protocols.clone(),
-            target_prefix: line.target,
-            version: line.version,
-            operations: Vec::new(),
-            shapes: Shapes::read(&line.shapes)?,
-        };
-        Ok(Self { service, places: line.places.clone() })
-    }
-
-    /// Adds an operation; the action of its own name, if there is one.
-    fn add(&mut self, line: &OperationLine<'static>) -> Result<Option<Action>, CatalogError> {
+    fn add(&mut self, line: &OperationLine<'static>) -> Result<(), CatalogError> {
         let http = Http::read(line.u.unwrap_or("POST /"))?;
-        let input = self.service.shapes.add_input(line.i, &http)?;
-        let own = &*String::leak(format!("{}:{}", self.service.prefix, line.op));
-        let needs = line.a.iter().map(|text| self.need(text, own)).collect::<Result<_, _>>()?;
-        self.service.operations.push(Operation {
+        let input = self.body.shapes.add_input(line.i, &http)?;
+        let own = format!("{}:{}", self.prefix, line.op);
+        let needs = line.a.iter().map(|text| self.need(text, &own)).collect::<Result<_, _>>()?;
+        self.body.operations.push(Operation {
             name: line.op,
             http,
             input,
@@ -227,8 +290,7 @@ impl Building {
             mints: line.f.contains('m'),
             needs,
         });
-        let access = line.f.chars().find_map(AccessLevel::of_letter);
-        Ok(access.map(|access| Action { name: own, access }))
+        Ok(())
     }
 
     fn need(&self, text: &'static str, own: &str) -> Result<&'static str, CatalogError> {
@@ -242,15 +304,15 @@ impl Building {
         Ok(String::leak(format!("{action} {place}")))
     }
 
-    fn finish(mut self) -> Result<Service, CatalogError> {
-        self.service.shapes.check()?;
+    fn finish(mut self) -> Result<Body, CatalogError> {
+        self.body.shapes.check()?;
         // They are looked up by bisection.
-        let operations = &self.service.operations;
+        let operations = &self.body.operations;
         match operations.windows(2).find(|pair| !pair.is_sorted_by(|a, b| a.name < b.name)) {
             Some(pair) => Err(bad(pair.last().map_or("", |operation| operation.name))),
             None => {
-                self.service.operations.shrink_to_fit();
-                Ok(self.service)
+                self.body.operations.shrink_to_fit();
+                Ok(self.body)
             }
         }
     }

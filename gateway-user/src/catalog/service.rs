@@ -1,5 +1,7 @@
 //! Services and their operations.
 
+use std::sync::OnceLock;
+
 use super::{
     load::{CatalogError, bad},
     shape::{Shape, ShapeId, Shapes},
@@ -46,8 +48,16 @@ pub struct Service {
     pub target_prefix: Option<&'static str>,
     /// The version of its API, e.g. `2015-03-31`.
     pub version: &'static str,
-    /// Its operations, by name.
-    pub operations: Vec<Operation>,
+    /// Its lines of the table: read when they are first asked for, because few services are ever called.
+    pub(super) lines: &'static str,
+    pub(super) body: OnceLock<Body>,
+}
+
+/// What a service can do.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    /// By name.
+    pub(super) operations: Vec<Operation>,
     pub(super) shapes: Shapes,
 }
 
@@ -58,17 +68,35 @@ impl Service {
         self.protocols.contains(&protocol)
     }
 
+    /// Its operations, by name.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.body().operations
+    }
+
     /// The operation of exactly this name.
     #[must_use]
     pub fn operation(&self, name: &str) -> Option<&Operation> {
-        let at = self.operations.binary_search_by(|operation| operation.name.cmp(name)).ok()?;
-        self.operations.get(at)
+        let operations = self.operations();
+        let at = operations.binary_search_by(|operation| operation.name.cmp(name)).ok()?;
+        operations.get(at)
+    }
+
+    /// The names of its operations with each action they need, by full name: `s3:GetObject`. This does not
+    /// keep the operations in memory.
+    pub fn needed_actions(&self) -> impl Iterator<Item = (&'static str, String)> {
+        super::load::needs(self.prefix, self.lines)
+    }
+
+    /// A test reads every body. One that cannot be read has no operations, so its calls are denied.
+    fn body(&self) -> &Body {
+        self.body.get_or_init(|| super::load::body(self.prefix, self.lines).unwrap_or_default())
     }
 
     /// What is behind an id of this service.
     #[must_use]
     pub fn shape(&self, id: ShapeId) -> &Shape {
-        self.shapes.get(id)
+        self.body().shapes.get(id)
     }
 }
 

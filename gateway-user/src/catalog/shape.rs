@@ -127,7 +127,7 @@ const SCALARS: [(char, Shape); 9] = [
 ];
 
 /// A service's shapes: scalars first, then one per text of its line, then its operations' inputs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shapes(Vec<Shape>);
 
 impl Shapes {

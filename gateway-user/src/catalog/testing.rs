@@ -1,6 +1,8 @@
 //! Small services for tests, in the words of the table.
 
-use super::{Http, Operation, Protocol, Service, shape::Shapes};
+use std::sync::OnceLock;
+
+use super::{Http, Operation, Protocol, Service, service::Body, shape::Shapes};
 
 /// A service of one operation, `Op`: how it is asked for, and shapes of which the first is its input.
 /// Structures may be closed by `}`.
@@ -20,16 +22,19 @@ pub(crate) fn service(protocol: Protocol, http: &'static str, shapes: &[&'static
         protocols: vec![protocol],
         target_prefix: Some("Test"),
         version: "2025-01-01",
-        operations: vec![Operation {
-            name: "Op",
-            http,
-            input,
-            streams: false,
-            host_prefix: "",
-            unsigned: false,
-            mints: false,
-            needs: Vec::new(),
-        }],
-        shapes: table,
+        lines: "",
+        body: OnceLock::from(Body {
+            shapes: table,
+            operations: vec![Operation {
+                name: "Op",
+                http,
+                input,
+                streams: false,
+                host_prefix: "",
+                unsigned: false,
+                mints: false,
+                needs: Vec::new(),
+            }],
+        }),
     }))
 }

@@ -133,7 +133,7 @@ impl Candidate {
 /// it is the same call, and IAM does not tell them apart either. The service with the most operations
 /// is the one the others were made from, so it knows every member.
 fn one(mut fits: Vec<Fit>, candidates: &Candidates<'_>, head: &AwsRequest) -> Result<Found, ClassifyError> {
-    fits.sort_by_key(|fit| std::cmp::Reverse(fit.candidate.service.operations.len()));
+    fits.sort_by_key(|fit| std::cmp::Reverse(fit.candidate.service.operations().len()));
     let mut fits = fits.into_iter();
     let first = fits.next().ok_or_else(|| candidates.unknown(&asked_for(head)))?;
     let twin = |other: &Fit| {

@@ -31,9 +31,8 @@ pub(super) type Members = BTreeMap<String, Kind>;
 /// The parameters called `names` of every operation that needs `action`, one set for each; empty
 /// where no operation is known to. Only these are looked at: shapes are large.
 pub(super) fn of(action: &str, names: &[&str]) -> Vec<Members> {
-    let operations = OPERATIONS.get(action).map(Vec::as_slice).unwrap_or_default();
     let mut sets: Vec<Members> =
-        operations.iter().map(|(service, operation)| members(service, operation, names)).collect();
+        operations_of(action).map(|(service, operation)| members(service, operation, names)).collect();
     sets.sort();
     sets.dedup();
     sets
@@ -41,9 +40,7 @@ pub(super) fn of(action: &str, names: &[&str]) -> Vec<Members> {
 
 /// The names of all parameters of the operations that need `action`.
 pub(super) fn names_of(action: &str) -> Vec<&'static str> {
-    let operations = OPERATIONS.get(action).map(Vec::as_slice).unwrap_or_default();
-    operations
-        .iter()
+    operations_of(action)
         .flat_map(|(service, operation)| match operation.input.map(|input| service.shape(input)) {
             Some(Shape::Structure(members)) => members.iter().map(|member| member.name).collect(),
             Some(_) | None => Vec::new(),
@@ -51,31 +48,21 @@ pub(super) fn names_of(action: &str) -> Vec<&'static str> {
         .collect()
 }
 
-type Named = (&'static Service, &'static Operation);
-
-/// Which operations need an action.
-static OPERATIONS: LazyLock<HashMap<String, Vec<Named>>> = LazyLock::new(|| {
-    let mut operations: HashMap<String, Vec<Named>> = HashMap::new();
+/// Which operations need an action, by their names: what they take is read when it is asked for.
+static OPERATIONS: LazyLock<HashMap<String, Vec<(&'static Service, &'static str)>>> = LazyLock::new(|| {
+    let mut operations: HashMap<String, Vec<_>> = HashMap::new();
     for service in catalog().services() {
-        for operation in &service.operations {
-            let own = format!("{}:{}", service.prefix, operation.name);
-            let needed = |need: &&'static str| match need.split(' ').next() {
-                None | Some("" | "=") => own.clone(),
-                Some(action) => action.to_owned(),
-            };
-            let mut actions: Vec<String> = operation.needs.iter().map(needed).collect();
-            if actions.is_empty() {
-                actions.push(own.clone());
-            }
-            actions.sort();
-            actions.dedup();
-            for action in actions {
-                operations.entry(action).or_default().push((service, operation));
-            }
+        for (operation, action) in service.needed_actions() {
+            operations.entry(action).or_default().push((service, operation));
         }
     }
     operations
 });
+
+fn operations_of(action: &str) -> impl Iterator<Item = (&'static Service, &'static Operation)> {
+    let named = OPERATIONS.get(action).map(Vec::as_slice).unwrap_or_default();
+    named.iter().filter_map(|(service, name)| Some((*service, service.operation(name)?)))
+}
 
 fn members(service: &Service, operation: &Operation, names: &[&str]) -> Members {
     let Some(Shape::Structure(members)) = operation.input.map(|input| service.shape(input)) else {

@@ -369,7 +369,7 @@ fn golden_calls() {
 fn every_need_of_the_table_can_be_evaluated() {
     let (mut needs, mut operations) = (0, 0);
     for service in catalog().services() {
-        for operation in &service.operations {
+        for operation in service.operations() {
             let found = call(service.name, operation.name, "{}");
             operations += usize::from(!found.is_empty());
             for need in &operation.needs {
@@ -393,7 +393,7 @@ fn every_need_of_the_table_can_be_evaluated() {
 #[test]
 fn operations_that_carry_credentials() {
     let mints = |service: &str| -> Vec<&str> {
-        let operations = catalog().service(service).unwrap().operations.iter();
+        let operations = catalog().service(service).unwrap().operations().iter();
         operations.filter(|operation| operation.mints).map(|operation| operation.name).collect()
     };
     assert_eq!(

@@ -41,7 +41,7 @@ impl Routes {
 
     fn new(service: &'static Service) -> Self {
         let mut routes = Self::default();
-        for operation in &service.operations {
+        for operation in service.operations() {
             let mut node = routes.0.entry(operation.http.method).or_default();
             for segment in &operation.http.segments {
                 node = match segment {

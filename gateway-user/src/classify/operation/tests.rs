@@ -196,7 +196,7 @@ fn every_operation_is_found_by_its_own_description() {
     let (mut asked, mut without_host) = (0, 0);
     let (mut wrong, mut refused) = (Vec::new(), Vec::new());
     for service in catalog().services().iter().filter(|service| service.name != "s3") {
-        for operation in &service.operations {
+        for operation in service.operations() {
             let Some((host, region)) = host_of(service, operation.host_prefix) else {
                 without_host += 1;
                 continue;

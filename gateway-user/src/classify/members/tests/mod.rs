@@ -30,7 +30,7 @@ fn read_as(
 ) -> Result<Params, ClassifyError> {
     let service = testing::service(protocol, http, shapes);
     let labels: Vec<(&str, String)> = labels.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
-    read(service, &service.operations[0], protocol, &labels, &call.verify().unwrap())
+    read(service, &service.operations()[0], protocol, &labels, &call.verify().unwrap())
 }
 
 /// A parameter as JSON would have it: whole numbers, truth values, texts, lists, records.
