@@ -135,11 +135,19 @@ name_type! {
     AccountId
 }
 
+impl AccountId {
+    /// Whether a text is one: twelve digits.
+    #[must_use]
+    pub fn is_valid(text: &str) -> bool {
+        text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+    }
+}
+
 impl FromStr for AccountId {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        if !Self::is_valid(text) {
             return Err(invalid("account id", text, "it must be 12 digits"));
         }
         Ok(Self(text.to_owned()))

@@ -12,6 +12,7 @@ use super::{
     Partition, Service,
     load::{CatalogError, bad},
 };
+use crate::prim::AccountId;
 
 /// What a host stands for: one of these per service behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +156,7 @@ fn pattern(host_prefix: &str) -> String {
 fn subjects(labels: &str) -> Vec<(String, Option<&str>)> {
     let first = labels.split('.').next().unwrap_or_default();
     let rest = labels.get(first.len()..).unwrap_or_default();
-    let account = first.len() == 12 && first.bytes().all(|b| b.is_ascii_digit());
+    let account = AccountId::is_valid(first);
     let mut all = vec![(labels.to_owned(), None)];
     if account {
         all.push((format!("{ACCOUNT}{rest}"), Some(first)));

@@ -1,8 +1,7 @@
 //! `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
 //!
-//! `operation` finds out what is called; `protocol` has its members read by `json`, `query` or `cbor`;
-//! `s3` is a world of its own. `actions` and `resource` turn operation and parameters into what IAM
-//! decides on. Whatever is not in a table is refused.
+//! `operation` finds out what is called, `members` what with; `needs` turns both into what IAM decides
+//! on. `s3` is a world of its own. Whatever is not in the catalogue is refused.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -46,6 +45,23 @@ pub enum Param {
     Record(BTreeMap<String, Param>),
 }
 
+impl Param {
+    /// As JSON, for records and people.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Self::Text(text) => Value::String(text.clone()),
+            Self::Number(number) => Value::from(*number),
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::List(items) => Value::Array(items.iter().map(Self::json).collect()),
+            Self::Record(fields) => {
+                Value::Object(fields.iter().map(|(name, value)| (name.clone(), value.json())).collect())
+            }
+        }
+    }
+}
+
 /// What a request would do, known beyond doubt. Nothing but [`classify`] makes one, so a decision is
 /// always about a request that was understood:
 ///
@@ -66,8 +82,7 @@ pub struct Operation {
     /// Every action it needs; never empty. All must be allowed.
     pub actions: Vec<ActionOn>,
     /// Its parameters by their names in the API; null members are absent, and so is what sits in an
-    /// unread streaming body. In the query protocols nested members are texts. For S3: `Bucket`,
-    /// `Key`, the query parameters and the `x-amz-*` headers (without that prefix) in `CamelCase`,
+    /// unread streaming body. For S3: `Bucket`, `Key`, the query parameters and the `x-amz-*` headers (without that prefix) in `CamelCase`,
     /// e.g. `Prefix`, `VersionId`, `StorageClass`, `Acl`, and user metadata as `Metadata`.
     pub params: BTreeMap<String, Param>,
     /// The parameters that could not be read, because they are in a body that streams.

@@ -9,9 +9,6 @@ use http::Method;
 use super::{ClassifyError, members, protocol::content_type};
 use crate::parse::{AwsRequest, Query};
 
-/// Members of one form.
-const MAX_VALUES: usize = 10_000;
-
 /// `Action` and `Version` of a call: a form by POST, or the same in the URL by GET.
 pub(super) fn action(head: &AwsRequest, body: &[u8]) -> Result<(String, String), ClassifyError> {
     let mut members = pairs(head, body)?;
@@ -33,8 +30,8 @@ fn own(query: &Query) -> Vec<(String, String)> {
 }
 
 fn unique(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ClassifyError> {
-    if pairs.len() > MAX_VALUES {
-        return Err(ClassifyError::BadBody(format!("more than {MAX_VALUES} values")));
+    if pairs.len() > members::MAX_VALUES {
+        return Err(ClassifyError::BadBody(format!("more than {} values", members::MAX_VALUES)));
     }
     let mut seen = BTreeMap::new();
     for (name, value) in pairs {

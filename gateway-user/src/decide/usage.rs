@@ -65,12 +65,10 @@ impl Totals {
     fn add(&mut self, charge: &Charge) {
         self.calls = self.calls.saturating_add(charge.calls);
         for action in &charge.actions {
-            let count = entry(&mut self.counts, action);
-            *count = count.saturating_add(charge.calls);
+            change(&mut self.counts, action, |count| count.saturating_add(charge.calls));
         }
         for (name, number) in &charge.sums {
-            let sum = entry(&mut self.sums, name);
-            *sum = sum.saturating_add((*number).max(0));
+            change(&mut self.sums, name, |sum| sum.saturating_add((*number).max(0)));
         }
     }
 
@@ -90,11 +88,11 @@ impl Totals {
 }
 
 /// Without an allocation for a name that is known already.
-fn entry<'a, N: Default>(map: &'a mut HashMap<String, N>, name: &str) -> &'a mut N {
-    if !map.contains_key(name) {
-        map.insert(name.to_owned(), N::default());
+fn change<N: Copy + Default>(map: &mut HashMap<String, N>, name: &str, to: impl FnOnce(N) -> N) {
+    match map.get_mut(name) {
+        Some(number) => *number = to(*number),
+        None => drop(map.insert(name.to_owned(), to(N::default()))),
     }
-    map.entry(name.to_owned()).or_default()
 }
 
 /// Calls of the last minute, by the second.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{aws_error, intake::BytesIn, share::Share};
 use crate::{
     body::BodyError,
-    classify::{Operation, Param},
+    classify::Operation,
     decide::{Denial, Objection, Permit, Question},
     identify::Caller,
     prim::{CallId, HostName},
@@ -60,7 +60,7 @@ impl Draft {
         intent.region = Some(operation.region.to_string());
         intent.actions = operation.actions.iter().map(|on| on.action.clone()).collect();
         intent.resources = operation.actions.iter().map(|on| on.resource.clone()).collect();
-        intent.params = Value::Object(operation.params.iter().map(|(k, v)| (k.clone(), json(v))).collect());
+        intent.params = Value::Object(operation.params.iter().map(|(k, v)| (k.clone(), v.json())).collect());
         intent.request_digest = Some(hex::encode(operation.digest.0));
         intent.policy_digest = Some(policy_digest.to_owned());
     }
@@ -210,14 +210,4 @@ impl Ending {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.chars().take(256).collect())
-}
-
-fn json(param: &Param) -> Value {
-    match param {
-        Param::Text(text) => Value::String(text.clone()),
-        Param::Number(number) => Value::from(*number),
-        Param::Bool(bool) => Value::Bool(*bool),
-        Param::List(list) => Value::Array(list.iter().map(json).collect()),
-        Param::Record(record) => Value::Object(record.iter().map(|(k, v)| (k.clone(), json(v))).collect()),
-    }
 }

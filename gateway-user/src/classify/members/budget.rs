@@ -5,7 +5,7 @@ use std::cell::Cell;
 /// Levels of nesting, the outermost value included.
 pub(super) const MAX_DEPTH: usize = 32;
 /// Values in one body: scalars, lists and structures together.
-pub(super) const MAX_VALUES: usize = 10_000;
+pub(in crate::classify) const MAX_VALUES: usize = 10_000;
 /// Bytes of one name or key: the longest that a service allows is DynamoDB's for attributes.
 pub(super) const MAX_NAME: usize = 65_535;
 /// Bytes of one text, whatever the bound on bodies is configured to be: the largest archive that Lambda

@@ -33,6 +33,7 @@ mod value;
 mod xml;
 
 use budget::Budget;
+pub(super) use budget::MAX_VALUES;
 pub(super) use form::pairs as form_pairs;
 use structure::Structure;
 

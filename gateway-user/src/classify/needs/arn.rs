@@ -29,8 +29,3 @@ impl<'a> Arn<'a> {
             .then_some(parsed)
     }
 }
-
-/// Twelve digits.
-pub(super) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
-}

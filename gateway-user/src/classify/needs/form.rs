@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::{
-    arn::{Arn, is_account},
+    arn::Arn,
     reach::Found,
     resource::{Arns, last},
 };
-use crate::{catalog::Form, parse::check_bucket};
+use crate::{catalog::Form, parse::check_bucket, prim::AccountId};
 
 impl Arns<'_> {
     /// A text as a piece of an ARN's resource; `None` where it cannot be one.
@@ -84,7 +84,7 @@ impl Arns<'_> {
             let (service, prefix) = service.split_once(':').unwrap_or((service, ""));
             arn.service == service && arn.resource.starts_with(prefix)
         });
-        let account = arn.account.is_empty() || arn.account == "aws" || is_account(arn.account);
+        let account = arn.account.is_empty() || arn.account == "aws" || AccountId::is_valid(arn.account);
         let region = arn.region.is_empty() || arn.region == self.region.as_str();
         kind && account && region && arn.partition == self.partition.arn_name()
     }
@@ -103,7 +103,8 @@ impl Arns<'_> {
         let (first, qualifier) =
             name.split_once(':').map_or((name, None), |(first, rest)| (first, Some(rest)));
         let plain = is_word(first) && qualifier.is_none_or(is_word);
-        let prefix = qualifier.is_some() && (first == "function" || is_account(first) || is_region(first));
+        let prefix =
+            qualifier.is_some() && (first == "function" || AccountId::is_valid(first) || is_region(first));
         (plain && !prefix).then_some(Cow::Borrowed(name))
     }
 
@@ -111,7 +112,7 @@ impl Arns<'_> {
     fn queue(&self, url: &str) -> Option<String> {
         let (_, path) = url.strip_prefix("https://")?.split_once('/')?;
         let (account, name) = path.split_once('/')?;
-        let plain = !name.contains(['?', '#', '%']) && is_word(name) && is_account(account);
+        let plain = !name.contains(['?', '#', '%']) && is_word(name) && AccountId::is_valid(account);
         plain.then(|| format!("arn:{}:sqs:{}:{account}:{name}", self.partition.arn_name(), self.region))
     }
 

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::{
-    arn::{self, Arn},
+    arn::Arn,
     form,
     reach::{Found, Scope, find},
 };
@@ -100,7 +100,7 @@ impl<'a> Arns<'a> {
             Field::Member(path) => match find(path, scope).as_slice() {
                 [] => own(),
                 [Found::Text(text)] if text == "-" => own(),
-                [Found::Text(text)] if arn::is_account(text) => Some(text.clone()),
+                [Found::Text(text)] if AccountId::is_valid(text) => Some(text.clone()),
                 _ => None,
             },
         }
@@ -187,7 +187,7 @@ impl<'a> Arns<'a> {
         };
         let account_fits = match place.account {
             Field::Empty => arn.account.is_empty(),
-            Field::Own => arn::is_account(arn.account) || arn.account == "aws",
+            Field::Own => AccountId::is_valid(arn.account) || arn.account == "aws",
             Field::Fixed(fixed) => arn.account == *fixed,
             Field::Member(_) => account == Some(arn.account),
         };

@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 
-use quick_xml::{Reader, events::Event};
+use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
 
 use super::{address::Address, on};
 use crate::{
@@ -72,12 +72,12 @@ fn keys(body: &str) -> Result<Vec<(String, bool)>, ClassifyError> {
             }
             Event::Text(piece) => text.push_str(&piece),
             Event::GeneralRef(reference) => {
-                let resolved = reference.resolve_char_ref().map_err(|error| bad(&error.to_string()))?;
-                let c = match resolved {
-                    Some(c) => c,
-                    None => predefined(reference.as_ref()).ok_or_else(|| bad("an entity of its own"))?,
-                };
-                text.push(c);
+                match reference.resolve_char_ref().map_err(|error| bad(&error.to_string()))? {
+                    Some(c) => text.push(c),
+                    None => text.push_str(
+                        resolve_predefined_entity(&reference).ok_or_else(|| bad("an entity of its own"))?,
+                    ),
+                }
             }
             Event::Comment(_)
                 if matches!(path.last().map(String::as_str), Some("Delete" | "Object") | None) => {}
@@ -167,16 +167,5 @@ fn name(bytes: &str) -> Result<String, ClassifyError> {
         Ok(bytes.to_owned())
     } else {
         Err(ClassifyError::BadBody("an element with a namespace prefix".to_owned()))
-    }
-}
-
-fn predefined(entity: &str) -> Option<char> {
-    match entity {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::{AccessLevel, catalog},
-    classify::{Operation, Param, classify},
+    classify::{Operation, classify},
     clock::Clock,
     config::{Config, ConfigError, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
@@ -116,7 +116,7 @@ pub(super) async fn run(
                 resource: pair.resource.clone(),
             })
             .collect(),
-        params: operation.params.iter().map(|(name, value)| (name.clone(), json(value))).collect(),
+        params: operation.params.iter().map(|(name, value)| (name.clone(), value.json())).collect(),
         unread: operation.unread.into_iter().collect(),
         said,
         policy_digest: policies.digest().to_owned(),
@@ -219,19 +219,6 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
 /// What could steer a terminal is shown, not obeyed.
 fn shown(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}
-
-fn json(param: &Param) -> serde_json::Value {
-    use serde_json::Value;
-    match param {
-        Param::Text(text) => Value::String(text.clone()),
-        Param::Number(number) => Value::from(*number),
-        Param::Bool(truth) => Value::Bool(*truth),
-        Param::List(items) => Value::Array(items.iter().map(json).collect()),
-        Param::Record(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (name.clone(), json(value))).collect())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use quick_xml::{
     Reader,
+    escape::resolve_predefined_entity,
     events::{BytesStart, Event},
 };
 
@@ -73,20 +74,14 @@ pub(super) fn read(body: &[u8], budget: &Budget) -> Result<Element, ClassifyErro
     }
 }
 
+/// The character of `amp`, `lt`, `gt`, `quot` or `apos`.
+fn predefined(entity: &str) -> Option<char> {
+    resolve_predefined_entity(entity)?.chars().next()
+}
+
 /// `Char` of XML 1.0, section 2.2.
 fn is_char(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' | '\u{feff}')
-}
-
-fn predefined(entity: &str) -> Option<char> {
-    match entity {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
-    }
 }
 
 /// `xml version="1.0" encoding="UTF-8" standalone="yes"`, of which all but the version may be missing.
