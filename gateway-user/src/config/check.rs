@@ -13,8 +13,8 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::{TAG_MAX, WorkloadConfig},
-    prim::{AccountId, CgroupPath, HostName},
+    identify::{self, TAG_MAX, WorkloadConfig},
+    prim::{CgroupPath, HostName},
 };
 
 /// Listeners of each address family.
@@ -268,7 +268,7 @@ impl Problems {
             }
         }
         let Some(role) = &workload.role_arn else { return };
-        match role_account(role) {
+        match identify::role_account(role) {
             None => self.add(
                 here("role_arn"),
                 format!("{role:?} is not the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
@@ -345,13 +345,4 @@ fn wrong_endpoint(endpoint: &str) -> Option<String> {
         Some("http") => Some("keys would cross the network in the clear: use https".to_owned()),
         _ => Some(format!("{endpoint:?} is not an https URL")),
     }
-}
-
-/// The account of `arn:aws:iam::ACCOUNT:role/…`.
-fn role_account(arn: &str) -> Option<AccountId> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let [scheme, partition, "iam", "", account, resource] = parts.as_slice() else { return None };
-    let name = resource.strip_prefix("role/")?;
-    let ok = *scheme == "arn" && partition.starts_with("aws") && !name.is_empty() && arn.len() <= 2048;
-    if ok { account.parse().ok() } else { None }
 }

@@ -10,15 +10,19 @@ use std::{
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-use self::cache::{Owner, Slots};
+use self::{
+    account::Learnt,
+    cache::{Owner, Slots},
+};
 use crate::{
     clock::Clock,
     decide::Permit,
     identify::Caller,
-    prim::{Region, SessionId},
+    prim::{AccountId, Region, SessionId},
     secret::SecretText,
 };
 
+mod account;
 mod ambient;
 mod cache;
 mod sts;
@@ -52,6 +56,17 @@ pub enum CredentialsError {
         /// STS's words.
         detail: String,
     },
+    /// STS did not tell whose the gateway's own keys are.
+    #[error("asking STS for the account failed: {0}")]
+    CallerIdentity(String),
+    /// What was decided is about another account than the keys are of.
+    #[error("the call was decided for account {decided}, but the gateway's keys are of {keys}")]
+    OtherAccount {
+        /// The account of the permit.
+        decided: AccountId,
+        /// The account of the keys, or that it is not known.
+        keys: String,
+    },
     /// The source gave keys that no longer work.
     #[error("the keys of {0} have expired")]
     Expired(String),
@@ -69,6 +84,7 @@ pub struct Source {
     config: Config,
     clock: Clock,
     slots: Slots,
+    own_account: Learnt,
 }
 
 enum Origin {
@@ -90,20 +106,58 @@ impl Source {
     /// are not AWS.
     #[must_use]
     pub fn fixed(keys: Keys, clock: Clock) -> Self {
-        Self { origin: Origin::Fixed(keys), config: Config::default(), clock, slots: Slots::new(1) }
+        let slots = Slots::new(1);
+        Self {
+            origin: Origin::Fixed(keys),
+            config: Config::default(),
+            clock,
+            slots,
+            own_account: Learnt::default(),
+        }
     }
 
     fn with_provider(provider: SharedCredentialsProvider, config: Config, clock: Clock) -> Self {
         let slots = Slots::new(config.cache);
-        Self { origin: Origin::Provider(provider), config, clock, slots }
+        Self { origin: Origin::Provider(provider), config, clock, slots, own_account: Learnt::default() }
     }
 
     /// The keys to sign this permit with.
     ///
     /// # Errors
-    /// [`CredentialsError`]; never an expired key.
+    /// [`CredentialsError`]; never an expired key, and never one of another account than was decided on.
     pub async fn keys(&self, permit: &Permit, caller: &Caller) -> Result<Keys, CredentialsError> {
-        self.keys_in(&permit.operation().region, caller).await
+        let operation = permit.operation();
+        let keys = self.keys_in(&operation.region, caller).await?;
+        if let (Some(decided), None) = (&operation.account, caller.session.workload.stated_account()) {
+            let account = self.account_of(&keys, &operation.region, caller).await;
+            if account.as_ref() != Some(decided) {
+                let keys = account.map_or("an unknown one".to_owned(), |account| account.to_string());
+                return Err(CredentialsError::OtherAccount { decided: decided.clone(), keys });
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The account that a call of this workload acts in: as configured, that of its role, or what STS
+    /// says of the gateway's own keys. `None` where that cannot be found out.
+    pub async fn account(&self, region: &Region, caller: &Caller) -> Option<AccountId> {
+        if let Some(account) = caller.session.workload.stated_account() {
+            return Some(account);
+        }
+        if !self.config.learn_account {
+            return None;
+        }
+        // Without keys the call fails anyway, and says why once it is decided.
+        let keys = self.keys_in(region, caller).await.ok()?;
+        self.account_of(&keys, region, caller).await
+    }
+
+    async fn account_of(&self, keys: &Keys, region: &Region, caller: &Caller) -> Option<AccountId> {
+        if matches!(self.origin, Origin::Fixed(_)) {
+            return None;
+        }
+        let place = self.sts(region, caller);
+        self.own_account.of(keys, &self.clock, &place).await
     }
 
     /// Drops and zeroes the keys of a session that has ended.
@@ -125,16 +179,12 @@ impl Source {
             let keys = match &workload.role_arn {
                 None => ambient::keys(provider).await?,
                 Some(role) => {
-                    let request = sts::Request {
-                        role,
+                    let role = sts::Role {
+                        arn: role,
                         session: caller.session.id,
                         source_identity: self.config.source_identity.then(|| workload.name.as_str()),
-                        // A role's keys work in every region; the workload's own is nearest.
-                        region: workload.region.as_ref().unwrap_or(region),
-                        endpoint: self.config.sts_endpoint.as_deref(),
-                        timeout: self.timeout(),
                     };
-                    sts::assume_role(provider, request).await?
+                    sts::assume_role(provider, &self.sts(region, caller), role).await?
                 }
             };
             unexpired(keys, workload.role_arn.as_deref().unwrap_or("the gateway"), self.now())
@@ -143,6 +193,15 @@ impl Source {
             .get(owner)
             .keys(&self.clock, Duration::from_secs(self.config.refresh_before_secs), self.timeout(), fetch)
             .await
+    }
+
+    /// STS for this caller. Keys work in every region of a partition; the workload's own is nearest.
+    fn sts<'a>(&'a self, region: &'a Region, caller: &'a Caller) -> sts::Place<'a> {
+        sts::Place {
+            region: caller.session.workload.region.as_ref().unwrap_or(region),
+            endpoint: self.config.sts_endpoint.as_deref(),
+            timeout: self.timeout(),
+        }
     }
 
     fn now(&self) -> SystemTime {
@@ -195,6 +254,9 @@ pub struct Config {
     /// Whether `AssumeRole` carries the workload's name as SourceIdentity; the role's trust policy
     /// must then allow `sts:SetSourceIdentity`.
     pub source_identity: bool,
+    /// Whether STS is asked which account the gateway's own keys belong to, for workloads that state
+    /// neither `account` nor `role_arn`.
+    pub learn_account: bool,
     /// STS endpoint URL, for VPC endpoints and tests; otherwise the region's own.
     pub sts_endpoint: Option<String>,
 }
@@ -206,6 +268,7 @@ impl Default for Config {
             refresh_before_secs: 300,
             cache: 4096,
             source_identity: false,
+            learn_account: true,
             sts_endpoint: None,
         }
     }

@@ -1,10 +1,11 @@
-//! `sts:AssumeRole` with the gateway's own keys.
+//! What STS is asked with the gateway's own keys: for those of a role, and whose they are.
 //!
-//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+//! - <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+//! - <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
 
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_sts::{
     Client,
     config::{BehaviorVersion, Builder, Region as SdkRegion, timeout::TimeoutConfig},
@@ -14,17 +15,22 @@ use aws_sdk_sts::{
 
 use super::{CredentialsError, Keys, chain};
 use crate::{
-    prim::{Region, SessionId},
+    prim::{AccountId, InvalidName, Region, SessionId},
     secret::SecretText,
 };
 
-/// Whose keys are asked for, and where.
+/// Whose keys are asked for.
 #[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) role: &'a str,
+pub(super) struct Role<'a> {
+    pub(super) arn: &'a str,
     /// Becomes the RoleSessionName, by which CloudTrail rows are joined.
     pub(super) session: SessionId,
     pub(super) source_identity: Option<&'a str>,
+}
+
+/// Where STS is asked, and how long.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
     pub(super) region: &'a Region,
     pub(super) endpoint: Option<&'a str>,
     pub(super) timeout: Duration,
@@ -33,28 +39,44 @@ pub(super) struct Request<'a> {
 /// Asks STS for keys of the role, with the SDK's usual retries within the time.
 pub(super) async fn assume_role(
     provider: &SharedCredentialsProvider,
-    request: Request<'_>,
+    place: &Place<'_>,
+    role: Role<'_>,
 ) -> Result<Keys, CredentialsError> {
-    let refused = |detail: String| CredentialsError::AssumeRole { role: request.role.to_owned(), detail };
-    let output = client(provider, &request)
+    let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
+    let output = client(provider.clone(), place)
         .assume_role()
-        .role_arn(request.role)
-        .role_session_name(request.session.to_string())
-        .set_source_identity(request.source_identity.map(str::to_owned))
+        .role_arn(role.arn)
+        .role_session_name(role.session.to_string())
+        .set_source_identity(role.source_identity.map(str::to_owned))
         .send()
         .await
         .map_err(|error| refused(words(&error)))?;
     keys(output).map_err(|detail| refused(detail.to_owned()))
 }
 
-fn client(provider: &SharedCredentialsProvider, request: &Request<'_>) -> Client {
-    let timeouts = TimeoutConfig::builder().operation_timeout(request.timeout).build();
+/// Asks STS which account these keys belong to. Needs no permission of IAM.
+pub(super) async fn account_of(keys: &Keys, place: &Place<'_>) -> Result<AccountId, CredentialsError> {
+    let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
+    let (id, secret) = (keys.access_key_id.as_str(), keys.secret.expose());
+    let credentials = Credentials::new(id, secret, token, keys.expires, "gateway");
+    let refused = |detail: String| CredentialsError::CallerIdentity(detail);
+    let output = client(SharedCredentialsProvider::new(credentials), place)
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| refused(words(&error)))?;
+    let account = output.account.ok_or_else(|| refused("the answer names no account".to_owned()))?;
+    account.parse().map_err(|error: InvalidName| refused(error.to_string()))
+}
+
+fn client(provider: SharedCredentialsProvider, place: &Place<'_>) -> Client {
+    let timeouts = TimeoutConfig::builder().operation_timeout(place.timeout).build();
     let config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
-        .region(SdkRegion::new(request.region.as_str().to_owned()))
-        .credentials_provider(provider.clone())
+        .region(SdkRegion::new(place.region.as_str().to_owned()))
+        .credentials_provider(provider)
         .timeout_config(timeouts);
-    let config = match request.endpoint {
+    let config = match place.endpoint {
         Some(endpoint) => config.endpoint_url(endpoint),
         None => config,
     };

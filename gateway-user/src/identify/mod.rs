@@ -114,6 +114,24 @@ pub struct WorkloadConfig {
     pub role_arn: Option<String>,
 }
 
+impl WorkloadConfig {
+    /// The account its calls act in, as far as the configuration tells: `account`, or that of its role.
+    #[must_use]
+    pub fn stated_account(&self) -> Option<AccountId> {
+        self.account.clone().or_else(|| role_account(self.role_arn.as_deref()?))
+    }
+}
+
+/// The account of `arn:aws:iam::ACCOUNT:role/…`.
+#[must_use]
+pub fn role_account(arn: &str) -> Option<AccountId> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [scheme, partition, "iam", "", account, resource] = parts.as_slice() else { return None };
+    let name = resource.strip_prefix("role/")?;
+    let ok = *scheme == "arn" && partition.starts_with("aws") && !name.is_empty() && arn.len() <= 2048;
+    if ok { account.parse().ok() } else { None }
+}
+
 fn default_mode() -> Mode {
     Mode::Enforce
 }

@@ -86,7 +86,6 @@ async fn judge(
     draft: &mut Draft,
 ) -> Result<Allowed, Refused> {
     let config = &gateway.config;
-    let workload = &caller.session.workload;
 
     let skew = time::Duration::seconds(i64::try_from(config.max_skew_secs).unwrap_or(i64::MAX));
 
@@ -110,7 +109,8 @@ async fn judge(
     let streams = inspected.is_none();
     let now = gateway.clock.now();
     let request = request.verify(inspected, &caller.session.placeholder, now, skew)?;
-    let operation = classify(&request, workload.account.as_ref())?;
+    let account = gateway.credentials.account(request.request().region(), caller).await;
+    let operation = classify(&request, account.as_ref())?;
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
     let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);

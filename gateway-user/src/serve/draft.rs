@@ -31,7 +31,7 @@ impl Draft {
         let mut intent = Intent::new(id, caller.session.id, caller.pid, caller.uid, Decision::Refused);
         intent.host = Some(host.to_string());
         intent.method = Some(method.to_string());
-        intent.account = caller.session.workload.account.as_ref().map(ToString::to_string);
+        intent.account = caller.session.workload.stated_account().as_ref().map(ToString::to_string);
         Self { id, begun: Instant::now(), intent, bytes_in: BytesIn::default(), shares: Vec::new() }
     }
 
@@ -58,6 +58,7 @@ impl Draft {
         intent.service = Some(operation.service.clone());
         intent.operation = Some(operation.name.clone());
         intent.region = Some(operation.region.to_string());
+        intent.account = operation.account.as_ref().map(ToString::to_string);
         intent.actions = operation.actions.iter().map(|on| on.action.clone()).collect();
         intent.resources = operation.actions.iter().map(|on| on.resource.clone()).collect();
         intent.params = Value::Object(operation.params.iter().map(|(k, v)| (k.clone(), v.json())).collect());

@@ -461,6 +461,9 @@ proptest! {
         let body = format!("<Delete>{}</Delete>", keys.iter().map(escaped).collect::<String>());
         let operation = classified(&delete(&body)).unwrap();
         let got: Vec<&str> = operation.actions.iter().filter_map(|on| on.resource.strip_prefix("arn:aws:s3:::bkt/")).collect();
-        prop_assert_eq!(got, keys);
+        // What is named twice is decided on once.
+        let named: std::collections::BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+        prop_assert_eq!(got.len(), named.len());
+        prop_assert_eq!(got.into_iter().collect::<std::collections::BTreeSet<_>>(), named);
     }
 }
