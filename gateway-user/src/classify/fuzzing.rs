@@ -148,7 +148,7 @@ fn read(
     assert!(params.unread.iter().all(|name| !params.values.contains_key(name)));
     let mut values = 0;
     count(&params.values.into_iter().collect::<Param>(), 0, &mut values);
-    assert!(values <= 20_100, "{values} values");
+    assert!(values <= 100_100, "{values} values");
     if let (Protocol::Json, Some(body)) = (protocol, body.filter(|body| !body.is_empty())) {
         assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok(), "another reader refuses it");
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
-    catalog::{Partition, catalog},
+    catalog::Partition,
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
@@ -18,7 +18,6 @@ mod protocol;
 mod query;
 mod s3;
 
-use members::Params;
 pub use needs::needs_of;
 
 /// An IAM action and the resource it touches.
@@ -82,8 +81,7 @@ pub struct Operation {
     /// Every action it needs; never empty. All must be allowed.
     pub actions: Vec<ActionOn>,
     /// Its parameters by their names in the API; null members are absent, and so is what sits in an
-    /// unread streaming body. For S3: `Bucket`, `Key`, the query parameters and the `x-amz-*` headers (without that prefix) in `CamelCase`,
-    /// e.g. `Prefix`, `VersionId`, `StorageClass`, `Acl`, and user metadata as `Metadata`.
+    /// unread streaming body. S3's `Bucket` is the ARN where it is addressed by an access point.
     pub params: BTreeMap<String, Param>,
     /// The parameters that could not be read, because they are in a body that streams.
     pub unread: BTreeSet<String>,
@@ -131,30 +129,28 @@ pub enum ClassifyError {
 /// [`ClassifyError`]: whatever is unknown or could be read in two ways.
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
     let head = request.request();
-    let (service, name, actions, params, unread) = if head.endpoint().is_s3() {
-        let call = s3::read(request)?;
-        let unread = if request.body().is_none() { in_body_of_s3(call.operation) } else { BTreeSet::new() };
-        ("s3", call.operation, call.actions, call.params, unread)
+    // Hosts without region may stand for two partitions.
+    let partition = Partition::of_region(head.region().as_str());
+    let partition = partition.unwrap_or(head.endpoint().partition());
+    let arns = needs::Arns::new(partition, head.region(), account);
+    let (service, name, actions, params) = if head.endpoint().is_s3() {
+        let call = s3::read(request, &arns)?;
+        ("s3", call.operation, call.actions, call.params)
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
         if found.operation.mints {
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
-        let Params { values: params, unread, .. } =
-            members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
-        // Hosts without region may stand for two partitions.
-        let partition = Partition::of_region(head.region().as_str());
-        let partition = partition.unwrap_or(head.endpoint().partition());
-        let arns = needs::Arns::new(partition, head.region(), account);
+        let params = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
         let unknown = |detail| ClassifyError::UnknownOperation { service: prefix.to_owned(), detail };
-        let actions =
-            needs::of(&found.operation.needs, &params, &arns).map_err(|error| unknown(error.to_string()))?;
+        let actions = needs::of(&found.operation.needs, &params.values, &arns)
+            .map_err(|error| unknown(error.to_string()))?;
         if actions.is_empty() {
             let service = if prefix.is_empty() { found.service.name } else { prefix };
             return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }
-        (prefix, operation, actions, params, unread)
+        (prefix, operation, actions, params)
     };
     let actions = bounded(actions)?;
     Ok(Operation {
@@ -163,17 +159,10 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         region: head.region().clone(),
         account: account.cloned(),
         actions,
-        params,
-        unread,
+        params: params.values,
+        unread: params.unread,
         digest: request.digest(),
     })
-}
-
-/// The members that an operation of S3 has in its body.
-fn in_body_of_s3(operation: &str) -> BTreeSet<String> {
-    let service = catalog().service("s3");
-    let found = service.and_then(|service| Some((service, service.operation(operation)?)));
-    found.map(|(service, operation)| members::in_body(service, operation)).unwrap_or_default()
 }
 
 /// Actions that one request may need: DeleteObjects has up to 1,000 keys.

@@ -91,14 +91,20 @@ impl AwsRequest {
     /// Whether the body must be read before the call can be verified and decided.
     #[must_use]
     pub fn body_plan(&self) -> BodyPlan {
-        // S3 data is never looked at. The one S3 operation whose resources are in its body is
-        // DeleteObjects.
-        let names_resources = !self.endpoint.is_s3() || self.query.contains("delete");
-        if names_resources || self.payload == PayloadMode::Absent {
-            BodyPlan::Inspect
-        } else {
+        if self.carries_data() && self.payload != PayloadMode::Absent {
             BodyPlan::Stream
+        } else {
+            BodyPlan::Inspect
         }
+    }
+
+    /// Whether the body is an object of S3, a part of one or a list of its parts, which are never looked at;
+    /// the bodies of S3's other operations say what is done.
+    fn carries_data(&self) -> bool {
+        const OF_DATA: [&str; 6] =
+            ["annotation", "annotationName", "partNumber", "uploadId", "versionId", "x-id"];
+        let has_key = || !self.endpoint.bucket_and_key(self.path()).1.is_empty();
+        self.endpoint.is_s3() && self.query.pairs().all(|(name, _)| OF_DATA.contains(&name)) && has_key()
     }
 
     /// The access key id the request is signed with: not verified yet.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::{ClassifyError, Param};
 use crate::{
-    catalog::{Location, Operation, Protocol, Service, Shape},
+    catalog::{Operation, Protocol, Service},
     parse::{AwsRequest, VerifiedRequest},
 };
 
@@ -64,16 +64,6 @@ pub(super) fn read(
     request: &VerifiedRequest,
 ) -> Result<Params, ClassifyError> {
     read_parts(service, operation, protocol, labels, (request.request(), request.body().map(Bytes::as_ref)))
-}
-
-/// The names of the members that an operation has in its body.
-pub(super) fn in_body(service: &Service, operation: &Operation) -> BTreeSet<String> {
-    let members = match operation.input.map(|input| service.shape(input)) {
-        Some(Shape::Structure(members)) => members.as_slice(),
-        Some(_) | None => &[],
-    };
-    let inside = members.iter().filter(|member| matches!(member.at, Location::Body | Location::Payload));
-    inside.map(|member| member.name.to_owned()).collect()
 }
 
 /// The same for a head and a body that may not have been verified; no body: it was not inspected.

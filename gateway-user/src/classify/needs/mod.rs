@@ -152,17 +152,19 @@ fn collect_roles(name: &str, param: &Param, arns: &Arns<'_>, roles: &mut Vec<Str
             }
         }
         // Some services take a role's mere name as well.
-        Param::Text(text)
-            if !text.is_empty() && ["role", "rolearn", "rolename"].iter().any(|end| name.ends_with(end)) =>
-        {
-            roles.push(arns.role(text));
-        }
+        Param::Text(text) if !text.is_empty() && holds_role(&name) => roles.push(arns.role(text)),
         Param::List(items) => items.iter().for_each(|item| collect_roles(&name, item, arns, roles)),
         Param::Record(members) => {
             members.iter().for_each(|(name, member)| collect_roles(name, member, arns, roles));
         }
         Param::Text(_) | Param::Number(_) | Param::Bool(_) => {}
     }
+}
+
+/// Whether a member of this name, in lower case, holds a role; `xtask`'s `roles` has the same list.
+fn holds_role(name: &str) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["role", "rolearn", "roles", "rolearns", "rolename", "iamroleid"].iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

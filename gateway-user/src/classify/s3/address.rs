@@ -71,19 +71,16 @@ impl Address {
     /// Reads host and wire path.
     pub(super) fn read(endpoint: &Endpoint, path: &str, region: &Region) -> Result<Self, ClassifyError> {
         let partition = endpoint.partition();
-        let rest = path.strip_prefix('/').unwrap_or(path);
-        let (bucket, key) = match endpoint.style() {
-            AddressStyle::Service | AddressStyle::S3Path => {
-                if rest.is_empty() {
-                    return Ok(Self::Service);
-                }
-                let (name, key) = rest.split_once('/').unwrap_or((rest, ""));
-                (named(partition, name)?, key)
+        let (in_path, key) = endpoint.bucket_and_key(path);
+        let bucket = match endpoint.style() {
+            AddressStyle::Service | AddressStyle::S3Path if matches!(path, "" | "/") => {
+                return Ok(Self::Service);
             }
-            AddressStyle::S3Bucket(name) => (named(partition, name)?, rest),
+            AddressStyle::Service | AddressStyle::S3Path => named(partition, in_path)?,
+            AddressStyle::S3Bucket(name) => named(partition, name)?,
             AddressStyle::S3AccessPoint { name, account } => {
                 let (region, account, name) = (region.clone(), account.clone(), name.clone());
-                (Bucket::AccessPoint { partition, region, account, name }, rest)
+                Bucket::AccessPoint { partition, region, account, name }
             }
         };
         if key.is_empty() {
@@ -103,6 +100,16 @@ impl Address {
             Self::Bucket(bucket) => bucket.arn(),
             Self::Object(bucket, key) => bucket.object_arn(key),
         }
+    }
+
+    /// The members of the path, for [`crate::classify::members`].
+    pub(super) fn labels(&self) -> Vec<(&'static str, String)> {
+        let bucket = self.bucket().map(|bucket| ("Bucket", bucket.param()));
+        let key = match self {
+            Self::Service | Self::Bucket(_) => None,
+            Self::Object(_, key) => Some(("Key", key.clone())),
+        };
+        bucket.into_iter().chain(key).collect()
     }
 
     /// The bucket, if there is one.

@@ -36,8 +36,4 @@ pub(super) fn add(head: &AwsRequest, row: &Row, address: &Address, actions: &mut
         };
         actions.extend(touched.iter().map(|resource| on("BypassGovernanceRetention", resource)));
     }
-    // The role that replicates is in the body, which is not read.
-    if row.operation == "PutBucketReplication" {
-        actions.push(ActionOn { action: "iam:PassRole".to_owned(), resource: "*".to_owned() });
-    }
 }

@@ -1,32 +1,36 @@
-//! S3: method + target + sub-resource + headers → operation, actions, parameters.
+//! S3: method + target + sub-resource + headers → operation and actions.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 
-use std::collections::BTreeMap;
-
-use super::{ActionOn, ClassifyError, Param};
-use crate::parse::VerifiedRequest;
+use super::{ActionOn, ClassifyError, members, needs};
+use crate::{
+    catalog::{Operation, Protocol, Service, catalog},
+    parse::VerifiedRequest,
+};
 
 mod address;
 mod copy_source;
 mod delete_objects;
 mod extra;
 mod operations;
-mod params;
 
 use address::{Address, Bucket};
+use members::Params;
 use operations::{Kind, On, Row};
 
 /// An S3 call.
 pub(super) struct S3Call {
     pub(super) operation: &'static str,
     pub(super) actions: Vec<ActionOn>,
-    pub(super) params: BTreeMap<String, Param>,
+    pub(super) params: Params,
 }
 
+/// Parameters that are secret: keys that S3 encrypts with and forgets. Nothing may read them.
+const KEYS: [&str; 2] = ["SSECustomerKey", "CopySourceSSECustomerKey"];
+
 /// Reads an S3 call.
-pub(super) fn read(request: &VerifiedRequest) -> Result<S3Call, ClassifyError> {
+pub(super) fn read(request: &VerifiedRequest, arns: &needs::Arns<'_>) -> Result<S3Call, ClassifyError> {
     let head = request.request();
     if let Some(name) = head.query().duplicate() {
         return Err(ClassifyError::Ambiguous(format!("the query parameter {name:?} is there twice")));
@@ -39,22 +43,43 @@ pub(super) fn read(request: &VerifiedRequest) -> Result<S3Call, ClassifyError> {
     if row.operation == "CreateSession" {
         return Err(ClassifyError::MintsCredentials("s3:CreateSession".to_owned()));
     }
-    if let Some(id) = head.query().get("x-id")
-        && id != row.operation
-    {
-        return Err(ClassifyError::Ambiguous(format!("x-id says {id:?}, the request is {}", row.operation)));
-    }
-    let mut actions = match row.on {
-        On::Copy => copy(request, row, &address)?,
-        On::Keys => delete_objects::actions(request, &address)?,
-        On::Everything => vec![on(row.action, "*")],
-        On::Target => target(head.query().contains("versionId"), row, &address),
+    let (service, operation) = modelled(row)?;
+    let mut params = members::read(service, operation, Protocol::RestXml, &address.labels(), request)?;
+    params.values.retain(|name, _| !KEYS.contains(&name.as_str()));
+    let mut actions = match (row.on, address.bucket()) {
+        (On::Copy, _) => copy(request, row, &address)?,
+        (On::Keys, Some(bucket)) => delete_objects::actions(&params.values, bucket)?,
+        (On::Keys | On::Everything, _) => vec![on(row.action, "*")],
+        (On::Target, _) => target(head.query().contains("versionId"), row, &address),
     };
+    actions.extend(passed_roles(operation, &params, arns)?);
     extra::add(head, row, &address, &mut actions);
     if let Some(bucket @ Bucket::AccessPoint { .. }) = address.bucket() {
         behind(&bucket.param(), &mut actions);
     }
-    Ok(S3Call { operation: row.operation, actions, params: params::read(head, &address)? })
+    Ok(S3Call { operation: operation.name, actions, params })
+}
+
+/// The operation as the models have it.
+fn modelled(row: &Row) -> Result<(&'static Service, &'static Operation), ClassifyError> {
+    let service = catalog().service("s3");
+    let found = service.and_then(|service| Some((service, service.operation(row.operation)?)));
+    found.ok_or_else(|| ClassifyError::UnknownOperation {
+        service: "s3".to_owned(),
+        detail: row.operation.to_owned(),
+    })
+}
+
+/// The roles that S3 is given to act in.
+fn passed_roles(
+    operation: &Operation,
+    params: &Params,
+    arns: &needs::Arns<'_>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let mut roles = needs::of(&operation.needs, &params.values, arns)
+        .map_err(|error| ClassifyError::UnknownAction(error.to_string()))?;
+    roles.retain(|on| on.action == "iam:PassRole");
+    Ok(roles)
 }
 
 fn on(action: &str, resource: &str) -> ActionOn {

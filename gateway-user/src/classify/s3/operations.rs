@@ -4,8 +4,6 @@
 //! parameter is among its optional ones. So an unknown sub-resource fits nothing, and neither do
 //! two sub-resources at once.
 
-use http::Method;
-
 use crate::{classify::ClassifyError, parse::AwsRequest};
 
 /// What the path addresses.
@@ -75,15 +73,6 @@ pub(super) fn find(head: &AwsRequest, kind: Kind) -> Result<&'static Row, Classi
     }
 }
 
-/// Whether an operation has a query parameter of this name, which is in lower case without hyphens.
-pub(super) fn has_query_parameter(folded: &str) -> bool {
-    let names =
-        ROWS.iter().flat_map(|row| row.markers.split_whitespace().chain(row.optional.split_whitespace()));
-    names
-        .filter_map(|name| name.split('=').next())
-        .any(|name| name.replace('-', "").eq_ignore_ascii_case(folded))
-}
-
 /// Markers that have a value; the others are sub-resources, which have none.
 const VALUED: [&str; 4] = ["annotationName", "id", "partNumber", "uploadId"];
 
@@ -101,7 +90,7 @@ impl Row {
                 || self.markers.split_whitespace().any(|marker| marker.split('=').next() == Some(name))
                 || self.optional.split_whitespace().any(|optional| optional == name)
         };
-        Method::from_bytes(self.method.as_bytes()).is_ok_and(|method| method == *head.method())
+        self.method == head.method().as_str()
             && (self.on == On::Copy) == copies
             && self.markers.split_whitespace().all(marked)
             && query.pairs().all(|(name, _)| known(name))
@@ -153,7 +142,7 @@ const READ_OVERRIDES: &str = "versionId partNumber response-cache-control respon
      response-content-encoding response-content-language response-content-type response-expires";
 
 #[rustfmt::skip]
-const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row("GET", Kind::Service, "", "ListBuckets", "ListAllMyBuckets").on(On::Everything)
         .optional("max-buckets continuation-token prefix bucket-region"),
 

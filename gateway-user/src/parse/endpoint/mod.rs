@@ -86,6 +86,17 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The bucket in an S3 request's wire path, where its host does not have it, and the key; each empty where
+    /// there is none. Nothing is decoded.
+    #[must_use]
+    pub fn bucket_and_key<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
+        let rest = path.strip_prefix('/').unwrap_or(path);
+        match self.style {
+            AddressStyle::Service | AddressStyle::S3Path => rest.split_once('/').unwrap_or((rest, "")),
+            AddressStyle::S3Bucket(_) | AddressStyle::S3AccessPoint { .. } => ("", rest),
+        }
+    }
+
     /// Reads a host.
     ///
     /// # Errors
