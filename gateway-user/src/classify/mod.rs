@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
-    catalog::Partition,
+    catalog::{Operation as Modelled, Partition, catalog},
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
@@ -18,7 +18,7 @@ mod protocol;
 mod query;
 mod s3;
 
-pub use needs::needs_of;
+use members::Params;
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,16 +143,11 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
         let params = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
-        let unknown = |detail| ClassifyError::UnknownOperation { service: prefix.to_owned(), detail };
-        let actions = needs::of(&found.operation.needs, &params.values, &arns)
-            .map_err(|error| unknown(error.to_string()))?;
-        if actions.is_empty() {
-            let service = if prefix.is_empty() { found.service.name } else { prefix };
-            return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
-        }
+        let service = if prefix.is_empty() { found.service.name } else { prefix };
+        let actions = needed(service, found.operation, &params.values, &arns)?;
         (prefix, operation, actions, params)
     };
-    let actions = bounded(actions)?;
+    let actions = bounded(with_unknown(actions, &params))?;
     Ok(Operation {
         service: service.to_owned(),
         name: name.to_owned(),
@@ -163,6 +158,53 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         unread: params.unread,
         digest: request.digest(),
     })
+}
+
+/// What a call of an operation needs, told without a request: for tests of policies.
+///
+/// `service` is botocore's name of it, e.g. `lambda`; `params` have the model's names. Without an
+/// `account`, ARNs that need one become `*`.
+///
+/// # Errors
+/// [`ClassifyError`]: it is not in the catalogue, IAM's action for it is not known, or these cannot be its
+/// parameters.
+pub fn needs_of(
+    service: &str,
+    operation: &str,
+    params: &BTreeMap<String, Param>,
+    region: &Region,
+    account: Option<&AccountId>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let unknown =
+        || ClassifyError::UnknownOperation { service: service.to_owned(), detail: operation.to_owned() };
+    let partition = Partition::of_region(region.as_str()).ok_or_else(unknown)?;
+    let arns = needs::Arns::new(partition, region, account);
+    if service == "s3" {
+        return bounded(s3::needs_of(operation, params, &arns)?);
+    }
+    let found = catalog().service(service).and_then(|service| service.operation(operation));
+    bounded(needed(service, found.ok_or_else(unknown)?, params, &arns)?)
+}
+
+/// The actions of an operation of any service but S3; one at least.
+fn needed(
+    service: &str,
+    operation: &Modelled,
+    params: &BTreeMap<String, Param>,
+    arns: &needs::Arns<'_>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let unknown = || ClassifyError::UnknownAction(format!("{service}:{}", operation.name));
+    let actions = needs::of(&operation.needs, params, arns).map_err(|_| unknown())?;
+    if actions.is_empty() { Err(unknown()) } else { Ok(actions) }
+}
+
+/// A member that the models do not have may name another resource: AWS may know it by now.
+fn with_unknown(mut actions: Vec<ActionOn>, params: &Params) -> Vec<ActionOn> {
+    if !params.unknown.is_empty() {
+        let names: BTreeSet<String> = actions.iter().map(|on| on.action.clone()).collect();
+        actions.extend(names.into_iter().map(|action| ActionOn { action, resource: "*".to_owned() }));
+    }
+    actions
 }
 
 /// Actions that one request may need: DeleteObjects has up to 1,000 keys.

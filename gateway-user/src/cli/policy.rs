@@ -47,7 +47,7 @@ enum Command {
     /// `chaperone policy explain -- aws s3api copy-object …` runs the command with keys that are good
     /// for nothing, until it makes its first call. The exit code is 0 if it would be allowed.
     Explain(explain::Args),
-    /// Print rules that permit what was recorded, and no more.
+    /// Print rules that permit what was recorded.
     Suggest(suggest::Args),
 }
 

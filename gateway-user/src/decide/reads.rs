@@ -7,8 +7,10 @@ use cedar_policy::pst::{self, Expr, Var};
 use super::syntax::{each_clause, each_part};
 
 /// The attributes of `context`.
-pub(super) const CONTEXT: [&str; 9] =
-    ["params", "region", "time", "workload", "operation", "unread", SESSION, WORKLOAD_DAY, APPROVAL];
+pub(super) const CONTEXT: [&str; 10] =
+    ["params", "region", ACCOUNT, "time", "workload", "operation", "unread", SESSION, WORKLOAD_DAY, APPROVAL];
+/// The account that the call acts in; absent where it is not known.
+pub(super) const ACCOUNT: &str = "account";
 /// What the session did so far.
 pub(super) const SESSION: &str = "session";
 /// What all sessions of the workload did within a day.

@@ -20,7 +20,7 @@ use super::{
     members::{self, Kind, Members},
     meters::{COUNTS, Meters, SUMS},
     names::ActionName,
-    reads::{APPROVAL, SESSION, WORKLOAD_DAY},
+    reads::{ACCOUNT, APPROVAL, SESSION, WORKLOAD_DAY},
     syntax::{Access, context_accesses, each_clause, each_part, names_any_resource},
 };
 use crate::catalog::catalog;
@@ -323,6 +323,7 @@ fn context(call: &Call, fixed: &Fixed) -> Value {
     json!({
         "params": record(params),
         "region": of("String"),
+        ACCOUNT: optional(of("String")),
         "time": { "type": "Extension", "name": "datetime" },
         "workload": of("String"),
         "operation": of("String"),

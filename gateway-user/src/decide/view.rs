@@ -16,7 +16,7 @@ use super::{
     arn::Arn,
     meters::{COUNTS, Meters, SUMS},
     names::{ANY_RESOURCE, groups_of},
-    reads::{APPROVAL, CONTEXT, Reads, SESSION, WORKLOAD_DAY},
+    reads::{ACCOUNT, APPROVAL, CONTEXT, Reads, SESSION, WORKLOAD_DAY},
     usage::Meter,
 };
 use crate::{
@@ -99,6 +99,10 @@ impl<'a> Call<'a> {
         Ok(Some(match name {
             "params" => record(&self.operation.params, 0)?,
             "region" => text(self.operation.region.to_string()),
+            ACCOUNT => match &self.operation.account {
+                None => return Ok(None),
+                Some(account) => text(account.to_string()),
+            },
             "time" => datetime(self.facts.now),
             "workload" => text(self.workload().name.to_string()),
             "operation" => text(format!("{}:{}", self.operation.service, self.operation.name)),

@@ -39,7 +39,7 @@ pub enum PayloadError {
 }
 
 impl PayloadMode {
-    pub(super) fn read(headers: &HeaderMap, s3: bool) -> Result<Self, PayloadError> {
+    pub(crate) fn read(headers: &HeaderMap, s3: bool) -> Result<Self, PayloadError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let mode = match text("x-amz-content-sha256") {
             None => Self::Absent,

@@ -35,6 +35,8 @@ use crate::{
 mod head;
 mod v4;
 
+pub(crate) use v4::apply as sign_head;
+
 /// A request that may leave the host: signed with the gateway's keys. One constructor: [`sign`].
 #[derive(Debug)]
 pub struct SignedRequest {

@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// Signs a prepared head in place.
-pub(super) fn apply(signable: &mut Signable, keys: &Keys, now: OffsetDateTime) -> Result<(), SignError> {
+///
+/// # Errors
+/// [`SignError::Signing`], [`SignError::Body`].
+pub(crate) fn apply(signable: &mut Signable, keys: &Keys, now: OffsetDateTime) -> Result<(), SignError> {
     let failed = |error: &dyn std::fmt::Display| SignError::Signing(error.to_string());
     let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
     let identity =

@@ -66,6 +66,7 @@ impl Actions {
     }
 
     fn add(&mut self, prefix: &str, name: &str, level: Level) {
+        let level = if level == 'w' && shares(prefix, name) { 'p' } else { level };
         self.0.entry(prefix.to_owned()).or_default().insert(name.to_owned(), level);
     }
 
@@ -98,6 +99,21 @@ impl Actions {
         }
         Ok(())
     }
+}
+
+/// Whether an action that IAM counts as writing says who else may use a resource. IAM itself is not agreed on
+/// it: `PutResourcePolicy` manages permissions for half of the services.
+fn shares(prefix: &str, name: &str) -> bool {
+    const SHARES: [(&str, &[&str]); 5] = [
+        ("ds", &["AcceptSharedDirectory", "ShareDirectory", "UnshareDirectory"]),
+        ("ec2", &["ModifyFpgaImageAttribute", "ModifyImageAttribute", "ResetImageAttribute"]),
+        ("ram", &["*"]),
+        ("rds", &["ModifyDBClusterSnapshotAttribute", "ModifyDBSnapshotAttribute"]),
+        ("servicecatalog", &["CreatePortfolioShare", "DeletePortfolioShare", "UpdatePortfolioShare"]),
+    ];
+    let listed = SHARES.iter().find(|(of, _)| *of == prefix).map_or(&[][..], |(_, names)| names);
+    matches!(name, "PutResourcePolicy" | "DeleteResourcePolicy")
+        || listed.iter().any(|of| matches!(*of, "*") || *of == name)
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str> {

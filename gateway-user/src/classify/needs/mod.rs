@@ -4,46 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{ActionOn, ClassifyError, Param};
-use crate::{
-    catalog::{Ask, BadNeed, Condition, Need, Partition, Resource, catalog},
-    prim::{AccountId, Region},
-};
+use super::{ActionOn, Param};
+use crate::catalog::{Ask, BadNeed, Condition, Need, Resource};
 
 mod arn;
+mod case;
 mod form;
 mod reach;
 mod resource;
 
 use reach::{Found, Scope, find, items};
 pub(super) use resource::Arns;
-
-/// What a call of an operation needs, told without a request: for tests of policies and explanations.
-///
-/// `service` is botocore's name of it, e.g. `lambda`; `params` have the model's names. Without an
-/// `account`, ARNs that need one become `*`. What S3 is asked for is read from requests alone, so for
-/// `s3` this is what its operations need by name.
-///
-/// # Errors
-/// [`ClassifyError::UnknownOperation`]: it is not in the catalogue, or IAM's action for it is not known.
-pub fn needs_of(
-    service: &str,
-    operation: &str,
-    params: &BTreeMap<String, Param>,
-    partition: Partition,
-    region: &Region,
-    account: Option<&AccountId>,
-) -> Result<Vec<ActionOn>, ClassifyError> {
-    let unknown = |detail: String| ClassifyError::UnknownOperation { service: service.to_owned(), detail };
-    let found = catalog().service(service).and_then(|service| service.operation(operation));
-    let found = found.ok_or_else(|| unknown(operation.to_owned()))?;
-    let arns = Arns::new(partition, region, account);
-    let actions = of(&found.needs, params, &arns).map_err(|error| unknown(error.to_string()))?;
-    if actions.is_empty() {
-        return Err(unknown(format!("{operation}: the IAM action is not known")));
-    }
-    Ok(actions)
-}
 
 /// Every action that a call needs, with its resources, in the order of `needs`.
 ///

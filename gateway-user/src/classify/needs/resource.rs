@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::{
     arn::Arn,
-    form,
+    case, form,
     reach::{Found, Scope, find},
 };
 use crate::{
@@ -33,6 +33,10 @@ impl<'a> Arns<'a> {
         account: Option<&'a AccountId>,
     ) -> Self {
         Self { partition, region, account }
+    }
+
+    pub(in crate::classify) fn partition(&self) -> Partition {
+        self.partition
     }
 
     /// A role by its name.
@@ -211,7 +215,7 @@ pub(super) fn last(text: &str) -> &str {
 }
 
 fn or_any(arn: Option<String>) -> String {
-    arn.unwrap_or_else(|| ANY.to_owned())
+    arn.and_then(case::told).unwrap_or_else(|| ANY.to_owned())
 }
 
 /// A template with parts.

@@ -1,7 +1,8 @@
 //! Which bucket and object a request is about: host and path together.
 
+use super::Values;
 use crate::{
-    classify::ClassifyError,
+    classify::{ClassifyError, Param},
     parse::{AddressStyle, Endpoint, Partition, check_bucket},
     prim::{AccountId, Region},
 };
@@ -91,6 +92,19 @@ impl Address {
             .map_err(|_| ClassifyError::Ambiguous("the object key is not UTF-8".to_owned()))?;
         check_key(&key)?;
         Ok(Self::Object(bucket, key.into_owned()))
+    }
+
+    /// What parameters are about that no request has yet.
+    pub(super) fn of(params: &Values, partition: Partition) -> Result<Self, ClassifyError> {
+        let text = |name: &str| match params.get(name) {
+            Some(Param::Text(text)) => Some(text),
+            _ => None,
+        };
+        let Some(bucket) = text("Bucket") else { return Ok(Self::Service) };
+        let bucket = named(partition, bucket)?;
+        let Some(key) = text("Key") else { return Ok(Self::Bucket(bucket)) };
+        check_key(key)?;
+        Ok(Self::Object(bucket, key.clone()))
     }
 
     /// The ARN of the bucket or object; `*` for S3 itself.

@@ -2,10 +2,10 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax>
 
-use super::address;
+use super::{Values, address};
 use crate::{
-    classify::{ClassifyError, protocol::text_header},
-    parse::AwsRequest,
+    catalog::Partition,
+    classify::{ClassifyError, Param},
 };
 
 /// What is copied.
@@ -16,13 +16,13 @@ pub(super) struct Source {
     pub(super) versioned: bool,
 }
 
-/// Reads the copy source of a request.
-pub(super) fn read(head: &AwsRequest) -> Result<Source, ClassifyError> {
+/// Reads the copy source of a call.
+pub(super) fn read(params: &Values, partition: Partition) -> Result<Source, ClassifyError> {
     let refused = |why: &str| ClassifyError::Ambiguous(format!("x-amz-copy-source {why}"));
-    let text = text_header(head, "x-amz-copy-source");
+    let Some(Param::Text(text)) = params.get("CopySource") else { return Err(refused("is missing")) };
     let (object, query) = match text.split_once('?') {
         Some((object, query)) => (object, Some(query)),
-        None => (text, None),
+        None => (text.as_str(), None),
     };
     let versioned = match query.map(|query| query.strip_prefix("versionId=")) {
         None => false,
@@ -44,6 +44,6 @@ pub(super) fn read(head: &AwsRequest) -> Result<Source, ClassifyError> {
         return Err(refused("has no key"));
     }
     address::check_key(key)?;
-    let bucket = address::named(head.endpoint().partition(), bucket)?;
+    let bucket = address::named(partition, bucket)?;
     Ok(Source { arn: bucket.object_arn(key), versioned })
 }

@@ -1,17 +1,17 @@
-//! Headers that make an operation need further actions.
+//! Parameters that make an operation need further actions.
 
 use super::{
+    Values,
     address::Address,
     on,
     operations::{Kind, Row},
 };
-use crate::{classify::ActionOn, parse::AwsRequest};
+use crate::classify::{ActionOn, Param};
 
-/// Adds what the headers of `head` ask for.
-pub(super) fn add(head: &AwsRequest, row: &Row, address: &Address, actions: &mut Vec<ActionOn>) {
-    let has = |name: &str| head.headers().contains_key(name);
-    let has_acl =
-        has("x-amz-acl") || head.headers().keys().any(|name| name.as_str().starts_with("x-amz-grant-"));
+/// Adds what the parameters ask for.
+pub(super) fn add(params: &Values, row: &Row, address: &Address, actions: &mut Vec<ActionOn>) {
+    let has = |name: &str| params.contains_key(name);
+    let has_acl = has("ACL") || params.keys().any(|name| name.starts_with("Grant"));
     let arn = address.arn();
     let writes_object = matches!(row.operation, "PutObject" | "CopyObject" | "CreateMultipartUpload");
     let mut need = |condition: bool, action: &str| {
@@ -20,20 +20,27 @@ pub(super) fn add(head: &AwsRequest, row: &Row, address: &Address, actions: &mut
         }
     };
     need(writes_object && has_acl, "PutObjectAcl");
-    need(writes_object && has("x-amz-tagging"), "PutObjectTagging");
-    let retains = has("x-amz-object-lock-mode") || has("x-amz-object-lock-retain-until-date");
+    need(writes_object && has("Tagging"), "PutObjectTagging");
+    let retains = has("ObjectLockMode") || has("ObjectLockRetainUntilDate");
     need(writes_object && retains, "PutObjectRetention");
-    need(writes_object && has("x-amz-object-lock-legal-hold"), "PutObjectLegalHold");
+    need(writes_object && has("ObjectLockLegalHoldStatus"), "PutObjectLegalHold");
     let creates = row.operation == "CreateBucket";
     need(creates && has_acl, "PutBucketAcl");
-    need(creates && has("x-amz-object-ownership"), "PutBucketOwnershipControls");
-    need(creates && has("x-amz-bucket-object-lock-enabled"), "PutBucketVersioning");
-    need(creates && has("x-amz-bucket-object-lock-enabled"), "PutBucketObjectLockConfiguration");
-    if has("x-amz-bypass-governance-retention") {
+    need(creates && has("ObjectOwnership"), "PutBucketOwnershipControls");
+    need(creates && has("ObjectLockEnabledForBucket"), "PutBucketVersioning");
+    need(creates && has("ObjectLockEnabledForBucket"), "PutBucketObjectLockConfiguration");
+    if has("BypassGovernanceRetention") {
         let touched: Vec<String> = match row.kind {
             Kind::Object => vec![arn],
             Kind::Bucket | Kind::Service => actions.iter().map(|action| action.resource.clone()).collect(),
         };
         actions.extend(touched.iter().map(|resource| on("BypassGovernanceRetention", resource)));
+    }
+    // S3 asks KMS for a key of the object with the caller's rights.
+    if let Some(Param::Text(key)) = params.get("SSEKMSKeyId").filter(|_| writes_object) {
+        let is_key =
+            key.starts_with("arn:") && key.contains(":kms:") && key.contains(":key/") && !key.contains('*');
+        let resource = if is_key { key.as_str() } else { "*" };
+        actions.push(ActionOn { action: "kms:GenerateDataKey".to_owned(), resource: resource.to_owned() });
     }
 }

@@ -3,9 +3,11 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 
-use super::{ActionOn, ClassifyError, members, needs};
+use std::collections::BTreeMap;
+
+use super::{ActionOn, ClassifyError, Param, members, needs};
 use crate::{
-    catalog::{Operation, Protocol, Service, catalog},
+    catalog::{Operation, Partition, Protocol, Service, catalog},
     parse::VerifiedRequest,
 };
 
@@ -18,6 +20,9 @@ mod operations;
 use address::{Address, Bucket};
 use members::Params;
 use operations::{Kind, On, Row};
+
+/// Parameters by name.
+type Values = BTreeMap<String, Param>;
 
 /// An S3 call.
 pub(super) struct S3Call {
@@ -46,37 +51,65 @@ pub(super) fn read(request: &VerifiedRequest, arns: &needs::Arns<'_>) -> Result<
     let (service, operation) = modelled(row)?;
     let mut params = members::read(service, operation, Protocol::RestXml, &address.labels(), request)?;
     params.values.retain(|name, _| !KEYS.contains(&name.as_str()));
+    let actions = actions(row, operation, &params.values, &address, arns)?;
+    Ok(S3Call { operation: operation.name, actions, params })
+}
+
+/// The actions of a call that is known by name and parameters.
+///
+/// # Errors
+/// [`ClassifyError`]: there is no such operation, or its parameters are none.
+pub(super) fn needs_of(
+    operation: &str,
+    params: &Values,
+    arns: &needs::Arns<'_>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let row = operations::named(operation).ok_or_else(|| unknown(operation))?;
+    let (_, modelled) = modelled(row)?;
+    actions(row, modelled, params, &Address::of(params, arns.partition())?, arns)
+}
+
+/// What IAM is asked: on the target or what else the row says, for what the headers want besides, and for
+/// roles that S3 is given.
+fn actions(
+    row: &Row,
+    operation: &Operation,
+    params: &Values,
+    address: &Address,
+    arns: &needs::Arns<'_>,
+) -> Result<Vec<ActionOn>, ClassifyError> {
     let mut actions = match (row.on, address.bucket()) {
-        (On::Copy, _) => copy(request, row, &address)?,
-        (On::Keys, Some(bucket)) => delete_objects::actions(&params.values, bucket)?,
+        (On::Copy, _) => copy(params, row, address, arns.partition())?,
+        (On::Keys, Some(bucket)) => delete_objects::actions(params, bucket)?,
         (On::Keys | On::Everything, _) => vec![on(row.action, "*")],
-        (On::Target, _) => target(head.query().contains("versionId"), row, &address),
+        (On::Target, _) => target(params.contains_key("VersionId"), row, address),
     };
-    actions.extend(passed_roles(operation, &params, arns)?);
-    extra::add(head, row, &address, &mut actions);
+    extra::add(params, row, address, &mut actions);
+    actions.extend(passed_roles(operation, params, arns)?);
     if let Some(bucket @ Bucket::AccessPoint { .. }) = address.bucket() {
         behind(&bucket.param(), &mut actions);
     }
-    Ok(S3Call { operation: operation.name, actions, params })
+    Ok(actions)
 }
 
 /// The operation as the models have it.
 fn modelled(row: &Row) -> Result<(&'static Service, &'static Operation), ClassifyError> {
     let service = catalog().service("s3");
     let found = service.and_then(|service| Some((service, service.operation(row.operation)?)));
-    found.ok_or_else(|| ClassifyError::UnknownOperation {
-        service: "s3".to_owned(),
-        detail: row.operation.to_owned(),
-    })
+    found.ok_or_else(|| unknown(row.operation))
+}
+
+fn unknown(operation: &str) -> ClassifyError {
+    ClassifyError::UnknownOperation { service: "s3".to_owned(), detail: operation.to_owned() }
 }
 
 /// The roles that S3 is given to act in.
 fn passed_roles(
     operation: &Operation,
-    params: &Params,
+    params: &Values,
     arns: &needs::Arns<'_>,
 ) -> Result<Vec<ActionOn>, ClassifyError> {
-    let mut roles = needs::of(&operation.needs, &params.values, arns)
+    let mut roles = needs::of(&operation.needs, params, arns)
         .map_err(|error| ClassifyError::UnknownAction(error.to_string()))?;
     roles.retain(|on| on.action == "iam:PassRole");
     Ok(roles)
@@ -107,8 +140,13 @@ fn target(versioned: bool, row: &Row, address: &Address) -> Vec<ActionOn> {
 }
 
 /// Reading the source and writing the target are two actions on two resources.
-fn copy(request: &VerifiedRequest, row: &Row, address: &Address) -> Result<Vec<ActionOn>, ClassifyError> {
-    let source = copy_source::read(request.request())?;
+fn copy(
+    params: &Values,
+    row: &Row,
+    address: &Address,
+    partition: Partition,
+) -> Result<Vec<ActionOn>, ClassifyError> {
+    let source = copy_source::read(params, partition)?;
     let action = if source.versioned { "GetObjectVersion" } else { "GetObject" };
     Ok(vec![on(action, &source.arn), on(row.action, &address.arn())])
 }

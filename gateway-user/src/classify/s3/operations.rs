@@ -73,6 +73,11 @@ pub(super) fn find(head: &AwsRequest, kind: Kind) -> Result<&'static Row, Classi
     }
 }
 
+/// The operation of this name.
+pub(super) fn named(operation: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.operation == operation)
+}
+
 /// Markers that have a value; the others are sub-resources, which have none.
 const VALUED: [&str; 4] = ["annotationName", "id", "partNumber", "uploadId"];
 

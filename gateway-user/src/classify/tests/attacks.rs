@@ -50,7 +50,6 @@ fn callers_keys_are_a_role_that_is_not_named() {
 
 #[test]
 fn members_that_the_operation_does_not_have_decide_nothing() {
-    let table = "arn:aws:dynamodb:us-east-1:123456789012:table/T";
     for (service, target, body, expected) in [
         ("logs", "Logs_20140328.PutAccountPolicy", r#"{"logGroupName":"g"}"#, "logs:PutAccountPolicy *"),
         (
@@ -58,12 +57,6 @@ fn members_that_the_operation_does_not_have_decide_nothing() {
             "DynamoDB_20120810.UpdateGlobalTable",
             r#"{"TableName":"T"}"#,
             "dynamodb:UpdateGlobalTable *",
-        ),
-        (
-            "dynamodb",
-            "DynamoDB_20120810.GetItem",
-            r#"{"TableName":"T","ResourceArn":"arn:aws:dynamodb:us-east-1:1:table/X"}"#,
-            &format!("dynamodb:GetItem {table}"),
         ),
         (
             "ecr",
@@ -89,11 +82,11 @@ fn members_that_the_operation_does_not_have_decide_nothing() {
     let iam = |body: &str| query("iam", &format!("{body}&Version=2010-05-08"));
     check(
         &iam("Action=DeleteRole&RoleName=admin&Path=/harmless/"),
-        &["iam:DeleteRole arn:aws:iam::123456789012:role/admin"],
+        &["iam:DeleteRole arn:aws:iam::123456789012:role/admin", "iam:DeleteRole *"],
     );
     check(
         &iam("Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/p&UserName=u"),
-        &["iam:CreatePolicyVersion arn:aws:iam::123456789012:policy/p"],
+        &["iam:CreatePolicyVersion arn:aws:iam::123456789012:policy/p", "iam:CreatePolicyVersion *"],
     );
     check(
         &iam("Action=AttachRolePolicy&RoleName=r&PolicyArn=arn:aws:iam::aws:policy/X"),
@@ -167,4 +160,18 @@ fn too_many_actions_are_refused() {
     assert_eq!(secrets(1_099).unwrap().actions.len(), 1_100);
     let why = "it needs more than 1100 actions on resources; send several smaller requests";
     assert_eq!(secrets(1_100), Err(ClassifyError::BadBody(why.to_owned())));
+}
+
+#[test]
+fn members_that_the_models_do_not_have_may_name_anything() {
+    let get = |more: &str| {
+        let body = format!(r#"{{"TableName":"t","Key":{{"id":{{"S":"1"}}}}{more}}}"#);
+        json("dynamodb", "DynamoDB_20120810.GetItem", &body)
+    };
+    let own = "dynamodb:GetItem arn:aws:dynamodb:us-east-1:123456789012:table/t";
+    check(&get(""), &[own]);
+    check(
+        &get(r#","NewArn":"arn:aws:dynamodb:us-east-1:123456789012:table/other""#),
+        &[own, "dynamodb:GetItem *"],
+    );
 }

@@ -16,7 +16,8 @@ use super::{
     subject::{self, Said},
 };
 use crate::{
-    classify::{ActionOn, Operation, Param},
+    catalog::catalog,
+    classify::{ActionOn, Operation, Param, needs_of},
     config::policies,
     decide::{DayUsage, Facts, Policies, SessionUsage, Supposed},
     parse::RequestDigest,
@@ -50,9 +51,9 @@ struct Case {
     groups: Vec<String>,
     /// `service:Operation`.
     operation: String,
-    /// The resource of the action that is called as the operation is.
+    /// The resource of the action that is called as the operation is,
     resource: Option<String>,
-    /// Or every action with its resource.
+    /// or every action with its resource; without both, what the catalogue makes of the parameters.
     needs: Option<Vec<(String, String)>>,
     region: Option<Region>,
     account: Option<AccountId>,
@@ -190,21 +191,28 @@ impl Case {
             action: action.to_owned(),
             resource: resource.to_owned(),
         };
+        let region = match &self.region {
+            Some(region) => region.clone(),
+            None => "us-east-1".parse()?,
+        };
+        let account = match &self.account {
+            Some(account) => account.clone(),
+            None => "123456789012".parse()?,
+        };
+        let params = self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
         let actions = match (&self.resource, &self.needs) {
             (Some(_), Some(_)) => bail!("write either `resource` or `needs`"),
-            (resource, None) => vec![pair(&self.operation, resource.as_deref().unwrap_or("*"))],
+            (Some(resource), None) => vec![pair(&self.operation, resource)],
             (None, Some(needs)) => needs.iter().map(|(action, resource)| pair(action, resource)).collect(),
+            (None, None) => needed(service, name, &params, &region, &account)?,
         };
         Ok(Operation {
             service: service.to_owned(),
             name: name.to_owned(),
-            region: match &self.region {
-                Some(region) => region.clone(),
-                None => "us-east-1".parse()?,
-            },
-            account: self.account.clone(),
+            region,
+            account: Some(account),
             actions,
-            params: self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
+            params,
             unread: self.unread.clone(),
             digest: RequestDigest([0; 32]),
         })
@@ -230,6 +238,31 @@ impl Case {
             said.verdict,
             by(said.rules.iter().map(String::as_str).collect()),
         )
+    }
+}
+
+/// What a call with these parameters needs, of whatever service with this prefix has the operation.
+fn needed(
+    prefix: &str,
+    operation: &str,
+    params: &BTreeMap<String, Param>,
+    region: &Region,
+    account: &AccountId,
+) -> anyhow::Result<Vec<ActionOn>> {
+    let services = catalog().services().iter().filter(|service| service.prefix == prefix);
+    let mut found = Vec::new();
+    for service in services.filter(|service| service.operation(operation).is_some()) {
+        let needs = needs_of(service.name, operation, params, region, Some(account)).with_context(|| {
+            format!("{prefix}:{operation}: write `needs`, every action with its resource")
+        })?;
+        if !found.contains(&needs) {
+            found.push(needs);
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(needs), true) => Ok(needs),
+        (Some(_), false) => bail!("{prefix}:{operation} is of several services: write `needs`"),
+        (None, _) => bail!("{prefix}:{operation} is not in the catalogue: write `needs`"),
     }
 }
 
@@ -305,6 +338,37 @@ mod tests {
         .concat();
         let (fine, words) = printed(&[("a.cedar", POLICY), ("a.test.toml", &cases)]).unwrap();
         assert_eq!((fine, words.as_str()), (true, "DIR: 1 file, 9 cases, 0 failed\n"));
+    }
+
+    #[test]
+    fn what_a_case_needs_comes_from_its_parameters() {
+        let policy = "@id(\"copy\") permit (principal, action in [Action::\"s3:GetObject\", Action::\"s3:PutObject\"], resource)
+            when { resource.arn like \"arn:aws:s3:::builds/*\" };
+            @id(\"own\") permit (principal, action in Action::\"dynamodb:Read\", resource)
+            when { context has account && resource has account && resource.account == context.account };";
+        let case = |operation: &str, params: &str, expect: &str| {
+            format!(
+                "[[case]]\nname = \"x\"\noperation = \"{operation}\"\nparams = {{ {params} }}\nexpect = \"{expect}\"\n"
+            )
+        };
+        let copy = |from: &str| format!("Bucket = \"builds\", Key = \"b\", CopySource = \"{from}/a\"");
+        let foreign = "TableName = \"arn:aws:dynamodb:us-east-1:999999999999:table/t\", Key = {}";
+        let cases = [
+            case("s3:CopyObject", &copy("builds"), "allow"),
+            case("s3:CopyObject", &copy("secrets"), "deny"),
+            case("s3:PutObject", "Bucket = \"builds\", Key = \"b\", ACL = \"public-read\"", "deny"),
+            case("dynamodb:GetItem", "TableName = \"t\", Key = {}", "allow"),
+            case("dynamodb:GetItem", foreign, "deny"),
+        ]
+        .concat();
+        let (fine, words) = printed(&[("a.cedar", policy), ("a.test.toml", &cases)]).unwrap();
+        assert!(fine, "{words}");
+        let unknown = case("dynamodb:GetItems", "TableName = \"t\"", "deny");
+        let error = printed(&[("a.cedar", policy), ("a.test.toml", &unknown)]).unwrap_err();
+        assert!(
+            format!("{error:#}").ends_with("dynamodb:GetItems is not in the catalogue: write `needs`"),
+            "{error:#}"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     catalog::{AccessLevel, catalog},
     classify::{Operation, classify},
+    cli::table::printable,
     clock::Clock,
     config::{Config, ConfigError, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
@@ -190,35 +191,30 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
         said,
         ..
     } = explained;
-    writeln!(out, "operation  {}", shown(operation))?;
-    writeln!(out, "request    {method} https://{}{}", shown(host), shown(path))?;
+    writeln!(out, "operation  {}", printable(operation))?;
+    writeln!(out, "request    {method} https://{}{}", printable(host), printable(path))?;
     writeln!(out, "region     {region}")?;
     writeln!(out, "account    {}", account.as_deref().unwrap_or("not configured"))?;
     writeln!(out, "needs")?;
     for Needed { action, access, resource } in needs {
         let access = access.unwrap_or("level unknown");
-        writeln!(out, "  {}  ({access})  on  {}", shown(action), shown(resource))?;
+        writeln!(out, "  {}  ({access})  on  {}", printable(action), printable(resource))?;
     }
     if !params.is_empty() {
         writeln!(out, "parameters")?;
     }
     for (name, value) in params {
-        writeln!(out, "  {}  {value}", shown(name))?;
+        writeln!(out, "  {}  {}", printable(name), printable(&value.to_string()))?;
     }
     if !unread.is_empty() {
-        writeln!(out, "not read   {}", shown(&unread.join(", ")))?;
+        writeln!(out, "not read   {}", printable(&unread.join(", ")))?;
     }
     let rules = if said.rules.is_empty() { String::new() } else { format!("  by {}", said.rules.join(", ")) };
     writeln!(out, "verdict    {} for {workload}{rules}", said.verdict)?;
     if let Some(reason) = &said.reason {
-        writeln!(out, "because    {}", shown(reason))?;
+        writeln!(out, "because    {}", printable(reason))?;
     }
     Ok(())
-}
-
-/// What could steer a terminal is shown, not obeyed.
-fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

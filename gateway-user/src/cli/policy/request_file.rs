@@ -4,20 +4,18 @@
 use std::{fs, io::Read as _, path::Path};
 
 use anyhow::{Context as _, bail};
-use aws_credential_types::Credentials;
-use aws_sigv4::{
-    http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-        UriPathNormalizationMode,
-    },
-    sign::v4,
-};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header};
 use time::OffsetDateTime;
 
 use super::capture::Captured;
-use crate::{identify::Placeholder, prim::HostName};
+use crate::{
+    credentials::Keys,
+    identify::Placeholder,
+    parse::{Endpoint, PayloadMode, Signable},
+    prim::HostName,
+    sign::sign_head,
+};
 
 /// Bytes of a file.
 const MAX_BYTES: u64 = 17 * 1024 * 1024;
@@ -50,29 +48,43 @@ fn parse(bytes: &[u8], placeholder: &Placeholder, now: OffsetDateTime) -> anyhow
     };
     let host: HostName = field("host").context("there is no Host")?.parse()?;
     let (region, service) = scope(field("authorization").context("there is no Authorization")?)?;
+    // The daemon would read another body than this one.
+    if field("transfer-encoding").is_some() {
+        bail!("a body with Transfer-Encoding: write it plain, with Content-Length");
+    }
+    if let Some(length) = field("content-length")
+        && length.parse() != Ok(body.len())
+    {
+        bail!("Content-Length says {length}, but {} bytes follow the head", body.len());
+    }
 
     let mut request = Request::builder().method(method).uri(target);
-    let mut kept = Vec::new();
     for field in head.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).context("a header field's name")?;
-        if name == header::AUTHORIZATION || name == "x-amz-date" || name == "x-amz-security-token" {
-            continue;
+        if ![header::AUTHORIZATION.as_str(), "x-amz-date", "x-amz-security-token"].contains(&name.as_str()) {
+            let value = HeaderValue::from_bytes(field.value).context("a header field's value")?;
+            request = request.header(name, value);
         }
-        let value = HeaderValue::from_bytes(field.value).context("a header field's value")?;
-        if let Ok(text) = value.to_str()
-            && name != header::HOST
-        {
-            kept.push((name.to_string(), text.to_owned()));
-        }
-        request = request.header(name, value);
     }
-    let uri = format!("https://{host}{target}");
-    let announced = field("x-amz-content-sha256");
-    for (name, value) in sign(method, uri, &kept, &body, announced, (&region, &service), placeholder, now)? {
-        request = request.header(name, value);
-    }
-    let (head, ()) = request.body(()).context("the request")?.into_parts();
-    Ok(Captured { head, host, body })
+    let (parts, ()) = request.body(()).context("the request")?.into_parts();
+    let s3 = Endpoint::read(&host)?.signs_as_s3();
+    let payload = PayloadMode::read(&parts.headers, s3)?;
+    let (region, body) = (region.parse()?, Some(body));
+    let signable = Signable { parts, host, s3, region, service, payload, body };
+    sign(signable, placeholder, now)
+}
+
+/// Signs with the placeholder as the gateway does with its keys.
+fn sign(mut signable: Signable, placeholder: &Placeholder, now: OffsetDateTime) -> anyhow::Result<Captured> {
+    let keys = Keys {
+        access_key_id: placeholder.access_key_id.clone(),
+        secret: placeholder.secret.clone(),
+        session_token: Some(placeholder.session_token.clone()),
+        expires: None,
+    };
+    sign_head(&mut signable, &keys, now)?;
+    let Signable { parts: head, host, body, .. } = signable;
+    Ok(Captured { head, host, body: body.unwrap_or_default() })
 }
 
 /// Region and service of `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
@@ -83,54 +95,6 @@ fn scope(authorization: &str) -> anyhow::Result<(String, String)> {
         [_, _, region, service, "aws4_request"] => Ok(((*region).to_owned(), (*service).to_owned())),
         _ => bail!("the Authorization names no region and service"),
     }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one request")]
-fn sign(
-    method: &str,
-    uri: String,
-    headers: &[(String, String)],
-    body: &Bytes,
-    announced: Option<&str>,
-    (region, service): (&str, &str),
-    placeholder: &Placeholder,
-    now: OffsetDateTime,
-) -> anyhow::Result<Vec<(String, String)>> {
-    let mut settings = SigningSettings::default();
-    if service.starts_with("s3") {
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    }
-    if announced.is_some() {
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    }
-    let payload = match announced {
-        Some(mode) => SignableBody::Precomputed(mode.to_owned()),
-        None => SignableBody::Bytes(body),
-    };
-    let token = Some(placeholder.session_token.expose().to_owned());
-    let identity =
-        Credentials::new(&placeholder.access_key_id, placeholder.secret.expose(), token, None, "chaperone")
-            .into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name(service)
-        .time(now.into())
-        .settings(settings)
-        .build()?
-        .into();
-    let headers = headers
-        .iter()
-        .filter(|(name, _)| name != "x-amz-content-sha256")
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let signable = SignableRequest::new(method, uri, headers, payload)?;
-    let (instructions, _) = aws_sigv4::http_request::sign(signable, &params)?.into_parts();
-    Ok(instructions
-        .headers()
-        .filter(|(name, _)| *name != "x-amz-content-sha256")
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `chaperone policy suggest`: rules that permit what was done, and no more.
+//! `chaperone policy suggest`: rules that permit what was done, and as little more as patterns allow.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,8 @@ pub(super) struct Args {
 const PAGE: u32 = 1000;
 /// Different resources of one action that are listed; more become patterns.
 const LISTED: usize = 4;
+/// Different resources that are listed where no beginning of their names is common.
+const LISTED_UNLIKE: usize = 100;
 
 /// Prints rules for the recorded calls.
 ///
@@ -119,7 +121,7 @@ impl Used {
 /// The rules, commented.
 fn suggestion(used: &Used) -> String {
     let mut text = format!(
-        "// Permits what {} did, and no more: a draft. Look at every rule before you use it, above\n\
+        "// Permits what {} did, and as little more as patterns allow: a draft. Look at every rule before you use it, above\n\
          // all at those whose resources are patterns, and at what was recorded by mistake.\n",
         calls(used.calls)
     );
@@ -237,6 +239,12 @@ fn patterns(resources: &BTreeSet<String>) -> Vec<Pattern> {
             few if few.len() <= LISTED => {
                 patterns.extend(few.iter().map(|arn| Pattern::Exact((*arn).to_owned())));
             }
+            // Only what they are is common: a pattern would be everything of the kind, of anybody.
+            many if many.iter().all(|arn| common(many).len() <= resource_start(arn))
+                && many.len() <= LISTED_UNLIKE =>
+            {
+                patterns.extend(many.iter().map(|arn| Pattern::Exact((*arn).to_owned())));
+            }
             many => patterns.push(Pattern::Below(common(many).to_owned())),
         }
     }
@@ -244,9 +252,14 @@ fn patterns(resources: &BTreeSet<String>) -> Vec<Pattern> {
     patterns
 }
 
+/// Where an ARN's resource begins.
+fn resource_start(arn: &str) -> usize {
+    arn.match_indices(':').nth(4).map_or(arn.len(), |(at, _)| at + 1)
+}
+
 /// Everything before the second separator of the resource part: `arn:aws:s3:::bucket/`.
 fn kind(arn: &str) -> &str {
-    let start = arn.match_indices(':').nth(4).map_or(arn.len(), |(at, _)| at + 1);
+    let start = resource_start(arn);
     let rest = arn.get(start..).unwrap_or_default();
     let end = rest.find(['/', ':']).map_or(start, |at| start + at + 1);
     arn.get(..end).unwrap_or(arn)

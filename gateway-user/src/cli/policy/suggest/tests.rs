@@ -30,6 +30,10 @@ fn resources_become_patterns_only_where_they_are_many() {
     check(&[many.as_slice(), &["arn:aws:s3:::b/y/1"]].concat(), &["arn:aws:s3:::b/…"]);
     // Never across buckets, kinds, accounts or services.
     check(&[many.as_slice(), &["arn:aws:s3:::c/1"]].concat(), &["arn:aws:s3:::c/1", "arn:aws:s3:::b/x/…"]);
+    // Nothing but being buckets is common to these.
+    let buckets: Vec<String> = (0..6).map(|n| format!("arn:aws:s3:::{n}-bucket")).collect();
+    let buckets: Vec<&str> = buckets.iter().map(String::as_str).collect();
+    check(&buckets, &buckets);
     let tables: Vec<String> =
         (0..6).map(|n| format!("arn:aws:dynamodb:eu-central-1:123456789012:table/jobs-{n}")).collect();
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
@@ -47,7 +51,7 @@ async fn rules_for_a_recorded_night() {
         |denied: bool| Args { session: None, workload: Some("docs-bot".to_owned()), since: None, denied };
     let used = read(&night.reader, &args(false), None).await.unwrap();
     insta::assert_snapshot!(suggestion(&used), @r#"
-    // Permits what 1 call did, and no more: a draft. Look at every rule before you use it, above
+    // Permits what 1 call did, and as little more as patterns allow: a draft. Look at every rule before you use it, above
     // all at those whose resources are patterns, and at what was recorded by mistake.
 
     // secretsmanager:GetSecretValue: Read, 1 call, 1 resource
