@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use self::{policies::Judgement, view::Call};
 use crate::{
-    classify::Operation,
+    classify::{ActionOn, Operation},
     identify::{Caller, Mode},
     parse::RequestDigest,
 };
@@ -35,7 +35,7 @@ mod view;
 pub use self::{
     error::{PolicyError, PolicyErrors, Position},
     policies::Policies,
-    question::{Approvable, Question, Terms},
+    question::{Approvable, Approvals, Question, Terms, Wanted},
     usage::{Charge, DayUsage, SessionUsage, Supposed, sum_name},
 };
 
@@ -157,7 +157,7 @@ pub enum Objection {
     /// It denies it.
     Deny(Reason),
     /// Somebody would have to approve of it.
-    Ask(Vec<Approvable>),
+    Ask(Approvals),
 }
 
 impl Objection {
@@ -166,7 +166,7 @@ impl Objection {
     pub fn rules(&self) -> Vec<String> {
         match self {
             Self::Deny(reason) => reason.rules().to_vec(),
-            Self::Ask(approvals) => approvals.iter().map(|approval| approval.rule.clone()).collect(),
+            Self::Ask(approvals) => approvals.rules(),
         }
     }
 }
@@ -176,10 +176,7 @@ impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deny(reason) => write!(f, "{reason}"),
-            Self::Ask(approvals) => {
-                let who: Vec<String> = approvals.iter().map(ToString::to_string).collect();
-                write!(f, "it needs the approval of {}", who.join(", or "))
-            }
+            Self::Ask(approvals) => write!(f, "it needs the approval of {approvals}"),
         }
     }
 }
@@ -238,10 +235,11 @@ impl Policies {
         for pair in &operation.actions {
             all.add(self.judge(&call, pair), pair);
         }
+        let unpermitted = all.unpermitted();
         match all.conclude() {
             Ok(rules) => Ok(rules),
             // Only what nothing forbids can be approved of.
-            Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(&call, operation) {
+            Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(&call, unpermitted) {
                 Some(approvals) => Objection::Ask(approvals),
                 None => Objection::Deny(reason),
             }),
@@ -250,21 +248,16 @@ impl Policies {
     }
 
     /// Who would have to approve; `None` where some pair is permitted by nobody.
-    fn ask(&self, call: &Call<'_>, operation: &Operation) -> Option<Vec<Approvable>> {
-        let mut all: Vec<Approvable> = Vec::new();
-        for pair in &operation.actions {
-            if self.judge(call, pair).permits() {
-                continue;
-            }
-            let approvals = self.approvable(call, pair);
-            if approvals.is_empty() {
+    fn ask(&self, call: &Call<'_>, unpermitted: Vec<&ActionOn>) -> Option<Approvals> {
+        let mut wanted = Vec::with_capacity(unpermitted.len());
+        for pair in unpermitted {
+            let any_of = self.approvable(call, pair);
+            if any_of.is_empty() {
                 return None;
             }
-            all.extend(approvals);
+            wanted.push(Wanted { pair: pair.clone(), any_of });
         }
-        all.sort_by(|a, b| a.rule.cmp(&b.rule));
-        all.dedup();
-        Some(all)
+        Approvals::of(wanted)
     }
 }
 

@@ -197,11 +197,17 @@ impl Policies {
         let mut found = Vec::new();
         for rule in self.about_workload(&pair.action, call.workload()) {
             let Some(terms) = &rule.terms else { continue };
-            let approved = call.approved_by(&terms.reviewers);
-            if rule.applies(&View::new(&approved, pair, rule.reads())) == Applies::Yes {
-                found.push(Approvable { rule: rule.id.clone(), terms: terms.clone() });
+            let permits = |groups: &[String]| {
+                let approved = call.approved_by(groups);
+                rule.applies(&View::new(&approved, pair, rule.reads())) == Applies::Yes
+            };
+            let alone = terms.reviewers.iter().filter(|group| permits(std::slice::from_ref(*group)));
+            let enough: Vec<String> = alone.cloned().collect();
+            if !enough.is_empty() || permits(&terms.reviewers) {
+                found.push(Approvable { rule: rule.id.clone(), terms: terms.clone(), enough });
             }
         }
+        found.sort_by(|a: &Approvable, b| a.rule.cmp(&b.rule));
         found
     }
 }
@@ -212,24 +218,24 @@ pub(super) struct Judgement<'a> {
     permits: Vec<&'a str>,
     forbids: Vec<&'a str>,
     failed: Vec<(&'a str, String)>,
-    /// The first pair that no rule permits.
-    unpermitted: Option<(&'a str, &'a str)>,
+    /// The pairs that no rule permits.
+    unpermitted: Vec<&'a ActionOn>,
 }
 
 impl<'a> Judgement<'a> {
     /// Adds what was said about another pair.
     pub(super) fn add(&mut self, other: Judgement<'a>, pair: &'a ActionOn) {
-        if other.permits.is_empty() && self.unpermitted.is_none() {
-            self.unpermitted = Some((&pair.action, &pair.resource));
+        if other.permits.is_empty() {
+            self.unpermitted.push(pair);
         }
         self.permits.extend(other.permits);
         self.forbids.extend(other.forbids);
         self.failed.extend(other.failed);
     }
 
-    /// Whether any rule permits it.
-    pub(super) fn permits(&self) -> bool {
-        !self.permits.is_empty()
+    /// The pairs that no rule permits, in order.
+    pub(super) fn unpermitted(&self) -> Vec<&'a ActionOn> {
+        self.unpermitted.clone()
     }
 
     /// The permitting rules, or the gravest reason: a forbid, a failure, no permit.
@@ -244,9 +250,9 @@ impl<'a> Judgement<'a> {
                 detail,
             });
         }
-        match self.unpermitted {
-            Some((action, resource)) => {
-                Err(Reason::NothingPermits { action: action.to_owned(), resource: resource.to_owned() })
+        match self.unpermitted.first() {
+            Some(ActionOn { action, resource }) => {
+                Err(Reason::NothingPermits { action: action.clone(), resource: resource.clone() })
             }
             None => Ok(distinct(self.permits)),
         }

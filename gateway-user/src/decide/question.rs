@@ -1,11 +1,11 @@
 //! Whom a rule asks: the annotations of a `permit` that waits for an approval.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use cedar_policy::pst;
 
 use super::error::Complaint;
-use crate::classify::Operation;
+use crate::classify::{ActionOn, Operation};
 
 /// The groups of people who may approve.
 pub(super) const REVIEWERS: &str = "reviewers";
@@ -21,8 +21,57 @@ pub(super) const TTL: &str = "ttl";
 pub struct Question {
     /// What was asked for.
     pub operation: Operation,
-    /// Rules that would permit it; never empty.
-    pub approvals: Vec<Approvable>,
+    /// Who would have to.
+    pub approvals: Approvals,
+}
+
+/// Every approval that a call needs; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approvals(Vec<Wanted>);
+
+/// One approval that a call needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// For what: the first pair of action and resource that needs it.
+    pub pair: ActionOn,
+    /// Rules of which one is enough; never empty.
+    pub any_of: Vec<Approvable>,
+}
+
+impl Approvals {
+    /// `None` where nothing is wanted. Pairs that the same rules would permit are one approval.
+    pub(super) fn of(wanted: Vec<Wanted>) -> Option<Self> {
+        let mut each: Vec<Wanted> = Vec::new();
+        for one in wanted {
+            if !each.iter().any(|earlier| earlier.any_of == one.any_of) {
+                each.push(one);
+            }
+        }
+        (!each.is_empty()).then_some(Self(each))
+    }
+
+    /// Each approval that is needed.
+    #[must_use]
+    pub fn each(&self) -> &[Wanted] {
+        &self.0
+    }
+
+    /// The ids of all rules, in order and once.
+    #[must_use]
+    pub fn rules(&self) -> Vec<String> {
+        let all: BTreeSet<&str> =
+            self.0.iter().flat_map(|wanted| &wanted.any_of).map(|rule| rule.rule.as_str()).collect();
+        all.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// In words: `oncall (rule "a") or leads (rule "b"), and owners (rule "c")`.
+impl fmt::Display for Approvals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let either =
+            |wanted: &Wanted| wanted.any_of.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        f.write_str(&self.0.iter().map(either).collect::<Vec<_>>().join(", and "))
+    }
 }
 
 /// A rule that permits what somebody approves of.
@@ -32,6 +81,8 @@ pub struct Approvable {
     pub rule: String,
     /// Whom it asks, and for what.
     pub terms: Terms,
+    /// The groups of which one member's approval is enough; none: one of each group of the terms.
+    pub enough: Vec<String>,
 }
 
 /// What a rule says of the approval it waits for.
@@ -50,7 +101,12 @@ pub struct Terms {
 /// In words: `platform-oncall (rule "delete-bucket")`.
 impl fmt::Display for Approvable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (rule {:?})", self.terms.reviewers.join(" or "), self.rule)
+        let who = if self.enough.is_empty() {
+            self.terms.reviewers.join(" together with ")
+        } else {
+            self.enough.join(" or ")
+        };
+        write!(f, "{who} (rule {:?})", self.rule)
     }
 }
 

@@ -152,8 +152,7 @@ impl Refusal {
     #[must_use]
     pub fn asked(question: &Question, session: SessionId, call: CallId) -> Self {
         let operation = format!("{}:{}", question.operation.service, question.operation.name);
-        let who: Vec<String> = question.approvals.iter().map(ToString::to_string).collect();
-        let why = format!("{operation} needs the approval of {}", who.join(", "));
+        let why = format!("{operation} needs the approval of {}", question.approvals);
         let message = format!(
             "Denied by Chaperone policy: {why}, and approvals cannot be given yet (session {session}). \
              Do not retry; ask them to make the call themselves."

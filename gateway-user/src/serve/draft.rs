@@ -75,7 +75,7 @@ impl Draft {
     /// Somebody would have to approve of it.
     pub(super) fn asked(&mut self, question: &Question) {
         self.intent.decision = Decision::Ask;
-        self.intent.rules = question.approvals.iter().map(|approval| approval.rule.clone()).collect();
+        self.intent.rules = question.approvals.rules();
     }
 
     /// Policy allowed it: the intent becomes durable. Nothing may leave the host before.

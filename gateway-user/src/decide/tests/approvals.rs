@@ -18,8 +18,7 @@ fn check(text: &str, pairs: &[(&str, &str)], expected: &str) {
         Verdict::Allow(_) => "allow".to_owned(),
         Verdict::Deny(_) => "deny".to_owned(),
         Verdict::Ask(question) => {
-            let rules: Vec<_> = question.approvals.iter().map(|approval| approval.rule.as_str()).collect();
-            format!("ask {}", rules.join(" "))
+            format!("ask {}", question.approvals.rules().join(" "))
         }
     };
     assert_eq!(shown, expected, "{text}");
@@ -76,8 +75,10 @@ fn a_question_says_whom_to_ask_and_on_which_terms() {
     else {
         panic!("does not ask")
     };
-    let [approval] = question.approvals.as_slice() else { panic!("{:?}", question.approvals) };
-    assert_eq!(approval.to_string(), "oncall or owners (rule \"a\")");
+    // Of the two groups it names, the rule wants one.
+    assert_eq!(question.approvals.to_string(), "owners (rule \"a\")");
+    let [Wanted { any_of, .. }] = question.approvals.each() else { panic!("{:?}", question.approvals) };
+    let [approval] = any_of.as_slice() else { panic!("{:?}", question.approvals) };
     assert_eq!(
         approval.terms,
         Terms {
@@ -87,6 +88,41 @@ fn a_question_says_whom_to_ask_and_on_which_terms() {
             ttl: Some(std::time::Duration::from_secs(8 * 3600)),
         }
     );
+}
+
+#[test]
+fn a_question_tells_one_of_several_from_each_of_several() {
+    let words =
+        |text: &str, pairs: &[(&str, &str)]| match judge(&policies(text), &caller(&[]), operation(pairs)) {
+            Verdict::Ask(question) => question.approvals.to_string(),
+            other => panic!("{other:?}"),
+        };
+    let delete = ("s3:DeleteBucket", BUCKET);
+    let create = ("s3:CreateBucket", BUCKET);
+    let either = format!(
+        "{}{}",
+        asks("a", "s3:DeleteBucket", "oncall", "oncall"),
+        asks("b", "s3:DeleteBucket", "owners", "owners")
+    );
+    assert_eq!(words(&either, &[delete]), "oncall (rule \"a\") or owners (rule \"b\")");
+    let each = format!(
+        "{}{}",
+        asks("a", "s3:DeleteBucket", "oncall", "oncall"),
+        asks("b", "s3:CreateBucket", "owners", "owners")
+    );
+    assert_eq!(words(&each, &[delete, create]), "oncall (rule \"a\"), and owners (rule \"b\")");
+    // The same rule twice is one approval.
+    let object = ("s3:DeleteBucket", "arn:aws:s3:::other");
+    assert_eq!(
+        words(&asks("a", "s3:DeleteBucket", "oncall", "oncall"), &[delete, object]),
+        "oncall (rule \"a\")"
+    );
+    let both = asks("a", "s3:DeleteBucket", "oncall, owners", "oncall")
+        .replace("contains(\"oncall\")", "containsAll([\"oncall\", \"owners\"])");
+    assert_eq!(words(&both, &[delete]), "oncall together with owners (rule \"a\")");
+    let any = asks("a", "s3:DeleteBucket", "oncall, owners", "oncall")
+        .replace("contains(\"oncall\")", "containsAny([\"oncall\", \"owners\"])");
+    assert_eq!(words(&any, &[delete]), "oncall or owners (rule \"a\")");
 }
 
 /// Where a workload is only observed, an objection allows, and says so.
