@@ -1,6 +1,6 @@
 //! `cargo xtask codegen`: makes the catalogue from the data that AWS's SDKs and IAM tools are made of.
 //!
-//! Sources → one line of JSON per service (`service`, `shapes`, `hosts`), per IAM prefix (`actions`),
+//! Sources → lines of JSON: one per service (`service`, `shapes`, `hosts`), operation (`op`) and IAM prefix (`actions`),
 //! compressed (`table`) into `gateway-user/src/catalog/`. What the lines look like is written in
 //! `gateway-user/src/catalog/load.rs`.
 

@@ -9,8 +9,8 @@
 use super::wire::Environment;
 use crate::identify::Session;
 
-/// Variables that make SDKs use other credentials than the placeholder, or look for them elsewhere.
-const REMOVED: &[&str] = &[
+/// Variables that make SDKs use other credentials than those they find first, or look for them elsewhere.
+pub(crate) const OTHER_CREDENTIALS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -49,7 +49,7 @@ pub fn environment(session: &Session, client_env: &[(String, String)]) -> Enviro
         default.push(pair("AWS_REGION", region.as_str()));
         default.push(pair("AWS_DEFAULT_REGION", region.as_str()));
     }
-    Environment { remove: REMOVED.iter().map(|name| (*name).to_owned()).collect(), set, default }
+    Environment { remove: OTHER_CREDENTIALS.iter().map(|name| (*name).to_owned()).collect(), set, default }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Host names: which services are behind one, for which region.
 //!
-//! The endpoint rulesets produce some 21,000 hosts from a few per service: `lambda.{r}.d` stands for
+//! The endpoint rulesets produce some 70,000 hosts from a few per service: `lambda.{r}.d` stands for
 //! all of them with a region at `{r}` and a partition's first suffix at `d` (`D`: its second, that of
 //! hosts with IPv6). Hosts without a region are written out, with the regions they are signed for.
 //!

@@ -31,6 +31,7 @@ use tokio::{
 };
 
 use crate::{
+    api::environment::OTHER_CREDENTIALS,
     body::{self, Body},
     clock::Clock,
     identify::{Placeholder, Session},
@@ -82,7 +83,8 @@ pub(super) async fn capture(
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    for name in FORGOTTEN {
+    // What could lead the command to other keys, roles or endpoints, or past the proxy.
+    for name in OTHER_CREDENTIALS.iter().chain(&NO_PROXY) {
         process.env_remove(name);
     }
     for (name, _) in std::env::vars_os() {
@@ -118,7 +120,7 @@ pub(super) async fn capture(
     serving.abort();
     let _ = child.start_kill();
     if let Some(captured) = caught {
-        return Ok(captured);
+        return captured;
     }
     let mut said = Vec::new();
     if let Some(stderr) = &mut stderr {
@@ -134,22 +136,8 @@ pub(super) async fn capture(
 /// Makes Node.js use the proxy.
 const PRELOAD: &str = include_str!("capture/proxy.cjs");
 
-/// What could lead the command to other keys, roles or endpoints, or past the proxy.
-const FORGOTTEN: [&str; 13] = [
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
+/// What could lead the command past the proxy.
+const NO_PROXY: [&str; 4] = ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"];
 
 /// How SDKs are told to make one attempt with the keys of the environment.
 const SETTINGS: [(&str, &str); 5] = [
@@ -172,7 +160,7 @@ struct Catcher {
     terminator: Terminator,
     key: String,
     session: crate::prim::SessionId,
-    caught: mpsc::Sender<Captured>,
+    caught: mpsc::Sender<anyhow::Result<Captured>>,
 }
 
 impl Catcher {
@@ -216,9 +204,12 @@ impl Catcher {
             .is_some_and(|value| value.contains(&self.key));
         if ours {
             let body = Limited::new(incoming, MAX_BODY).collect().await;
-            let body = body.map(|whole| whole.to_bytes()).unwrap_or_default();
+            let caught = match body {
+                Ok(whole) => Ok(Captured { head, host, body: whole.to_bytes() }),
+                Err(error) => Err(anyhow::anyhow!("the body of the call cannot be read: {error}")),
+            };
             // A second call is of no interest.
-            let _ = self.caught.try_send(Captured { head, host, body });
+            let _ = self.caught.try_send(caught);
         }
         let refusal =
             Refusal::new(Kind::Denied, "it is only explained, not made", self.session, CallId::generate());

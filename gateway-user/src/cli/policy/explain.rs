@@ -173,7 +173,7 @@ fn understand(captured: Captured, caller: &crate::identify::Caller) -> anyhow::R
     let request = request
         .verify(body, placeholder, Clock::system().now(), Duration::minutes(5))
         .context("the signature is refused")?;
-    classify(&request, caller.session.workload.account.as_ref()).context("the request is refused")
+    classify(&request, caller.session.workload.stated_account().as_ref()).context("the request is refused")
 }
 
 fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {

@@ -50,7 +50,7 @@ fn s3(
         resources: actions.iter().map(|(_, resource)| (*resource).to_owned()).collect(),
         params: json!({"Bucket": "builds"}),
         rules: vec![rule.to_owned()],
-        policy_digest: Some("sha256:5f0c".to_owned()),
+        policy_digest: Some("5f0c4f1e7b1c0a9be6d2a4b9d01c7d3a7a3f6f20d9a0c1b2e4f5061728394a5b".to_owned()),
         access_key_id: Some("ASIACHAPERONEEXAMPLE".to_owned()),
         request_digest: Some(format!("{n:064x}")),
         ..Intent::new(call_id(n), session_id(session), 4200 + session, 1000, decision)
