@@ -6,7 +6,7 @@ use crate::parse::testing::TestCall;
 
 mod attacks;
 pub(super) mod corpus;
-mod mutations;
+pub(crate) mod mutations;
 
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
