@@ -7,6 +7,8 @@ use crate::parse::testing::TestCall;
 mod attacks;
 pub(super) mod corpus;
 pub(crate) mod mutations;
+mod round_trip;
+pub(super) mod wire;
 
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
