@@ -225,4 +225,4 @@ fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

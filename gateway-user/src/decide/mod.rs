@@ -14,6 +14,8 @@ use crate::{
 mod arn;
 mod check;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod infer;
 mod lexical;
 mod members;
@@ -26,6 +28,8 @@ mod reads;
 mod rule;
 mod source;
 mod syntax;
+#[cfg(any(test, fuzzing))]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod typed;

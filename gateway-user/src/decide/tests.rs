@@ -2,53 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::*;
-use crate::{
-    classify::{ActionOn, Param},
-    identify::{Egress, Identity, Placeholder, Session, WorkloadConfig},
-    prim::{CgroupId, CgroupPath, SessionId},
-    secret::SecretText,
+use super::{
+    testing::{caller, now},
+    *,
 };
+use crate::classify::{ActionOn, Param};
 
 mod approvals;
 mod budgets;
 mod decisions;
+mod fuzzing;
 mod levels;
 mod load;
 mod slicing;
 mod typed;
 mod warnings;
-
-/// A caller of workload `builds` in these groups.
-fn caller(groups: &[&str]) -> Caller {
-    let workload = WorkloadConfig {
-        name: "builds".parse().unwrap(),
-        cgroup: None,
-        tag: Some("builds".to_owned()),
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: Mode::Enforce,
-        region: None,
-        account: None,
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        role_arn: None,
-    };
-    let secret = || SecretText::new("none".to_owned());
-    let session = Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("agents.slice/builds"),
-        cgroup_id: CgroupId(7),
-        started: OffsetDateTime::UNIX_EPOCH,
-        launch: None,
-        placeholder: Placeholder {
-            access_key_id: "ASIA0000000000000000".to_owned(),
-            secret: secret(),
-            session_token: secret(),
-        },
-    };
-    Caller { session: Arc::new(session), pid: 1, uid: 1 }
-}
 
 /// An operation that needs these (action, resource) pairs.
 fn operation(pairs: &[(&str, &str)]) -> Operation {
@@ -70,10 +38,6 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
         unread: Default::default(),
         digest: RequestDigest([7; 32]),
     }
-}
-
-fn now() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
 }
 
 fn judge(policies: &Policies, caller: &Caller, operation: Operation) -> Verdict {

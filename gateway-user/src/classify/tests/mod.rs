@@ -6,7 +6,9 @@ use crate::{catalog::catalog, parse::testing::TestCall};
 
 mod attacks;
 pub(super) mod corpus;
-mod mutations;
+pub(crate) mod mutations;
+mod round_trip;
+pub(super) mod wire;
 
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
@@ -320,6 +322,24 @@ fn query_operations_and_their_resources() {
         "/?Action=GetCallerIdentity&Version=2011-06-15",
     );
     assert_eq!(actions(&classified(&get).unwrap()), ["sts:GetCallerIdentity *"]);
+}
+
+/// One old service has a query string in its operations' URIs besides the form.
+#[test]
+fn the_query_string_of_an_operation_stands_beside_its_form() {
+    let call = |target: &str| {
+        let host = "importexport.us-gov-west-1.amazonaws.com";
+        let body = "Action=CancelJob&Version=2010-06-01&JobId=j";
+        let call = TestCall::query("importexport", host, body).region("us-gov-west-1");
+        TestCall { target: target.to_owned(), ..call }
+    };
+    let operation = classified(&call("/?Operation=CancelJob")).unwrap();
+    assert_eq!(actions(&operation), ["importexport:CancelJob *"]);
+    assert_eq!(operation.params, [("JobId".to_owned(), text("j"))].into());
+    let neither = "a query call that is neither a form nor a GET";
+    for target in ["/", "/?Operation=CreateJob", "/?Operation=CancelJob&JobId=k", "/?operation=CancelJob"] {
+        assert_eq!(classified(&call(target)), Err(ClassifyError::Ambiguous(neither.to_owned())), "{target}");
+    }
 }
 
 #[test]

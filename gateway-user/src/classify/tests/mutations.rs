@@ -8,7 +8,7 @@ use proptest::{prelude::*, sample::Index};
 use crate::{catalog::Protocol, classify::fuzzing};
 
 /// What a target calls.
-type Read = fn(&[u8]) -> bool;
+pub(crate) type Read = fn(&[u8]) -> bool;
 
 /// Targets with seeds.
 const TARGETS: [(&str, Read); 8] = [
@@ -55,7 +55,7 @@ const WORDS: [&[u8]; 28] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(crate) enum Mutation {
     Byte(Index, u8),
     Insert(Index, &'static [u8]),
     Remove(Index, usize),
@@ -64,7 +64,7 @@ enum Mutation {
 }
 
 impl Mutation {
-    fn apply(&self, data: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, data: &mut Vec<u8>) {
         let place = |index: &Index, data: &[u8]| index.index(data.len() + 1);
         match self {
             Self::Byte(index, byte) if !data.is_empty() => {
@@ -90,7 +90,7 @@ impl Mutation {
     }
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let index = any::<Index>;
     prop_oneof![
         (index(), any::<u8>()).prop_map(|(at, byte)| Mutation::Byte(at, byte)),
@@ -100,7 +100,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn seeds(target: &str) -> Vec<Vec<u8>> {
+pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
     let mut files: Vec<_> = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort_unstable();
@@ -110,11 +110,15 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn every_target_has_seeds_that_it_reads() {
     for (target, run) in TARGETS {
-        let seeds = seeds(target);
-        assert!(seeds.len() >= 10, "{target}");
-        for seed in seeds {
-            assert!(run(&seed), "{target} does not read {:?}", String::from_utf8_lossy(&seed));
-        }
+        has_seeds_that_it_reads(target, run);
+    }
+}
+
+pub(crate) fn has_seeds_that_it_reads(target: &str, run: Read) {
+    let seeds = seeds(target);
+    assert!(seeds.len() >= 10, "{target}");
+    for seed in seeds {
+        assert!(run(&seed), "{target} does not read {:?}", String::from_utf8_lossy(&seed));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::str::FromStr as _;
 
-use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request};
+use cedar_policy::{Context, Decision, PolicySet};
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::testing::unsliced, *};
 
 const ACTIONS: [&str; 4] = ["s3:GetObject", "s3:PutObject", "dynamodb:GetItem", "iam:PassRole"];
 const RESOURCES: [&str; 4] = [
@@ -80,47 +80,13 @@ fn rule() -> impl Strategy<Value = String> {
     )
 }
 
-/// What Cedar says to one pair when it is given everything, written down independently.
-fn unsliced(text: &str, groups: &[&str], action: &str, resource: &str) -> (Decision, bool) {
-    let uid = |text: String| EntityUid::from_str(&text).unwrap();
-    let principal = uid("Workload::\"builds\"".to_owned());
-    let verb = uid(format!("Action::\"{action}\""));
-    let object = uid(format!("Resource::\"{resource}\""));
-    let service = action.split(':').next().unwrap();
+/// What Cedar says to one pair when it is given everything.
+fn whole(text: &str, groups: &[&str], action: &str, resource: &str) -> (Decision, bool) {
     let level = if ["s3:GetObject", "dynamodb:GetItem"].contains(&action) { "Read" } else { "Write" };
-    let parts: Vec<&str> = resource.splitn(6, ':').collect();
-    let mut attributes = vec![("arn", resource), ("service", parts[2])];
-    attributes.extend(
-        [("region", parts[3]), ("account", parts[4])].into_iter().filter(|(_, value)| !value.is_empty()),
-    );
-    let attributes = attributes
-        .into_iter()
-        .map(|(name, value)| {
-            (name.to_owned(), cedar_policy::RestrictedExpression::new_string(value.to_owned()))
-        })
-        .collect();
-    let entities = Entities::from_entities(
-        [
-            Entity::new_no_attrs(
-                principal.clone(),
-                groups.iter().map(|group| uid(format!("Group::\"{group}\""))).collect(),
-            ),
-            Entity::new_no_attrs(
-                verb.clone(),
-                ["*".to_owned(), format!("{service}:*"), format!("*:{level}"), format!("{service}:{level}")]
-                    .map(|group| uid(format!("Action::\"{group}\"")))
-                    .into(),
-            ),
-            Entity::new(object.clone(), attributes, Default::default()).unwrap(),
-        ],
-        None,
-    )
-    .unwrap();
     let context =
         Context::from_json_str("{\"params\": {\"Key\": \"a\"}, \"region\": \"eu-central-1\"}", None).unwrap();
-    let request = Request::new(principal, verb, object, context, None).unwrap();
-    let set = PolicySet::from_str(text).unwrap();
-    let response = Authorizer::new().is_authorized(&request, &set, &entities);
+    let pair = ActionOn { action: action.to_owned(), resource: resource.to_owned() };
+    let response = unsliced(&PolicySet::from_str(text).unwrap(), groups, Some(level), &pair, context);
     (response.decision(), response.diagnostics().errors().next().is_some())
 }
 
@@ -136,7 +102,7 @@ proptest! {
     ) {
         let text = rules.join("\n");
         let whole: Vec<_> =
-            pairs.iter().map(|(action, resource)| unsliced(&text, &groups, action, resource)).collect();
+            pairs.iter().map(|(action, resource)| whole(&text, &groups, action, resource)).collect();
         let expected = whole.iter().all(|(decision, failed)| *decision == Decision::Allow && !failed);
 
         let mut call = operation(&pairs);

@@ -43,6 +43,9 @@ fn json_members_have_their_types_and_the_rest_those_of_the_wire() {
         check(r#"{"Rate":15e-1}"#, json!({"Rate": "1.5"}), &[]);
         check(r#"{"Rate":2}"#, json!({"Rate": "2"}), &[]);
         check(r#"{"Rate":2.0}"#, json!({"Rate": "2"}), &[]);
+        // The nearest double, not the one beside it.
+        let tiny = format!("-0.{}30504226616434526", "0".repeat(55));
+        check(r#"{"Rate":-3.0504226616434526e-56}"#, json!({ "Rate": tiny }), &[]);
         check(r#"{"Rate":"NaN"}"#, json!({"Rate": "NaN"}), &[]);
         check(r#"{"At":1756557360}"#, json!({"At": "1756557360"}), &[]);
         check(r#"{"At":1756557360.5}"#, json!({"At": "1756557360.5"}), &[]);
