@@ -14,6 +14,7 @@ use crate::{
 mod members;
 mod needs;
 mod operation;
+mod own_host;
 mod protocol;
 mod query;
 mod s3;
@@ -131,8 +132,8 @@ pub enum ClassifyError {
 /// [`ClassifyError`]: whatever is unknown or could be read in two ways.
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
     let head = request.request();
-    let (service, name, actions, params, unread) = if head.endpoint().is_s3() {
-        let call = s3::read(request)?;
+    let (service, name, actions, params, unread) = if head.is_s3() {
+        let call = s3::read(request, account)?;
         let unread = if request.body().is_none() { in_body_of_s3(call.operation) } else { BTreeSet::new() };
         ("s3", call.operation, call.actions, call.params, unread)
     } else {
@@ -143,6 +144,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         }
         let Params { values: params, unread, .. } =
             members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
+        own_host::check(head.endpoint(), found.service, &params)?;
         // Hosts without region may stand for two partitions.
         let partition = Partition::of_region(head.region().as_str());
         let partition = partition.unwrap_or(head.endpoint().partition());
@@ -150,7 +152,9 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let unknown = |detail| ClassifyError::UnknownOperation { service: prefix.to_owned(), detail };
         let actions =
             needs::of(&found.operation.needs, &params, &arns).map_err(|error| unknown(error.to_string()))?;
-        if actions.is_empty() {
+        // The same names at S3 Express are other actions on other things; only some are known.
+        let foreign = |on: &ActionOn| !on.action.starts_with("s3express:");
+        if actions.is_empty() || head.endpoint().is_s3_express() && actions.iter().any(foreign) {
             let service = if prefix.is_empty() { found.service.name } else { prefix };
             return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }

@@ -19,7 +19,8 @@ pub(super) fn action(head: &AwsRequest, body: &[u8]) -> Result<(String, String),
 fn pairs(head: &AwsRequest, body: &[u8]) -> Result<BTreeMap<String, String>, ClassifyError> {
     let form = content_type(head) == "application/x-www-form-urlencoded";
     match *head.method() {
-        Method::POST if form && head.query().is_empty() => unique(members::form_pairs(body)?),
+        // What may be in the URL beside a form depends on the operation: see `rpc`.
+        Method::POST if form => unique(members::form_pairs(body)?),
         Method::GET if body.is_empty() => unique(own(head.query())),
         _ => Err(ClassifyError::Ambiguous("a query call that is neither a form nor a GET".to_owned())),
     }

@@ -22,8 +22,8 @@ mod strict;
 mod verify;
 
 pub use authorization::AuthorizationError;
-pub(crate) use endpoint::check_bucket;
 pub use endpoint::{AddressStyle, Candidate, Endpoint, EndpointError, Partition};
+pub(crate) use endpoint::{check_bucket, directory_zone};
 pub use payload::{PayloadError, PayloadMode};
 pub use query::{Query, QueryError};
 pub use shape::ErrorShape;
@@ -84,7 +84,7 @@ impl AwsRequest {
         let endpoint = Endpoint::read(&host)?;
         let query = Query::read(parts.uri.query())?;
         let authorization = Authorization::read(&parts.headers, &query)?;
-        let payload = PayloadMode::read(&parts.headers, endpoint.is_s3())?;
+        let payload = PayloadMode::read(&parts.headers, parts.uri.path(), &endpoint)?;
         Ok(Self { parts, host, endpoint, query, authorization, payload })
     }
 
@@ -93,7 +93,7 @@ impl AwsRequest {
     pub fn body_plan(&self) -> BodyPlan {
         // S3 data is never looked at. The one S3 operation whose resources are in its body is
         // DeleteObjects.
-        let names_resources = !self.endpoint.is_s3() || self.query.contains("delete");
+        let names_resources = !self.is_s3() || self.query.contains("delete");
         if names_resources || self.payload == PayloadMode::Absent {
             BodyPlan::Inspect
         } else {
@@ -129,6 +129,12 @@ impl AwsRequest {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether it is asked of S3's own API, whose requests address buckets.
+    #[must_use]
+    pub fn is_s3(&self) -> bool {
+        self.endpoint.is_s3(self.path())
     }
 
     /// How the body is announced.

@@ -32,7 +32,9 @@ pub(super) fn add(head: &AwsRequest, row: &Row, address: &Address, actions: &mut
     if has("x-amz-bypass-governance-retention") {
         let touched: Vec<String> = match row.kind {
             Kind::Object => vec![arn],
-            Kind::Bucket | Kind::Service => actions.iter().map(|action| action.resource.clone()).collect(),
+            Kind::Bucket | Kind::Service | Kind::Directories => {
+                actions.iter().map(|action| action.resource.clone()).collect()
+            }
         };
         actions.extend(touched.iter().map(|resource| on("BypassGovernanceRetention", resource)));
     }

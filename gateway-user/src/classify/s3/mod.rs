@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use super::{ActionOn, ClassifyError, Param};
-use crate::parse::VerifiedRequest;
+use crate::{parse::VerifiedRequest, prim::AccountId};
 
 mod address;
+mod beyond;
 mod copy_source;
 mod delete_objects;
 mod extra;
 mod operations;
 mod params;
 
-use address::{Address, Bucket};
+use address::Address;
 use operations::{Kind, On, Row};
 
 /// An S3 call.
@@ -25,8 +26,8 @@ pub(super) struct S3Call {
     pub(super) params: BTreeMap<String, Param>,
 }
 
-/// Reads an S3 call.
-pub(super) fn read(request: &VerifiedRequest) -> Result<S3Call, ClassifyError> {
+/// Reads an S3 call. `account` is the workload's.
+pub(super) fn read(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<S3Call, ClassifyError> {
     let head = request.request();
     if let Some(name) = head.query().duplicate() {
         return Err(ClassifyError::Ambiguous(format!("the query parameter {name:?} is there twice")));
@@ -48,26 +49,20 @@ pub(super) fn read(request: &VerifiedRequest) -> Result<S3Call, ClassifyError> {
         On::Copy => copy(request, row, &address)?,
         On::Keys => delete_objects::actions(request, &address)?,
         On::Everything => vec![on(row.action, "*")],
+        On::Directories => {
+            vec![ActionOn { action: format!("s3express:{}", row.action), resource: "*".to_owned() }]
+        }
         On::Target => target(head.query().contains("versionId"), row, &address),
     };
     extra::add(head, row, &address, &mut actions);
-    if let Some(bucket @ Bucket::AccessPoint { .. }) = address.bucket() {
-        behind(&bucket.param(), &mut actions);
+    if let Some(bucket) = address.bucket() {
+        actions = beyond::needed(head, row, bucket, actions, account)?;
     }
     Ok(S3Call { operation: row.operation, actions, params: params::read(head, &address)? })
 }
 
 fn on(action: &str, resource: &str) -> ActionOn {
     ActionOn { action: format!("s3:{action}"), resource: resource.to_owned() }
-}
-
-/// Which bucket is behind an access point is not in the request: what is done to the one is done to
-/// an unknown other.
-fn behind(access_point: &str, actions: &mut Vec<ActionOn>) {
-    let through = actions.iter().filter(|on| on.resource.starts_with(access_point));
-    let behind: Vec<ActionOn> =
-        through.map(|on| ActionOn { action: on.action.clone(), resource: "*".to_owned() }).collect();
-    actions.extend(behind);
 }
 
 /// The row's actions on the bucket or object; with a version, IAM has actions of their own.
@@ -92,6 +87,7 @@ impl Address {
     fn kind(&self) -> Kind {
         match self {
             Address::Service => Kind::Service,
+            Address::Directories => Kind::Directories,
             Address::Bucket(_) => Kind::Bucket,
             Address::Object(_, _) => Kind::Object,
         }

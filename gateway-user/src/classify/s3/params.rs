@@ -9,12 +9,19 @@ use crate::{
 };
 
 /// Query parameters that are numbers.
-const NUMBERS: [&str; 6] =
-    ["max-buckets", "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber"];
+const NUMBERS: [&str; 7] = [
+    "max-buckets",
+    "max-directory-buckets",
+    "max-keys",
+    "max-parts",
+    "max-uploads",
+    "part-number-marker",
+    "partNumber",
+];
 
 /// `x-amz-*` headers that are parameters, without that prefix. Keys for SSE-C, signature and framing
 /// are none.
-const HEADERS: [&str; 49] = [
+const HEADERS: [&str; 54] = [
     "acl",
     "bucket-object-lock-enabled",
     "bypass-governance-retention",
@@ -53,6 +60,11 @@ const HEADERS: [&str; 49] = [
     "object-ownership",
     "optional-object-attributes",
     "part-number-marker",
+    "rename-source",
+    "rename-source-if-match",
+    "rename-source-if-modified-since",
+    "rename-source-if-none-match",
+    "rename-source-if-unmodified-since",
     "request-payer",
     "sdk-checksum-algorithm",
     "server-side-encryption",
