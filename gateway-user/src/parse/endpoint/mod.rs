@@ -134,15 +134,16 @@ impl Endpoint {
         if let Some(labels) = labels.strip_suffix(".vpce") {
             return vpc_endpoint(labels, suffix).ok_or_else(unknown)?;
         }
-        let found = catalog().hosts(labels, suffix);
         if let Some(s3) = s3_host(labels, suffix) {
             let mut s3 = s3?.ok_or_else(unknown)?;
-            // Where directory buckets are administered, the control API is served as well.
-            if let Some(others) = Self::service(&found) {
-                s3.candidates.extend(others.candidates);
+            // There the control API is served as well.
+            if s3.style == AddressStyle::S3Directories {
+                let others = Self::service(&catalog().hosts(labels, suffix));
+                s3.candidates.extend(others.into_iter().flat_map(|others| others.candidates));
             }
             return Ok(s3);
         }
+        let found = catalog().hosts(labels, suffix);
         if found.is_empty() {
             let own = special::own_host(labels, suffix).ok_or_else(unknown)?;
             return Self::service(&[own]).ok_or_else(unknown);
