@@ -102,6 +102,12 @@ fn in_directory(
     actions: Vec<ActionOn>,
     account: Option<&AccountId>,
 ) -> Result<Vec<ActionOn>, ClassifyError> {
+    // Whose rights count is the session's matter then, not that of the keys that the gateway signs with.
+    if head.headers().contains_key("x-amz-s3session-token") {
+        return Err(ClassifyError::Ambiguous(
+            "it carries a session of S3 Express beside its signature".to_owned(),
+        ));
+    }
     let owner = if directory.zonal { stated_owner(head) } else { account.cloned() };
     let resource = owner.map_or_else(|| "*".to_owned(), |owner| directory.arn(owner.as_str()));
     if !directory.zonal {

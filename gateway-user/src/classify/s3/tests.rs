@@ -292,6 +292,11 @@ fn directory_buckets_are_worked_with_in_sessions() {
     {
         assert_eq!(known(&call("GET", target)), no_action(operation), "{target}");
     }
+    let why = "it carries a session of S3 Express beside its signature";
+    assert_eq!(
+        known(&call("GET", "/k").header("x-amz-s3session-token", "t")),
+        Err(ClassifyError::Ambiguous(why.to_owned()))
+    );
     assert_eq!(
         known(&call("GET", "/?session")),
         Err(ClassifyError::MintsCredentials("s3:CreateSession".to_owned()))
