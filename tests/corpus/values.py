@@ -312,7 +312,8 @@ def described(value, shape, protocol, top=True):
     """`value` as JSON, for comparing with what the product read.
 
     Texts, whole numbers, truth values, lists and structures are themselves. A member of a structure
-    below the top whose name on the wire differs is `model|wire`. What has several spellings is marked:
+    below the top whose name on the wire differs is `model|wire`. What has no leaves is empty in the query
+    protocols, which write nothing else. What has several spellings is marked:
     `{"$time": seconds}`, `{"$float": number}`, `{"$blob": base64}`, and `{"$open": true}` where
     nothing is compared.
     """
@@ -320,17 +321,19 @@ def described(value, shape, protocol, top=True):
     if kind == "structure":
         if getattr(shape, "is_document_type", False) or not isinstance(value, dict):
             return {"$open": True}
-        return {
+        members = {
             name if top else both(name, shape.members[name], protocol): described(
                 value[name], shape.members[name], protocol, False
             )
             for name in value
             if name in shape.members and value[name] is not None
         }
+        return {} if protocol in ("query", "ec2") and leafless(members) else members
     if kind == "list":
         if not isinstance(value, (list, tuple)):
             return {"$open": True}
-        return [described(item, shape.member, protocol, False) for item in value]
+        items = [described(item, shape.member, protocol, False) for item in value]
+        return [] if protocol in ("query", "ec2") and all(map(leafless, items)) else items
     if kind == "map":
         return {str(key): described(item, shape.value, protocol, False) for key, item in value.items()}
     if kind == "timestamp":
@@ -345,6 +348,13 @@ def described(value, shape, protocol, top=True):
     if shape.serialization.get("jsonvalue"):
         return {"$open": True}
     return value
+
+
+def leafless(described):
+    """Whether there is no text, number or truth value anywhere in it."""
+    if isinstance(described, dict):
+        return all(map(leafless, described.values()))
+    return isinstance(described, list) and all(map(leafless, described))
 
 
 def both(name, shape, protocol):

@@ -2,8 +2,9 @@
 
 use chaperone_tests::corpus::{Generator, Tally, read};
 
-/// Of the requests that `cargo xtask corpus` makes, every so many.
-const SAMPLE: u32 = 8;
+/// Of the requests that `cargo xtask corpus` makes, every so many. In a smaller sample the one request that each
+/// service gives in any case, and so the services that are refused, would count for too much.
+const SAMPLE: u32 = 4;
 /// botocore 1.44.5 has so many services; each gives one request at least.
 const SERVICES: usize = 439;
 
@@ -18,8 +19,8 @@ fn every_request_of_botocore_is_understood() {
     println!("{report}");
     assert_eq!(tally.services(), SERVICES, "{report}");
     assert_eq!(tally.wrong(), 0, "{report}");
-    // Not yet the goal, which is 99.9 %: refused are what is signed with Signature Version 4A, S3 on Outposts
-    // and Express, and some operations of S3.
-    assert!(tally.right_share() >= 0.995, "{report}");
-    assert!(tally.same_params_share() >= 0.987, "{report}");
+    // Refused are what is signed with Signature Version 4A, what is no AWS host by name, APIs that customers
+    // deploy, and a few that can be read in two ways.
+    assert!(tally.right_share() >= 0.999, "{report}");
+    assert!(tally.same_params_share() >= 0.996, "{report}");
 }

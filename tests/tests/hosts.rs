@@ -9,14 +9,13 @@ use gateway_user::{
     prim::HostName,
 };
 
-/// Known, and refused: APIs that customers deploy; what S3 has besides buckets; a service that signs by
-/// version 2; and a sign-in page.
+/// Known, and refused: APIs that customers deploy; where functions of S3 Object Lambda answer; and a sign-in
+/// page.
 fn is_refused(service: &str, host: &str) -> Option<bool> {
     let error = host.parse::<HostName>().ok().map(|host| Endpoint::read(&host).unwrap_err())?;
     Some(match service {
         "apigatewaymanagementapi" => matches!(error, EndpointError::Unsupported("an API of API Gateway")),
-        "s3" | "s3control" => matches!(error, EndpointError::Unsupported("S3 Express" | "S3 Object Lambda")),
-        "importexport" => matches!(error, EndpointError::Unknown(_)),
+        "s3" => matches!(error, EndpointError::Unsupported("this form of S3 Object Lambda")),
         "signin" => matches!(error, EndpointError::NotAws(_)),
         _ => return None,
     })

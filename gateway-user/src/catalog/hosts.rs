@@ -2,7 +2,8 @@
 //!
 //! The endpoint rulesets produce some 70,000 hosts from a few per service: `lambda.{r}.d` stands for
 //! all of them with a region at `{r}` and a partition's first suffix at `d` (`D`: its second, that of
-//! hosts with IPv6). Hosts without a region are written out, with the regions they are signed for.
+//! hosts with IPv6). Hosts without a region are written out, with the regions they are signed for. Where
+//! requests are signed for another name than the service's own, it follows the host: `HOST@NAME`.
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 
@@ -19,6 +20,8 @@ use crate::prim::AccountId;
 pub struct HostMatch<'a> {
     /// The service's place among [`super::Catalog::services`].
     pub service: usize,
+    /// The name that requests are signed for there; `None`: the service's own.
+    pub signing_name: Option<&'static str>,
     /// The partition.
     pub partition: Partition,
     /// The regions it is signed for: the one in its name, or those that hosts without one stand for.
@@ -33,6 +36,7 @@ pub struct HostMatch<'a> {
 #[derive(Debug, Clone)]
 pub struct HostRule {
     service: usize,
+    signing_name: Option<&'static str>,
     host_prefix: &'static str,
     place: Place,
 }
@@ -65,8 +69,13 @@ impl Hosts {
     ) -> Result<(), CatalogError> {
         for text in texts {
             let (host, place) = read(text)?;
+            let (host, signing_name) = match host.split_once('@') {
+                Some((host, name)) => (host, Some(name)),
+                None => (host, None),
+            };
             for host_prefix in prefixes.iter().copied().chain([""]) {
-                let rule = HostRule { service: service.index, host_prefix, place: place.clone() };
+                let rule =
+                    HostRule { service: service.index, signing_name, host_prefix, place: place.clone() };
                 let rules = self.0.entry(format!("{}{host}", pattern(host_prefix))).or_default();
                 if !rules
                     .iter()
@@ -119,7 +128,8 @@ impl HostRule {
         regions: Vec<&'a str>,
         subject: Option<&'a str>,
     ) -> HostMatch<'a> {
-        HostMatch { service: self.service, partition, regions, host_prefix: self.host_prefix, subject }
+        let Self { service, signing_name, host_prefix, .. } = *self;
+        HostMatch { service, signing_name, partition, regions, host_prefix, subject }
     }
 }
 
@@ -132,7 +142,7 @@ impl Place {
     }
 }
 
-/// `HOST`, `HOST PARTITION…`, `HOST=REGION REGION…`.
+/// `HOST`, `HOST PARTITION…`, `HOST=REGION REGION…`; each `HOST` may have `@NAME`.
 fn read(text: &'static str) -> Result<(&'static str, Place), CatalogError> {
     if let Some((host, regions)) = text.split_once('=') {
         return Ok((host, Place::Fixed(regions.split(' ').collect())));

@@ -13,7 +13,8 @@
 //! before the service's host, `a` what IAM wants: `ACTION RESOURCE`, where `=` is the action of the
 //! operation's own name and a number is one of the service's `places`. `f` are flags: the access level
 //! of the action of its own name (`l`ist, `r`ead, `w`rite, `t`agging, `p`ermissions management), `s`
-//! its payload is a stream, `u` it may be unsigned, `m` its answer carries credentials. The lines of
+//! its payload is a stream, `u` it may be unsigned, `b` its signature leaves out the body, `m` its answer
+//! carries credentials. The lines of
 //! `actions` have the actions that are no operations.
 //!
 //! `shape` and `hosts` say what their texts look like.
@@ -287,6 +288,7 @@ impl Building {
             streams: line.f.contains('s'),
             host_prefix: line.h,
             unsigned: line.f.contains('u'),
+            unsigned_body: line.f.contains('b'),
             mints: line.f.contains('m'),
             needs,
         });

@@ -115,6 +115,10 @@ pub struct Operation {
     pub host_prefix: &'static str,
     /// Whether it may be called without a signature.
     pub unsigned: bool,
+    /// Whether clients leave its body out of the signature: `UNSIGNED-PAYLOAD`.
+    ///
+    /// <https://smithy.io/2.0/aws/aws-auth.html#aws-auth-unsignedpayload-trait>
+    pub unsigned_body: bool,
     /// Whether its answer carries credentials.
     pub mints: bool,
     /// What IAM wants to be allowed, one `ACTION RESOURCE` each; empty: that is not known.

@@ -32,6 +32,7 @@ pub(crate) fn service(protocol: Protocol, http: &'static str, shapes: &[&'static
                 streams: false,
                 host_prefix: "",
                 unsigned: false,
+                unsigned_body: false,
                 mints: false,
                 needs: Vec::new(),
             }],

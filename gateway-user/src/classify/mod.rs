@@ -14,6 +14,7 @@ use crate::{
 mod members;
 mod needs;
 mod operation;
+mod own_host;
 mod protocol;
 mod query;
 mod s3;
@@ -133,7 +134,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     let partition = Partition::of_region(head.region().as_str());
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
-    let (service, name, actions, params) = if head.endpoint().is_s3() {
+    let (service, name, actions, params) = if head.is_s3() {
         let call = s3::read(request, &arns)?;
         ("s3", call.operation, call.actions, call.params)
     } else {
@@ -143,8 +144,14 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
         let params = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
+        own_host::check(head.endpoint(), found.service, &params.values)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
         let actions = needed(service, found.operation, &params.values, &arns)?;
+        // The same names at S3 Express are other actions on other things; only some are known.
+        let foreign = |on: &ActionOn| !on.action.starts_with("s3express:");
+        if head.endpoint().is_s3_express() && actions.iter().any(foreign) {
+            return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
+        }
         (prefix, operation, actions, params)
     };
     let actions = bounded(with_unknown(actions, &params))?;

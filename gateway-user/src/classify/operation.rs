@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{Operation, Protocol, Service},
-    parse::{AwsRequest, Candidate, VerifiedRequest},
+    parse::{AwsRequest, Candidate, PayloadMode, VerifiedRequest},
 };
 
 mod path;
@@ -92,7 +92,9 @@ struct Fit {
 impl<'a> Candidates<'a> {
     fn of(head: &'a AwsRequest) -> Self {
         let all = head.endpoint().candidates().iter();
-        let signed = all.filter(|candidate| candidate.service.signing_name == head.service());
+        // Requests of S3's own API are not read here.
+        let signed = all
+            .filter(|candidate| candidate.signing_name == head.service() && candidate.service.name != "s3");
         Self { services: signed.copied().collect(), head }
     }
 
@@ -154,6 +156,10 @@ fn one(mut fits: Vec<Fit>, candidates: &Candidates<'_>, head: &AwsRequest) -> Re
         && id != operation.name
     {
         return Err(ClassifyError::Ambiguous(format!("x-id says {id:?}, the request is {}", operation.name)));
+    }
+    if *head.payload() == PayloadMode::Unsigned && !operation.unsigned_body {
+        let why = format!("the signature does not cover the body, which {} does not allow", operation.name);
+        return Err(ClassifyError::Ambiguous(why));
     }
     let in_host = candidate.host_prefix.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     if let (Some((name, _)), Some(subject)) = (in_host, head.endpoint().subject()) {

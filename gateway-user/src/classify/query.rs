@@ -19,7 +19,7 @@ pub(super) fn action(head: &AwsRequest, body: &[u8]) -> Result<(String, String),
 fn pairs(head: &AwsRequest, body: &[u8]) -> Result<BTreeMap<String, String>, ClassifyError> {
     let form = content_type(head) == "application/x-www-form-urlencoded";
     match *head.method() {
-        // What may stand in the URL besides is the operation's own, so its members' reader looks at it.
+        // What may be in the URL beside a form depends on the operation: see `rpc`.
         Method::POST if form => unique(members::form_pairs(body)?),
         Method::GET if body.is_empty() => unique(own(head.query())),
         _ => Err(ClassifyError::Ambiguous("a query call that is neither a form nor a GET".to_owned())),

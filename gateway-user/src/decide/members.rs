@@ -56,6 +56,8 @@ static OPERATIONS: LazyLock<HashMap<String, Vec<(&'static Service, &'static str)
             operations.entry(action).or_default().push((service, operation));
         }
     }
+    // What is done with the data of directory buckets needs it, too, whatever the operation takes.
+    operations.remove("s3express:CreateSession");
     operations
 });
 

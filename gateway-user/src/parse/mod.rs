@@ -22,8 +22,8 @@ mod strict;
 mod verify;
 
 pub use authorization::AuthorizationError;
-pub(crate) use endpoint::check_bucket;
 pub use endpoint::{AddressStyle, Candidate, Endpoint, EndpointError, Partition};
+pub(crate) use endpoint::{check_bucket, directory_zone};
 pub use payload::{PayloadError, PayloadMode};
 pub use query::{Query, QueryError};
 pub use shape::ErrorShape;
@@ -84,7 +84,7 @@ impl AwsRequest {
         let endpoint = Endpoint::read(&host)?;
         let query = Query::read(parts.uri.query())?;
         let authorization = Authorization::read(&parts.headers, &query)?;
-        let payload = PayloadMode::read(&parts.headers, endpoint.is_s3())?;
+        let payload = PayloadMode::read(&parts.headers, parts.uri.path(), &endpoint)?;
         Ok(Self { parts, host, endpoint, query, authorization, payload })
     }
 
@@ -104,7 +104,7 @@ impl AwsRequest {
         const OF_DATA: [&str; 6] =
             ["annotation", "annotationName", "partNumber", "uploadId", "versionId", "x-id"];
         let has_key = || !self.endpoint.bucket_and_key(self.path()).1.is_empty();
-        self.endpoint.is_s3() && self.query.pairs().all(|(name, _)| OF_DATA.contains(&name)) && has_key()
+        self.is_s3() && self.query.pairs().all(|(name, _)| OF_DATA.contains(&name)) && has_key()
     }
 
     /// The access key id the request is signed with: not verified yet.
@@ -135,6 +135,12 @@ impl AwsRequest {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether it is asked of S3's own API, whose requests address buckets.
+    #[must_use]
+    pub fn is_s3(&self) -> bool {
+        self.endpoint.is_s3(self.path())
     }
 
     /// How the body is announced.

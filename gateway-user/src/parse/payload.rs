@@ -4,6 +4,8 @@
 
 use http::HeaderMap;
 
+use super::Endpoint;
+
 /// How the signature covers the body. The mode of a request is never changed on its way: the wrong
 /// mode would corrupt objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +14,8 @@ pub enum PayloadMode {
     Hash(String),
     /// No header: the signature covers the SHA-256 of the body all the same.
     Absent,
-    /// `UNSIGNED-PAYLOAD`: the signature does not cover the body (S3 over TLS).
+    /// `UNSIGNED-PAYLOAD`: the signature does not cover the body (S3 over TLS, and a few operations of
+    /// other services).
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with a checksum trailer, body not covered.
     StreamingUnsignedTrailer,
@@ -27,9 +30,9 @@ pub enum PayloadError {
     /// An event stream whose messages are signed.
     #[error("signed event streams are not supported")]
     EventStream,
-    /// A mode that only S3 has.
-    #[error("only S3 accepts a body that the signature does not cover")]
-    OnlyForS3,
+    /// A mode that no operation behind this host has.
+    #[error("no operation of this service takes a body that the signature does not cover")]
+    MustBeSigned,
     /// aws-chunked without the headers that describe it, or the headers without the mode.
     #[error("the headers of the aws-chunked body do not fit together: {0}")]
     Chunked(&'static str),
@@ -39,7 +42,10 @@ pub enum PayloadError {
 }
 
 impl PayloadMode {
-    pub(crate) fn read(headers: &HeaderMap, s3: bool) -> Result<Self, PayloadError> {
+    /// Reads the mode of a request for `path` at `endpoint`. Outside S3 only the host is known here: whether
+    /// the operation is one that may leave out its body is for `classify` to check.
+    pub(crate) fn read(headers: &HeaderMap, path: &str, endpoint: &Endpoint) -> Result<Self, PayloadError> {
+        let s3 = endpoint.is_s3(path);
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let mode = match text("x-amz-content-sha256") {
             None => Self::Absent,
@@ -52,9 +58,13 @@ impl PayloadMode {
             Some(hash) if is_sha256(hash) => Self::Hash(hash.to_owned()),
             Some(_) => return Err(PayloadError::Unknown),
         };
-        match mode {
-            Self::Unsigned | Self::StreamingUnsignedTrailer if !s3 => return Err(PayloadError::OnlyForS3),
-            Self::Hash(_) | Self::Absent | Self::Unsigned | Self::StreamingUnsignedTrailer => {}
+        let taken = match mode {
+            Self::Hash(_) | Self::Absent => true,
+            Self::Unsigned => s3 || endpoint.has_unsigned_bodies(),
+            Self::StreamingUnsignedTrailer => s3,
+        };
+        if !taken {
+            return Err(PayloadError::MustBeSigned);
         }
         let coding_is_chunked = text("content-encoding").is_some_and(|codings| {
             codings.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked"))

@@ -105,11 +105,12 @@ impl TestCall {
     /// The head with its signature.
     pub(crate) fn sign(&self) -> Parts {
         let mut settings = SigningSettings::default();
-        if self.service == "s3" {
+        let s3 = ["s3", "s3-object-lambda", "s3-outposts", "s3express"].contains(&self.service.as_str());
+        if s3 {
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }
-        if self.payload != "absent" && (self.service == "s3" || self.payload != "hash") {
+        if self.payload != "absent" && (s3 || self.payload != "hash") {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
         let body = match self.payload {

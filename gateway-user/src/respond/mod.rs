@@ -87,7 +87,7 @@ impl Refusal {
                 Kind::NotImplemented
             }
             ParseError::Payload(
-                PayloadError::OnlyForS3 | PayloadError::Chunked(_) | PayloadError::Unknown,
+                PayloadError::MustBeSigned | PayloadError::Chunked(_) | PayloadError::Unknown,
             ) => Kind::Malformed,
         };
         Self::new(kind, error, session, call)

@@ -81,6 +81,15 @@ fn every_payload_mode_is_re_signed_as_it_came() {
     check(put_object(), Some(hash));
     check(put_object().payload("absent"), Some(hash));
     check(put_object().payload("UNSIGNED-PAYLOAD"), Some("UNSIGNED-PAYLOAD"));
+    for (service, host) in [
+        ("s3express", "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com"),
+        ("s3-outposts", "ap-123456789012.op-01.s3-outposts.us-east-1.amazonaws.com"),
+        ("s3-object-lambda", "ol-123456789012.s3-object-lambda.us-east-1.amazonaws.com"),
+        ("mediastore", "a1b2c3d4.data.mediastore.us-east-1.amazonaws.com"),
+    ] {
+        let put = TestCall { host: host.to_owned(), service: service.to_owned(), ..put_object() };
+        check(put.payload("UNSIGNED-PAYLOAD"), Some("UNSIGNED-PAYLOAD"));
+    }
     let trailer = put_object()
         .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
         .header("content-encoding", "aws-chunked")

@@ -17,7 +17,8 @@ const BY_HAND: &[&str] = &["s3"];
 
 /// What all rulesets say.
 pub struct Hosts {
-    services: BTreeMap<String, Evaluated>,
+    /// By service and by the name that its requests are signed for there.
+    services: BTreeMap<(String, String), Evaluated>,
     partitions: Vec<Partition>,
 }
 
@@ -51,7 +52,7 @@ impl Hosts {
         let script = sh::root().join("xtask/src/codegen/hosts.py");
         let python = sources.python.join("bin/python");
         let rows = Sh::new(&python.to_string_lossy(), &[]).arg(script).ask().context("hosts.py failed")?;
-        let mut services: BTreeMap<String, Evaluated> = BTreeMap::new();
+        let mut services: BTreeMap<(String, String), Evaluated> = BTreeMap::new();
         for line in rows.lines() {
             let columns: Vec<&str> = line.split('\t').collect();
             let [host, service, partition, region, signed_for, signing, _schemes] = columns.as_slice() else {
@@ -61,14 +62,11 @@ impl Hosts {
                 continue;
             }
             let partition = partitions.iter().find(|known| known.name == *partition).context("partition")?;
-            // Another service's host, or another version of signatures.
             let model = sources.models.get(*service).context("a service without a model")?;
             let own = metadata(model, "signingName").or_else(|| metadata(model, "endpointPrefix"));
-            if own != Some(*signing) {
-                continue;
-            }
+            let signing = if own == Some(*signing) { String::new() } else { format!("@{signing}") };
             let row = Row { host, partition, region, signed_for };
-            services.entry((*service).to_owned()).or_default().add(&row);
+            services.entry(((*service).to_owned(), signing)).or_default().add(&row);
         }
         ensure!(services.len() > 100, "hosts.py printed {} services", services.len());
         Ok(Self { services, partitions })
@@ -83,12 +81,19 @@ impl Hosts {
 
     /// The hosts of a service as the table has them.
     pub fn of(&self, service: &str) -> Vec<String> {
-        let Some(evaluated) = self.services.get(service) else { return Vec::new() };
-        let mut literal = evaluated.literal.clone();
+        let own = self.services.iter().filter(|((name, _), _)| name == service);
+        own.flat_map(|((_, signing), evaluated)| evaluated.texts(signing, &self.partitions)).collect()
+    }
+}
+
+impl Evaluated {
+    /// The hosts as the table has them; `signing` stands behind each.
+    fn texts(&self, signing: &str, all: &[Partition]) -> Vec<String> {
+        let mut literal = self.literal.clone();
         let mut out = Vec::new();
-        for (pattern, partitions) in &evaluated.patterns {
+        for (pattern, partitions) in &self.patterns {
             let mut whole = Vec::new();
-            for partition in &self.partitions {
+            for partition in all {
                 let Some(regions) = partitions.get(&partition.name) else { continue };
                 if *regions == partition.regions {
                     whole.push(partition.name.as_str());
@@ -99,21 +104,19 @@ impl Hosts {
                     literal.entry(host).or_default().insert(region.clone());
                 }
             }
-            if whole.len() == self.partitions.len() {
-                out.push(pattern.clone());
+            if whole.len() == all.len() {
+                out.push(format!("{pattern}{signing}"));
             } else if !whole.is_empty() {
-                out.push(format!("{pattern} {}", whole.join(" ")));
+                out.push(format!("{pattern}{signing} {}", whole.join(" ")));
             }
         }
         out.extend(literal.iter().map(|(host, regions)| {
             let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
-            format!("{host}={}", regions.join(" "))
+            format!("{host}{signing}={}", regions.join(" "))
         }));
         out
     }
-}
 
-impl Evaluated {
     fn add(&mut self, row: &Row<'_>) {
         let host = row.host.replace(ACCOUNT, "{a}");
         let pattern = row.partition.pattern(&host, row.region);

@@ -116,12 +116,15 @@ fn operation(name: &str, value: &Value, shapes: &mut Shapes<'_>) -> Result<Map<S
     Ok(line)
 }
 
-/// `s`: the payload is a stream; `u`: it may be unsigned.
+/// `s`: the payload is a stream; `u`: the request may be unsigned; `b`: the signature leaves out the body.
 fn flags(operation: &Value, shapes: &Shapes<'_>) -> String {
     let text = |place: &str| operation.pointer(place).and_then(Value::as_str);
     let no_auth = |auth: &Value| auth.as_str() == Some("smithy.api#noAuth");
     let unsigned = text("/authtype") == Some("none")
         || operation.get("auth").and_then(Value::as_array).is_some_and(|auth| auth.iter().any(no_auth));
     let streams = text("/input/shape").is_some_and(|input| shapes.streams(input));
-    [streams.then_some('s'), unsigned.then_some('u')].into_iter().flatten().collect()
+    let flagged = |name: &str| operation.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let open_body = text("/authtype") == Some("v4-unsigned-body") || flagged("unsignedPayload");
+    let flags = [streams.then_some('s'), unsigned.then_some('u'), open_body.then_some('b')];
+    flags.into_iter().flatten().collect()
 }

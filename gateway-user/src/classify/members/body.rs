@@ -64,9 +64,10 @@ fn of_query(
     params: &mut Params,
 ) -> Result<(), ClassifyError> {
     let form = media_type(head)? == "application/x-www-form-urlencoded";
+    // Not every SDK sends what the operation's URI has beside the form.
     let literals = || {
         let literals = operation.http.query.iter().map(|literal| (literal.name, literal.value));
-        head.query().pairs().eq(literals)
+        head.query().is_empty() || head.query().pairs().eq(literals)
     };
     let pairs = match *head.method() {
         Method::POST if form && literals() => form::pairs(body)?,

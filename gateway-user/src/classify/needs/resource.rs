@@ -35,6 +35,10 @@ impl<'a> Arns<'a> {
         Self { partition, region, account }
     }
 
+    pub(in crate::classify) fn own_account(&self) -> Option<&'a AccountId> {
+        self.account
+    }
+
     pub(in crate::classify) fn partition(&self) -> Partition {
         self.partition
     }

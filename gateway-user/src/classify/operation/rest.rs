@@ -25,11 +25,31 @@ pub(super) fn find(head: &AwsRequest, candidates: &Candidates<'_>) -> Result<Vec
     if let Some(other) = path.decoded_first() {
         let name = |fit: &Fit| (fit.candidate.service.index, fit.operation.name);
         let known: Vec<_> = fits.iter().map(name).collect();
-        if among(head, candidates, &other)?.iter().any(|fit| !known.contains(&name(fit))) {
+        let others = among(head, candidates, &other)?;
+        if others.iter().any(|fit| !known.contains(&name(fit)) && !cuts_an_arn(fit)) {
             return Err(ClassifyError::Ambiguous("the path has an encoded slash".to_owned()));
         }
     }
     Ok(fits)
+}
+
+/// Labels that the models want to be ARNs with a slash in them, whatever the operation: service, label, and
+/// how what follows the account begins.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_s3Buckets_ListNamespaces.html>
+const ARNS: [(&str, &str, &str); 1] = [("s3tables", "tableBucketARN", "bucket/")];
+
+/// Whether a reading leaves a label with half an ARN: the service takes none, so it does not read so.
+fn cuts_an_arn(fit: &Fit) -> bool {
+    fit.labels.iter().any(|(label, text)| {
+        let known =
+            ARNS.iter().find(|(service, name, _)| *service == fit.candidate.service.name && name == label);
+        let resource = text.strip_prefix("arn:").and_then(|rest| rest.splitn(5, ':').nth(4));
+        match (known, resource) {
+            (Some((_, _, begin)), Some(resource)) => begin.trim_end_matches('/') == resource,
+            _ => false,
+        }
+    })
 }
 
 fn among(

@@ -4,6 +4,8 @@
 //! <https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>,
 //! <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>
 
+use http::Method;
+
 use super::{Candidates, Fit};
 use crate::{
     catalog::{Protocol, Service},
@@ -62,6 +64,14 @@ pub(super) fn query(
     let fits = named(candidates, QUERIES, action, |service| service.version == version);
     if fits.is_empty() {
         return Err(candidates.unknown(&format!("Action={action}, Version={version}")));
+    }
+    // Beside a form the URL has nothing but what the operation's own URI has, which is mostly nothing.
+    let own = |fit: &Fit| {
+        let literals = fit.operation.http.query.iter().map(|literal| (literal.name, literal.value));
+        head.query().is_empty() || head.query().pairs().eq(literals)
+    };
+    if *head.method() == Method::POST && !fits.iter().all(own) {
+        return Err(ClassifyError::Ambiguous("a query call that is neither a form nor a GET".to_owned()));
     }
     Ok(fits)
 }

@@ -190,6 +190,48 @@ fn host_of(service: &Service, host_prefix: &str) -> Option<(String, String)> {
         })
 }
 
+#[test]
+fn only_some_operations_leave_their_bodies_unsigned() {
+    let call = |method, target| {
+        TestCall::new(method, "mediastore", "a1b2c3d4.data.mediastore.us-east-1.amazonaws.com", target)
+            .payload("UNSIGNED-PAYLOAD")
+    };
+    check(&call(Method::PUT, "/a/b"), "mediastore-data.PutObject Path=a/b");
+    refused(&call(Method::DELETE, "/a/b"), "which DeleteObject does not allow");
+    check(&call(Method::DELETE, "/a/b").payload("hash"), "mediastore-data.DeleteObject Path=a/b");
+}
+
+#[test]
+fn a_slash_in_an_arn_cuts_no_arn_in_two() {
+    let bucket = "arn%3Aaws%3As3tables%3Aus-east-1%3A123456789012%3Abucket";
+    let get = |rest: &str| rest_get("s3tables", &format!("/namespaces/{bucket}{rest}"));
+    let decoded = "arn:aws:s3tables:us-east-1:123456789012:bucket";
+    check(&get("%2Fb"), &format!("s3tables.ListNamespaces tableBucketARN={decoded}/b"));
+    check(&get("%2Fb/n"), &format!("s3tables.GetNamespace tableBucketARN={decoded}/b namespace=n"));
+    // Anything else with a slash in it may be read in two ways.
+    for label in ["a%2Fb", "arn%3Aaws%3As3tables%3A%3A%3Atable%2Fb", "x%2Farn%3Aaws%3Aa%3A%3A%3Abucket"] {
+        refused(&rest_get("s3tables", &format!("/namespaces/{label}")), "an encoded slash");
+    }
+}
+
+fn rest_get(service: &str, target: &str) -> TestCall {
+    rest(service, Method::GET, target)
+}
+
+#[test]
+fn beside_a_form_the_url_has_only_what_belongs_to_the_operation() {
+    let call = |target: &str, action: &str| {
+        let body = format!("Action={action}&Version=2010-06-01");
+        let call = TestCall::query("IngestionService", "importexport.amazonaws.com", &body);
+        TestCall { target: target.to_owned(), ..call }
+    };
+    check(&call("/", "CancelJob"), "importexport.CancelJob");
+    check(&call("/?Operation=CancelJob", "CancelJob"), "importexport.CancelJob");
+    for target in ["/?Operation=ListJobs", "/?Operation=CancelJob&a=b", "/?operation=CancelJob", "/?x"] {
+        refused(&call(target, "CancelJob"), "neither a form nor a GET");
+    }
+}
+
 /// Every operation of the catalogue, asked for as its own line says.
 #[test]
 fn every_operation_is_found_by_its_own_description() {
@@ -228,17 +270,20 @@ fn every_operation_is_found_by_its_own_description() {
 fn described(service: &Service, operation: &Operation, protocol: Protocol, host: &str) -> TestCall {
     let name = operation.name;
     let target = service.target_prefix.unwrap_or_default();
+    let endpoint = Endpoint::read(&host.parse().unwrap()).unwrap();
+    let mut candidates = endpoint.candidates().iter();
+    let signing_name = candidates.find(|found| found.service.index == service.index).unwrap().signing_name;
     match protocol {
-        Protocol::Json => TestCall::json(service.signing_name, host, &format!("{target}.{name}"), "{}"),
+        Protocol::Json => TestCall::json(signing_name, host, &format!("{target}.{name}"), "{}"),
         Protocol::Cbor => {
             let path = format!("/service/{target}/operation/{name}");
-            TestCall::new(Method::POST, service.signing_name, host, &path)
+            TestCall::new(Method::POST, signing_name, host, &path)
                 .header("smithy-protocol", "rpc-v2-cbor")
                 .header("content-type", "application/cbor")
         }
         Protocol::Query | Protocol::Ec2 => {
             let body = format!("Action={name}&Version={}", service.version);
-            TestCall::query(service.signing_name, host, &body)
+            TestCall::query(signing_name, host, &body)
         }
         Protocol::RestJson | Protocol::RestXml => {
             let segment = |segment: &Segment| match segment {
@@ -251,7 +296,7 @@ fn described(service: &Service, operation: &Operation, protocol: Protocol, host:
             let query: Vec<String> = operation.http.query.iter().map(pair).collect();
             let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
             let method = operation.http.method.parse().unwrap();
-            TestCall::new(method, service.signing_name, host, &format!("/{}{query}", path.join("/")))
+            TestCall::new(method, signing_name, host, &format!("/{}{query}", path.join("/")))
         }
     }
 }

@@ -32,7 +32,9 @@ pub(super) fn add(params: &Values, row: &Row, address: &Address, actions: &mut V
     if has("BypassGovernanceRetention") {
         let touched: Vec<String> = match row.kind {
             Kind::Object => vec![arn],
-            Kind::Bucket | Kind::Service => actions.iter().map(|action| action.resource.clone()).collect(),
+            Kind::Bucket | Kind::Service | Kind::Directories => {
+                actions.iter().map(|action| action.resource.clone()).collect()
+            }
         };
         actions.extend(touched.iter().map(|resource| on("BypassGovernanceRetention", resource)));
     }

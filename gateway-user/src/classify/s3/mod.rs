@@ -12,12 +12,13 @@ use crate::{
 };
 
 mod address;
+mod beyond;
 mod copy_source;
 mod delete_objects;
 mod extra;
 mod operations;
 
-use address::{Address, Bucket};
+use address::Address;
 use members::Params;
 use operations::{Kind, On, Row};
 
@@ -42,6 +43,12 @@ pub(super) fn read(request: &VerifiedRequest, arns: &needs::Arns<'_>) -> Result<
     }
     if head.headers().contains_key("x-amz-target") || head.headers().contains_key("smithy-protocol") {
         return Err(ClassifyError::Ambiguous("it speaks two protocols at once".to_owned()));
+    }
+    // Whose rights count is the session's matter then, not that of the keys that the gateway signs with.
+    if head.headers().contains_key("x-amz-s3session-token") {
+        return Err(ClassifyError::Ambiguous(
+            "it carries a session of S3 Express beside its signature".to_owned(),
+        ));
     }
     let address = Address::read(head.endpoint(), head.path(), head.region())?;
     let row = operations::find(head, address.kind())?;
@@ -82,14 +89,17 @@ fn actions(
         (On::Copy, _) => copy(params, row, address, arns.partition())?,
         (On::Keys, Some(bucket)) => delete_objects::actions(params, bucket)?,
         (On::Keys | On::Everything, _) => vec![on(row.action, "*")],
+        (On::Directories, _) => {
+            vec![ActionOn { action: format!("s3express:{}", row.action), resource: "*".to_owned() }]
+        }
         (On::Target, _) => target(params.contains_key("VersionId"), row, address),
     };
     extra::add(params, row, address, &mut actions);
     actions.extend(passed_roles(operation, params, arns)?);
-    if let Some(bucket @ Bucket::AccessPoint { .. }) = address.bucket() {
-        behind(&bucket.param(), &mut actions);
+    match address.bucket() {
+        Some(bucket) => beyond::needed(params, row, bucket, actions, arns.own_account()),
+        None => Ok(actions),
     }
-    Ok(actions)
 }
 
 /// The operation as the models have it.
@@ -119,15 +129,6 @@ fn on(action: &str, resource: &str) -> ActionOn {
     ActionOn { action: format!("s3:{action}"), resource: resource.to_owned() }
 }
 
-/// Which bucket is behind an access point is not in the request: what is done to the one is done to
-/// an unknown other.
-fn behind(access_point: &str, actions: &mut Vec<ActionOn>) {
-    let through = actions.iter().filter(|on| on.resource.starts_with(access_point));
-    let behind: Vec<ActionOn> =
-        through.map(|on| ActionOn { action: on.action.clone(), resource: "*".to_owned() }).collect();
-    actions.extend(behind);
-}
-
 /// The row's actions on the bucket or object; with a version, IAM has actions of their own.
 fn target(versioned: bool, row: &Row, address: &Address) -> Vec<ActionOn> {
     let names = row.action.split(' ').zip(row.versioned.split(' ').chain(std::iter::repeat("")));
@@ -155,6 +156,7 @@ impl Address {
     fn kind(&self) -> Kind {
         match self {
             Address::Service => Kind::Service,
+            Address::Directories => Kind::Directories,
             Address::Bucket(_) => Kind::Bucket,
             Address::Object(_, _) => Kind::Object,
         }

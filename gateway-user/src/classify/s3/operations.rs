@@ -11,6 +11,8 @@ use crate::{classify::ClassifyError, parse::AwsRequest};
 pub(super) enum Kind {
     /// S3 itself.
     Service,
+    /// S3 Express itself.
+    Directories,
     /// A bucket.
     Bucket,
     /// An object.
@@ -28,6 +30,8 @@ pub(super) enum On {
     Keys,
     /// `*`.
     Everything,
+    /// `*`, and the action is one of S3 Express.
+    Directories,
 }
 
 /// One operation.
@@ -41,7 +45,8 @@ pub(super) struct Row {
     optional: &'static str,
     /// Its name in the API.
     pub(super) operation: &'static str,
-    /// IAM actions without `s3:`, separated by spaces.
+    /// IAM actions without `s3:`, separated by spaces; empty where general purpose buckets have no such
+    /// operation.
     pub(super) action: &'static str,
     /// The actions that take their place when a version is named.
     pub(super) versioned: &'static str,
@@ -60,7 +65,7 @@ pub(super) fn find(head: &AwsRequest, kind: Kind) -> Result<&'static Row, Classi
         (None, _) => {
             let names: Vec<&str> = head.query().pairs().map(|(name, _)| name).collect();
             let what = match kind {
-                Kind::Service => "the service",
+                Kind::Service | Kind::Directories => "the service",
                 Kind::Bucket => "a bucket",
                 Kind::Object => "an object",
             };
@@ -150,6 +155,8 @@ const READ_OVERRIDES: &str = "versionId partNumber response-cache-control respon
 pub(super) const ROWS: &[Row] = &[
     row("GET", Kind::Service, "", "ListBuckets", "ListAllMyBuckets").on(On::Everything)
         .optional("max-buckets continuation-token prefix bucket-region"),
+    row("GET", Kind::Directories, "", "ListDirectoryBuckets", "ListAllMyDirectoryBuckets").on(On::Directories)
+        .optional("continuation-token max-directory-buckets"),
 
     bucket("PUT", "", "CreateBucket", "CreateBucket"),
     bucket("DELETE", "", "DeleteBucket", "DeleteBucket"),
@@ -264,6 +271,7 @@ pub(super) const ROWS: &[Row] = &[
     object("PUT", "tagging", "PutObjectTagging", "PutObjectTagging").versioned("PutObjectVersionTagging"),
     object("DELETE", "tagging", "DeleteObjectTagging", "DeleteObjectTagging").versioned("DeleteObjectVersionTagging"),
     object("GET", "torrent", "GetObjectTorrent", "GetObjectTorrent"),
+    object("PUT", "renameObject", "RenameObject", ""),
     object("PUT", "encryption", "UpdateObjectEncryption", "UpdateObjectEncryption").versioned(""),
     object("POST", "restore", "RestoreObject", "RestoreObject").versioned(""),
     object("POST", "select select-type=2", "SelectObjectContent", "GetObject"),

@@ -95,6 +95,36 @@ fn members_that_the_operation_does_not_have_decide_nothing() {
 }
 
 #[test]
+fn the_host_and_the_request_name_the_same() {
+    let call = |host: &str, operation: &str, body: &str| {
+        let host = format!("{host}.us-east-1.amazonaws.com");
+        TestCall::json("kinesis", &host, &format!("Kinesis_20131202.{operation}"), body)
+    };
+    let named = |name: &str, host: &str| {
+        let arn = format!("arn:aws:kinesis:us-east-1:123456789012:channel/{name}");
+        classified(&call(host, "DeleteChannel", &format!(r#"{{"ChannelARN":"{arn}"}}"#)))
+    };
+    let stream = |id: &str| {
+        let body = format!(r#"{{"StreamName":"s","StreamId":"{id}"}}"#);
+        classified(&call("abcdefghijklmnopqrst.uv1.control-kinesis", "DeleteStream", &body))
+    };
+    assert_eq!(named("mine", "mine.control-kinesis").unwrap().name, "DeleteChannel");
+    assert_eq!(named("mine", "123456789012.control-kinesis").unwrap().name, "DeleteChannel");
+    assert_eq!(stream("abcdefghijklmnopqrst-uv1").unwrap().name, "DeleteStream");
+    let two = |host: &str| {
+        let why = format!("the host is that of {host:?}, which the request does not name");
+        Err(ClassifyError::Ambiguous(why))
+    };
+    assert_eq!(named("mine", "other.control-kinesis"), two("other"));
+    assert_eq!(stream("abcdefghijklmnopqrst-uv2"), two("abcdefghijklmnopqrst.uv1"));
+    let unnamed = call("mine.control-kinesis", "ListStreams", "{}");
+    assert_eq!(classified(&unnamed), two("mine"));
+    // Only members that say what it is about.
+    let decoy = r#"{"ChannelARN":"arn:aws:kinesis:us-east-1:123456789012:channel/x","ChannelName":"mine"}"#;
+    assert_eq!(classified(&call("mine.control-kinesis", "DeleteChannel", decoy)), two("mine"));
+}
+
+#[test]
 fn secrets_by_other_names() {
     for (target, body, resource) in [
         ("GetParameter", r#"{"Name":"/aws/reference/secretsmanager/s"}"#, "aws/reference/secretsmanager/s"),

@@ -67,8 +67,9 @@ fn parse(bytes: &[u8], placeholder: &Placeholder, now: OffsetDateTime) -> anyhow
         }
     }
     let (parts, ()) = request.body(()).context("the request")?.into_parts();
-    let s3 = Endpoint::read(&host)?.signs_as_s3();
-    let payload = PayloadMode::read(&parts.headers, s3)?;
+    let endpoint = Endpoint::read(&host)?;
+    let payload = PayloadMode::read(&parts.headers, parts.uri.path(), &endpoint)?;
+    let s3 = endpoint.signs_as_s3();
     let (region, body) = (region.parse()?, Some(body));
     let signable = Signable { parts, host, s3, region, service, payload, body };
     sign(signable, placeholder, now)

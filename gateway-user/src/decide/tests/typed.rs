@@ -31,6 +31,9 @@ fn conditions_that_cannot_fail_load() {
     let invoke = "action == Action::\"execute-api:Invoke\"";
     check(invoke, "context.params has DelaySeconds && context.params.DelaySeconds < 3");
     check(invoke, "context.params has Attrs.x.y && context.params.Attrs.x.y like \"z\"");
+    // What is done with the data of directory buckets needs it as well, not only the operation of its name.
+    let session = "action == Action::\"s3express:CreateSession\"";
+    check(session, "context.params has Key && context.params.Key like \"a/*\"");
     check("action", "resource has account && resource.account == \"1\"");
     check("action", "context.time > datetime(\"2026-01-01T00:00:00Z\")");
     check(RUN, "action == Action::\"ec2:RunInstances\" && context.session.calls > 3");

@@ -15,7 +15,7 @@ mod s3;
 mod special;
 
 pub use crate::catalog::Partition;
-pub(crate) use s3::check_bucket;
+pub(crate) use s3::{check_bucket, directory_zone};
 
 /// Why a host is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,38 @@ pub enum AddressStyle {
         /// The account that owns it.
         account: AccountId,
     },
+    /// S3 Object Lambda, its access point is in the host.
+    S3ObjectLambda {
+        /// Its name.
+        name: String,
+        /// The account that owns it.
+        account: AccountId,
+    },
+    /// S3 on Outposts, an access point is in the host.
+    S3Outpost {
+        /// Its name.
+        name: String,
+        /// The account that owns it.
+        account: AccountId,
+        /// Where it is: `op-…`.
+        outpost: String,
+    },
+    /// S3 Express, the directory bucket is in the host, which is that of its zone.
+    S3Directory(String),
+    /// S3 Express, where directory buckets are administered: the bucket is the path.
+    S3Directories,
+}
+
+impl AddressStyle {
+    /// The name that requests of S3 are signed for where things are addressed like this.
+    fn signing_name(&self) -> &'static str {
+        match self {
+            Self::Service | Self::S3Path | Self::S3Bucket(_) | Self::S3AccessPoint { .. } => "s3",
+            Self::S3ObjectLambda { .. } => "s3-object-lambda",
+            Self::S3Outpost { .. } => "s3-outposts",
+            Self::S3Directory(_) | Self::S3Directories => "s3express",
+        }
+    }
 }
 
 /// The regions a host may be addressed in.
@@ -63,13 +95,16 @@ enum Regions {
 pub struct Candidate {
     /// The service.
     pub service: &'static Service,
+    /// The name that its requests are signed for there.
+    pub signing_name: &'static str,
     /// Only operations with this [`crate::catalog::Operation::host_prefix`] are served there.
     pub host_prefix: &'static str,
 }
 
 impl PartialEq for Candidate {
     fn eq(&self, other: &Self) -> bool {
-        self.service.index == other.service.index && self.host_prefix == other.host_prefix
+        (self.service.index, self.signing_name, self.host_prefix)
+            == (other.service.index, other.signing_name, other.host_prefix)
     }
 }
 
@@ -93,7 +128,12 @@ impl Endpoint {
         let rest = path.strip_prefix('/').unwrap_or(path);
         match self.style {
             AddressStyle::Service | AddressStyle::S3Path => rest.split_once('/').unwrap_or((rest, "")),
-            AddressStyle::S3Bucket(_) | AddressStyle::S3AccessPoint { .. } => ("", rest),
+            AddressStyle::S3Directories => (rest.strip_suffix('/').unwrap_or(rest), ""),
+            AddressStyle::S3Bucket(_)
+            | AddressStyle::S3AccessPoint { .. }
+            | AddressStyle::S3ObjectLambda { .. }
+            | AddressStyle::S3Outpost { .. }
+            | AddressStyle::S3Directory(_) => ("", rest),
         }
     }
 
@@ -111,7 +151,13 @@ impl Endpoint {
             return vpc_endpoint(labels, suffix).ok_or_else(unknown)?;
         }
         if let Some(s3) = s3_host(labels, suffix) {
-            return s3?.ok_or_else(unknown);
+            let mut s3 = s3?.ok_or_else(unknown)?;
+            // There the control API is served as well.
+            if s3.style == AddressStyle::S3Directories {
+                let others = Self::service(&catalog().hosts(labels, suffix));
+                s3.candidates.extend(others.into_iter().flat_map(|others| others.candidates));
+            }
+            return Ok(s3);
         }
         let found = catalog().hosts(labels, suffix);
         if found.is_empty() {
@@ -133,7 +179,9 @@ impl Endpoint {
         }
         let services = catalog().services();
         let candidate = |found: &HostMatch<'_>| {
-            Some(Candidate { service: services.get(found.service)?, host_prefix: found.host_prefix })
+            let service = services.get(found.service)?;
+            let signing_name = found.signing_name.unwrap_or(service.signing_name);
+            Some(Candidate { service, signing_name, host_prefix: found.host_prefix })
         };
         Some(Self {
             partition: first.partition,
@@ -149,7 +197,8 @@ impl Endpoint {
             Some(region) => (partition_of(region, home)?, Regions::These(vec![region.to_owned()])),
             None => (home, Regions::AnyOfPartition),
         };
-        let candidates = vec![Candidate { service: catalog().service("s3")?, host_prefix: "" }];
+        let signing_name = style.signing_name();
+        let candidates = vec![Candidate { service: catalog().service("s3")?, signing_name, host_prefix: "" }];
         Some(Self { partition, candidates, regions, style, subject: None })
     }
 
@@ -178,23 +227,41 @@ impl Endpoint {
         &self.style
     }
 
-    /// Whether it is one of S3's, where buckets are addressed.
+    /// Whether `path` is asked of S3's own API there, whose requests address buckets. The host where
+    /// directory buckets are administered has the control API, too, below what no such bucket is called.
     #[must_use]
-    pub fn is_s3(&self) -> bool {
-        self.style != AddressStyle::Service
+    pub fn is_s3(&self, path: &str) -> bool {
+        match self.style {
+            AddressStyle::Service => false,
+            AddressStyle::S3Directories => !path.starts_with("/v20180820/"),
+            _ => true,
+        }
+    }
+
+    /// Whether it is one of S3 Express.
+    #[must_use]
+    pub fn is_s3_express(&self) -> bool {
+        self.serves("s3express")
     }
 
     /// Whether requests are signed by S3's rules: paths as they are sent, and the body's hash in a header.
     #[must_use]
     pub fn signs_as_s3(&self) -> bool {
-        const FAMILY: [&str; 2] = ["s3", "s3-outposts"];
-        self.candidates.iter().all(|candidate| FAMILY.contains(&candidate.service.signing_name))
+        const FAMILY: [&str; 4] = ["s3", "s3-object-lambda", "s3-outposts", "s3express"];
+        self.candidates.iter().all(|candidate| FAMILY.contains(&candidate.signing_name))
+    }
+
+    /// Whether any operation behind it may leave its body out of the signature.
+    #[must_use]
+    pub(super) fn has_unsigned_bodies(&self) -> bool {
+        let mut operations = self.candidates.iter().flat_map(|candidate| candidate.service.operations());
+        operations.any(|operation| operation.unsigned_body)
     }
 
     /// Whether a signature for the service `signing_name` belongs here.
     #[must_use]
     pub fn serves(&self, signing_name: &str) -> bool {
-        self.candidates.iter().any(|candidate| candidate.service.signing_name == signing_name)
+        self.candidates.iter().any(|candidate| candidate.signing_name == signing_name)
     }
 
     /// Whether a signature for `region` belongs here.

@@ -6,6 +6,7 @@
 //! before that is the bucket, dots and all.
 
 use super::{AddressStyle, EndpointError};
+use crate::prim::AccountId;
 
 /// What the labels before the region say.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,16 +39,27 @@ pub(super) fn read(labels: &str, has_region: bool) -> Option<Result<S3Host, Endp
         // APIs of their own, in the catalogue.
         "s3-control" => return None,
         "s3-outposts" if bucket.is_none() => return None,
+        "s3express-control" if bucket.is_some() => return None,
+        "s3express-control" if has_region => {
+            return Some(Ok(S3Host { style: AddressStyle::S3Directories, region: None }));
+        }
         "s3-website" => return Some(Err(EndpointError::Unsupported("S3 website hosting"))),
-        "s3-object-lambda" => return Some(Err(EndpointError::Unsupported("S3 Object Lambda"))),
-        "s3-outposts" => return Some(Err(EndpointError::Unsupported("S3 on Outposts"))),
+        "s3-object-lambda" if has_region && without_dualstack.is_none() => {
+            return Some(object_lambda(bucket));
+        }
+        "s3-object-lambda" => return Some(Err(EndpointError::Unsupported("this form of S3 Object Lambda"))),
+        "s3-outposts" if has_region && without_dualstack.is_none() && label == "s3-outposts" => {
+            return Some(outpost(bucket));
+        }
+        "s3-outposts" => return Some(Err(EndpointError::Unsupported("this form of S3 on Outposts"))),
         "s3-global" => {
             return Some(Err(EndpointError::Unsupported(
                 "an S3 Multi-Region Access Point (Signature Version 4A)",
             )));
         }
-        label if label.starts_with("s3express-") => {
-            return Some(Err(EndpointError::Unsupported("S3 Express")));
+        _ if label.starts_with("s3express-") => {
+            let zone = label.strip_prefix("s3express-fips-").or_else(|| label.strip_prefix("s3express-"));
+            return Some(directory_host(bucket, zone.filter(|_| has_region)));
         }
         label if label.starts_with("s3-website-") => {
             return Some(Err(EndpointError::Unsupported("S3 website hosting")));
@@ -107,14 +119,57 @@ pub(crate) fn check_bucket(bucket: &str) -> Result<(), &'static str> {
     if valid { Ok(()) } else { Err("this bucket name") }
 }
 
-/// `NAME-ACCOUNT`.
-fn access_point(label: Option<&str>) -> Result<S3Host, EndpointError> {
-    let unsupported = EndpointError::Unsupported("this form of S3 access point");
-    let (name, account) =
-        label.and_then(|label| label.rsplit_once('-')).ok_or_else(|| unsupported.clone())?;
-    let Ok(account) = account.parse() else { return Err(unsupported) };
-    if name.is_empty() || name.contains('.') {
-        return Err(unsupported);
+/// Whether `bucket` is the name of a directory bucket: `NAME--ZONE--x-s3`. The result is its zone.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-bucket-naming-rules.html>
+pub(crate) fn directory_zone(bucket: &str) -> Option<&str> {
+    let (name, zone) = bucket.strip_suffix("--x-s3")?.rsplit_once("--")?;
+    let word = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    (bucket.len() <= 63 && word(name) && word(zone)).then_some(zone)
+}
+
+/// A directory bucket at the host of its zone; nothing else is there.
+fn directory_host(bucket: Option<&str>, zone: Option<&str>) -> Result<S3Host, EndpointError> {
+    match bucket {
+        Some(bucket) if zone.is_some() && directory_zone(bucket) == zone => {
+            Ok(S3Host { style: AddressStyle::S3Directory(bucket.to_owned()), region: None })
+        }
+        Some(_) | None => Err(EndpointError::Unsupported("this form of S3 Express host")),
     }
-    Ok(S3Host { style: AddressStyle::S3AccessPoint { name: name.to_owned(), account }, region: None })
+}
+
+fn access_point(label: Option<&str>) -> Result<S3Host, EndpointError> {
+    let (name, account) = name_and_account(label, "this form of S3 access point")?;
+    Ok(S3Host { style: AddressStyle::S3AccessPoint { name, account }, region: None })
+}
+
+fn object_lambda(label: Option<&str>) -> Result<S3Host, EndpointError> {
+    let (name, account) = name_and_account(label, "this form of S3 Object Lambda")?;
+    Ok(S3Host { style: AddressStyle::S3ObjectLambda { name, account }, region: None })
+}
+
+/// `NAME-ACCOUNT.OUTPOST`.
+fn outpost(labels: Option<&str>) -> Result<S3Host, EndpointError> {
+    const WHAT: &str = "this form of S3 on Outposts";
+    let (label, outpost) =
+        labels.and_then(|labels| labels.split_once('.')).ok_or(EndpointError::Unsupported(WHAT))?;
+    let (name, account) = name_and_account(Some(label), WHAT)?;
+    let id = outpost.strip_prefix("op-").unwrap_or_default();
+    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        return Err(EndpointError::Unsupported(WHAT));
+    }
+    Ok(S3Host { style: AddressStyle::S3Outpost { name, account, outpost: outpost.to_owned() }, region: None })
+}
+
+/// `NAME-ACCOUNT`; anything else is `what`.
+fn name_and_account(label: Option<&str>, what: &'static str) -> Result<(String, AccountId), EndpointError> {
+    let unsupported = || EndpointError::Unsupported(what);
+    let (name, account) = label.and_then(|label| label.rsplit_once('-')).ok_or_else(unsupported)?;
+    let account = account.parse().map_err(|_| unsupported())?;
+    if name.is_empty() || name.contains('.') { Err(unsupported()) } else { Ok((name.to_owned(), account)) }
 }

@@ -39,6 +39,7 @@ const OWN: &[OwnHost] = &[
     (is_thing_endpoint, "jobs.iot", "iot-jobs-data"),
     (is_id, "data.mediastore", "mediastore-data"),
     (is_id, "mediaconvert", "mediaconvert"),
+    (|label| label == "realtime", "machinelearning", "machinelearning"),
     (|label| is_cell(label, "query-cell"), "timestream", "timestream-query"),
     (|label| is_cell(label, "ingest-cell"), "timestream", "timestream-write"),
 ];
@@ -50,14 +51,52 @@ pub(super) fn own_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a
     }
     let (rest, region) = labels.rsplit_once('.')?;
     let partition = Partition::of_region(region)?;
+    if let Some((service, subject)) = subject_host(rest, partition, suffix) {
+        return at(service, partition, region, Some(subject));
+    }
     let [plain, _] = partition.suffixes();
     if suffix != plain {
         return None;
     }
     let (first, rest) = rest.split_once('.')?;
     let (_, _, service) = OWN.iter().find(|(fits, labels, _)| *labels == rest && fits(first))?;
+    at(service, partition, region, None)
+}
+
+fn at<'a>(
+    service: &str,
+    partition: Partition,
+    region: &'a str,
+    subject: Option<&'a str>,
+) -> Option<HostMatch<'a>> {
     let service = catalog().service(service)?.index;
-    Some(HostMatch { service, partition, regions: vec![region], host_prefix: "", subject: None })
+    let regions = vec![region];
+    Some(HostMatch { service, signing_name: None, partition, regions, host_prefix: "", subject })
+}
+
+/// The service behind a host that names one of its things, and that thing: `NAME.data-kinesis`,
+/// `sp-ID.osm`. What the request says must be the same, which `classify` checks.
+fn subject_host<'a>(rest: &'a str, partition: Partition, suffix: &str) -> Option<(&'static str, &'a str)> {
+    let (subject, label) = rest.rsplit_once('.')?;
+    if label == "osm" {
+        let served = suffix == "on.aws" && matches!(partition, Partition::Aws | Partition::UsGov);
+        return (served && subject.strip_prefix("sp-").is_some_and(is_word))
+            .then_some(("opensearchmemory", subject));
+    }
+    let plane = label.strip_suffix("-fips").unwrap_or(label);
+    let queues = plane.strip_suffix("-queues").unwrap_or(plane);
+    let named = match subject.split_once('.') {
+        // A stream's id is twenty characters, a hyphen and three more.
+        Some((start, end)) => start.len() == 20 && end.len() == 3 && is_word(start) && is_word(end),
+        None => true,
+    };
+    let served =
+        matches!(queues, "control-kinesis" | "data-kinesis") && partition.suffixes().contains(&suffix);
+    (served && named).then_some(("kinesis", subject))
+}
+
+fn is_word(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 /// The first hosts of SQS, which the AWS CLI 1 still asks: `queue.amazonaws.com` in us-east-1, and
@@ -69,14 +108,7 @@ fn queue_host<'a>(labels: &'a str, suffix: &str) -> Option<HostMatch<'a>> {
     };
     let partition = Partition::of_region(region)?;
     let [plain, _] = partition.suffixes();
-    let service = catalog().service("sqs")?.index;
-    (suffix == plain).then(|| HostMatch {
-        service,
-        partition,
-        regions: vec![region],
-        host_prefix: "",
-        subject: None,
-    })
+    if suffix == plain { at("sqs", partition, region, None) } else { None }
 }
 
 /// `a1b2c3d4e5f6g7-ats`.

@@ -28,7 +28,8 @@ fn s3_hosts() {
         let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
         let regions =
             region.map_or(Regions::AnyOfPartition, |region| Regions::These(vec![region.to_owned()]));
-        let candidates = vec![Candidate { service: catalog().service("s3").unwrap(), host_prefix: "" }];
+        let service = catalog().service("s3").unwrap();
+        let candidates = vec![Candidate { service, signing_name: "s3", host_prefix: "" }];
         let expected = Endpoint { partition, candidates, regions, style, subject: None };
         assert_eq!(endpoint, expected, "{host}");
     };
@@ -82,6 +83,49 @@ fn s3_hosts() {
 }
 
 #[test]
+fn hosts_of_what_s3_has_besides_buckets() {
+    let check = |host: &str, style: AddressStyle, signing_name: &str, region: &str| {
+        let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        assert_eq!(*endpoint.style(), style, "{host}");
+        assert!(endpoint.serves(signing_name) && !endpoint.serves("s3"), "{host}");
+        assert!(endpoint.accepts_region(&region.parse().unwrap()), "{host}");
+        assert!(!endpoint.accepts_region(&"me-south-1".parse().unwrap()), "{host}");
+        assert!(endpoint.is_s3("/") && endpoint.signs_as_s3(), "{host}");
+    };
+    let account = || "123456789012".parse().unwrap();
+    let lambda = || AddressStyle::S3ObjectLambda { name: "my-ol".to_owned(), account: account() };
+    for label in ["s3-object-lambda", "s3-object-lambda-fips"] {
+        let host = format!("my-ol-123456789012.{label}.us-east-1.amazonaws.com");
+        check(&host, lambda(), "s3-object-lambda", "us-east-1");
+    }
+    check(
+        "my-ap-123456789012.op-0123.s3-outposts.us-gov-west-1.amazonaws.com",
+        AddressStyle::S3Outpost {
+            name: "my-ap".to_owned(),
+            account: account(),
+            outpost: "op-0123".to_owned(),
+        },
+        "s3-outposts",
+        "us-gov-west-1",
+    );
+    for label in ["s3express-use1-az4", "s3express-fips-use1-az4", "s3express-use1-az4.dualstack"] {
+        let bucket = "b--use1-az4--x-s3";
+        let host = format!("{bucket}.{label}.us-east-1.amazonaws.com");
+        check(&host, AddressStyle::S3Directory(bucket.to_owned()), "s3express", "us-east-1");
+    }
+    for label in ["s3express-control", "s3express-control-fips.dualstack"] {
+        let host = format!("{label}.us-east-1.amazonaws.com");
+        check(&host, AddressStyle::S3Directories, "s3express", "us-east-1");
+    }
+    let control = read("s3express-control.us-east-1.amazonaws.com").unwrap();
+    assert!(!control.is_s3("/v20180820/accesspoint/a/scope"));
+    assert_eq!(
+        control.candidates().iter().map(|found| found.service.name).collect::<Vec<_>>(),
+        ["s3", "s3control"]
+    );
+}
+
+#[test]
 fn other_hosts() {
     let check = |host: &str, services: &str, signing_name: &str, region: &str| {
         let endpoint = read(host).unwrap_or_else(|error| panic!("{host}: {error}"));
@@ -89,7 +133,7 @@ fn other_hosts() {
         assert_eq!(endpoint.candidates().iter().map(name).collect::<Vec<_>>().join(" "), services, "{host}");
         assert!(endpoint.serves(signing_name) && endpoint.accepts_region(&region.parse().unwrap()), "{host}");
         assert!(!endpoint.accepts_region(&"me-south-1".parse().unwrap()), "{host}");
-        assert!(!endpoint.is_s3(), "{host}");
+        assert!(!endpoint.is_s3("/"), "{host}");
     };
     check("123456789012.ddb.us-east-1.amazonaws.com", "dynamodb", "dynamodb", "us-east-1");
     check("123456789012.data-kinesis.us-east-1.amazonaws.com", "kinesis", "kinesis", "us-east-1");
@@ -115,6 +159,23 @@ fn other_hosts() {
     check("a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com", "iot-data", "iotdata", "us-east-1");
     check("a1b2c3d4e5f6g7.jobs.iot.us-east-1.amazonaws.com", "iot-jobs-data", "iot-jobs-data", "us-east-1");
     check("query-cell2.timestream.us-east-1.amazonaws.com", "timestream-query", "timestream", "us-east-1");
+    check(
+        "realtime.machinelearning.us-east-1.amazonaws.com",
+        "machinelearning",
+        "machinelearning",
+        "us-east-1",
+    );
+    check("orders.data-kinesis-queues-fips.us-east-1.api.aws", "kinesis", "kinesis", "us-east-1");
+    check(
+        "abcdefghijklmnopqrst.uv1.control-kinesis.us-east-1.amazonaws.com",
+        "kinesis",
+        "kinesis",
+        "us-east-1",
+    );
+    check("sp-0a1b.osm.us-east-1.on.aws", "opensearchmemory", "osm", "us-east-1");
+    // Signed for another name than the service's own.
+    check("importexport.amazonaws.com", "importexport", "IngestionService", "us-east-1");
+    check("importexport.eu-west-1.api.aws", "importexport", "IngestionService", "us-east-1");
     check("abcd1234.mediaconvert.us-east-1.amazonaws.com", "mediaconvert", "mediaconvert", "us-east-1");
 }
 
@@ -124,6 +185,7 @@ fn who_signs_as_s3_does() {
         ("bkt.s3.us-east-1.amazonaws.com", true),
         ("123456789012.s3-control.us-east-1.amazonaws.com", true),
         ("s3-outposts.us-east-1.amazonaws.com", true),
+        ("s3express-control.us-east-1.amazonaws.com", true),
         ("s3tables.us-east-1.amazonaws.com", false),
         ("lambda.us-east-1.amazonaws.com", false),
     ] {
@@ -160,19 +222,45 @@ fn refused_hosts() {
         "s3-nowhere.amazonaws.com",
         "prefix.vpce-0a-1b.sqs.eu-west-1.vpce.amazonaws.com",
         "sqs.eu-west-1.vpce.amazonaws.com",
+        "a.b.data-kinesis.us-east-1.amazonaws.com",
+        "a.b.c.data-kinesis.us-east-1.amazonaws.com",
+        "x.data-kinesis.us-east-1.amazonaws.com.cn",
+        "x.other-kinesis.us-east-1.amazonaws.com",
+        "sp-0a1b.osm.us-east-1.amazonaws.com",
+        "sp-0a1b.osm.cn-north-1.on.aws",
+        "space.osm.us-east-1.on.aws",
+        "any.machinelearning.us-east-1.amazonaws.com",
+        "b--use1-az4--x-s3.s3express-control.us-east-1.amazonaws.com",
     ] {
         check(host, unknown(host));
     }
     let unsupported = |what| Err(EndpointError::Unsupported(what));
     check("bkt.s3-website.eu-central-1.amazonaws.com", unsupported("S3 website hosting"));
     check("bkt.s3-website-us-east-1.amazonaws.com", unsupported("S3 website hosting"));
-    check("ol-123456789012.s3-object-lambda.us-east-1.amazonaws.com", unsupported("S3 Object Lambda"));
-    check("x.op-1.s3-outposts.us-east-1.amazonaws.com", unsupported("S3 on Outposts"));
+    let object_lambda = unsupported("this form of S3 Object Lambda");
+    check("route.s3-object-lambda.us-east-1.amazonaws.com", object_lambda.clone());
+    check("s3-object-lambda.us-east-1.amazonaws.com", object_lambda.clone());
+    check("ol-123456789012.s3-object-lambda.dualstack.us-east-1.amazonaws.com", object_lambda);
+    let outposts = unsupported("this form of S3 on Outposts");
+    check("x.op-1.s3-outposts.us-east-1.amazonaws.com", outposts.clone());
+    check("x-123456789012.ec2.s3-outposts.us-east-1.amazonaws.com", outposts.clone());
+    check("x-123456789012.op-1.y.s3-outposts.us-east-1.amazonaws.com", outposts.clone());
+    check("x-123456789012.op-1.s3-outposts-fips.us-east-1.amazonaws.com", outposts);
     check(
         "x.mrap.accesspoint.s3-global.amazonaws.com",
         unsupported("an S3 Multi-Region Access Point (Signature Version 4A)"),
     );
-    check("b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com", unsupported("S3 Express"));
+    let express = unsupported("this form of S3 Express host");
+    for host in [
+        "b--use1-az4--x-s3.s3express-use1-az5.us-east-1.amazonaws.com",
+        "b--use1-az4--x-s3.s3express-use1-az4.amazonaws.com",
+        "s3express-use1-az4.us-east-1.amazonaws.com",
+        "ap--use1-az4--xa-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+        "b.s3express-use1-az4.us-east-1.amazonaws.com",
+        "a.b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+    ] {
+        check(host, express.clone());
+    }
     check("b--use1-az4--x-s3.s3.us-east-1.amazonaws.com", unsupported("S3 Express"));
     check("ap-xyz-s3alias.s3.us-east-1.amazonaws.com", unsupported("an S3 access point alias"));
     check("ab.s3.us-east-1.amazonaws.com", unsupported("this bucket name"));

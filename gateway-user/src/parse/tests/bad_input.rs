@@ -248,7 +248,7 @@ fn payload_modes_that_are_refused() {
     check(put_object().payload(""), Unknown);
     let upper = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
     check(put_object().payload(upper), Unknown);
-    check(dynamodb().payload("UNSIGNED-PAYLOAD"), OnlyForS3);
+    check(dynamodb().payload("UNSIGNED-PAYLOAD"), MustBeSigned);
     let trailer = || put_object().payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
     check(trailer(), Chunked("content-encoding is not aws-chunked"));
     check(
