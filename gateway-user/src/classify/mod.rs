@@ -20,6 +20,7 @@ mod query;
 mod s3;
 
 use members::Params;
+use operation::Found;
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +144,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         if found.operation.mints {
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
-        let params = members::read(found.service, found.operation, found.protocol, &found.labels, request)?;
+        let params = members_of(&found, request)?;
         own_host::check(head.endpoint(), found.service, &params.values)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
         let actions = needed(service, found.operation, &params.values, &arns)?;
@@ -165,6 +166,20 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         unread: params.unread,
         digest: request.digest(),
     })
+}
+
+/// The members of a call, by all the names that they have in twins: rules may be written with any.
+fn members_of(found: &Found, request: &VerifiedRequest) -> Result<Params, ClassifyError> {
+    let read =
+        |found: &Found| members::read(found.service, found.operation, found.protocol, &found.labels, request);
+    let mut params = read(found)?;
+    for also in found.twins.iter().filter_map(|twin| read(twin).ok()) {
+        params.unknown.retain(|name| also.unknown.contains(name));
+        for (name, value) in also.values {
+            params.values.entry(name).or_insert(value);
+        }
+    }
+    Ok(params)
 }
 
 /// What a call of an operation needs, told without a request: for tests of policies.

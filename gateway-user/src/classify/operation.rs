@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) protocol: Protocol,
     /// What stands in path and host: names of members, decoded values.
     pub(super) labels: Vec<(&'static str, String)>,
+    /// The same call as other services have it, whose members may be called otherwise.
+    pub(super) twins: Vec<Found>,
 }
 
 /// Finds the operation of a request to any service but S3.
@@ -133,16 +135,17 @@ impl Candidate {
 
 /// The one that fits. Twins (services that share hosts, an IAM prefix and the operation's name) are one:
 /// it is the same call, and IAM does not tell them apart either. The service with the most operations
-/// is the one the others were made from, so it knows every member.
+/// is the one the others were made from.
 fn one(mut fits: Vec<Fit>, candidates: &Candidates<'_>, head: &AwsRequest) -> Result<Found, ClassifyError> {
     fits.sort_by_key(|fit| std::cmp::Reverse(fit.candidate.service.operations().len()));
     let mut fits = fits.into_iter();
     let first = fits.next().ok_or_else(|| candidates.unknown(&asked_for(head)))?;
+    let others: Vec<Fit> = fits.collect();
     let twin = |other: &Fit| {
         let (one, two) = (first.candidate.service, other.candidate.service);
         !one.prefix.is_empty() && one.prefix == two.prefix && first.operation.name == other.operation.name
     };
-    if let Some(other) = fits.find(|other| !twin(other)) {
+    if let Some(other) = others.iter().find(|other| !twin(other)) {
         return Err(ClassifyError::Ambiguous(format!(
             "{} of {} and {} of {} fit",
             first.operation.name,
@@ -151,7 +154,7 @@ fn one(mut fits: Vec<Fit>, candidates: &Candidates<'_>, head: &AwsRequest) -> Re
             other.candidate.service.name
         )));
     }
-    let Fit { candidate, operation, protocol, mut labels } = first;
+    let operation = first.operation;
     if let Some(id) = head.query().get("x-id")
         && id != operation.name
     {
@@ -161,11 +164,20 @@ fn one(mut fits: Vec<Fit>, candidates: &Candidates<'_>, head: &AwsRequest) -> Re
         let why = format!("the signature does not cover the body, which {} does not allow", operation.name);
         return Err(ClassifyError::Ambiguous(why));
     }
-    let in_host = candidate.host_prefix.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-    if let (Some((name, _)), Some(subject)) = (in_host, head.endpoint().subject()) {
-        labels.push((name, subject.to_owned()));
+    let twins = others.into_iter().map(|fit| fit.at(head)).collect();
+    Ok(Found { twins, ..first.at(head) })
+}
+
+impl Fit {
+    /// The one that it is, with what stands in the host.
+    fn at(self, head: &AwsRequest) -> Found {
+        let Self { candidate, operation, protocol, mut labels } = self;
+        let in_host = candidate.host_prefix.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        if let (Some((name, _)), Some(subject)) = (in_host, head.endpoint().subject()) {
+            labels.push((name, subject.to_owned()));
+        }
+        Found { service: candidate.service, operation, protocol, labels, twins: Vec::new() }
     }
-    Ok(Found { service: candidate.service, operation, protocol, labels })
 }
 
 fn asked_for(head: &AwsRequest) -> String {

@@ -174,6 +174,8 @@ fn plain<'b>(
         return Err(bad_body("it is aws-chunked"));
     }
     let coding = match head.headers().get(http::header::CONTENT_ENCODING) {
+        // S3 keeps it as a property of an object whose parts come later.
+        Some(_) if body.is_empty() => return Ok(Cow::Borrowed(body)),
         None => return Ok(Cow::Borrowed(body)),
         Some(coding) => coding.to_str().unwrap_or("?"),
     };

@@ -635,6 +635,8 @@ fn data_is_not_read() {
         let operation = classified(&call("PUT", target).body("<Delete/>")).unwrap();
         assert_eq!(operation.unread, BTreeSet::from([member.to_owned()]), "{target}");
     }
+    let create = classified(&call("POST", "/k?uploads").header("content-encoding", "gzip")).unwrap();
+    assert_eq!(create.params.get("ContentEncoding"), Some(&Param::Text("gzip".to_owned())));
     let complete = classified(&call("POST", "/k?uploadId=u").body("<")).unwrap();
     assert_eq!(complete.unread, BTreeSet::from(["MultipartUpload".to_owned()]));
 }

@@ -345,6 +345,19 @@ fn the_query_string_of_an_operation_stands_beside_its_form() {
     }
 }
 
+/// Services that share hosts and operations call the same member otherwise.
+#[test]
+fn members_have_the_names_of_every_twin() {
+    let get = TestCall::new(
+        Method::GET,
+        "greengrass",
+        "greengrass.us-east-1.amazonaws.com",
+        "/greengrass/things/t/connectivityInfo",
+    );
+    let params = classified(&get).unwrap().params;
+    assert_eq!((params.get("ThingName"), params.get("thingName")), (Some(&text("t")), Some(&text("t"))));
+}
+
 #[test]
 fn without_an_account_arns_are_not_invented() {
     let request = json("dynamodb", "DynamoDB_20120810.GetItem", r#"{"TableName":"T"}"#).verify().unwrap();
