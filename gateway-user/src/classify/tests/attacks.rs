@@ -52,7 +52,12 @@ fn callers_keys_are_a_role_that_is_not_named() {
 fn members_that_the_operation_does_not_have_decide_nothing() {
     let table = "arn:aws:dynamodb:us-east-1:123456789012:table/T";
     for (service, target, body, expected) in [
-        ("logs", "Logs_20140328.PutAccountPolicy", r#"{"logGroupName":"g"}"#, "logs:PutAccountPolicy *"),
+        (
+            "logs",
+            "Logs_20140328.PutAccountPolicy",
+            r#"{"logGroupName":"g","policyType":"DATA_PROTECTION_POLICY"}"#,
+            "logs:PutAccountPolicy *",
+        ),
         (
             "dynamodb",
             "DynamoDB_20120810.UpdateGlobalTable",
