@@ -180,7 +180,7 @@ fn operations_that_run_others_need_every_role() {
         (
             "ssm",
             "RegisterTaskWithMaintenanceWindow UpdateMaintenanceWindowTask StartAutomationExecution \
-             CreateAssociation",
+             CreateAssociation CreateDocument UpdateDocument",
         ),
         ("datapipeline", "PutPipelineDefinition ActivatePipeline"),
         ("sagemaker", "CreatePipeline UpdatePipeline CreateProject UpdateProject"),
@@ -388,6 +388,9 @@ fn objects_that_are_read_and_written_with_the_rights_of_the_caller() {
     }
     let code = r#"{"FunctionName":"f","Code":{"S3Bucket":"bkt","S3Key":"k","S3ObjectVersion":"v"}}"#;
     needs("lambda", "CreateFunction", code, &[&get, &version]);
+    let attached = r#"{"Name":"d","Attachments":[{"Key":"SourceUrl","Values":["s3://bkt/"]}]}"#;
+    needs("ssm", "CreateDocument", attached, &[any]);
+    needs_no("ssm", "CreateDocument", r#"{"Name":"d"}"#, "s3:GetObject");
     // From what the reference says an action depends on, without an overlay.
     needs("connect", "CreatePrompt", r#"{"S3Uri":"s3://bkt/k"}"#, &[any]);
     needs("guardduty", "CreateThreatEntitySet", r#"{"Location":"https://h/b/k"}"#, &[any]);
