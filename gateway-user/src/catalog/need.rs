@@ -6,6 +6,7 @@
 //! A *resource* is one of
 //! - `*`: what cannot be told from a request;
 //! - `roles`: every role that the request names, wherever it does;
+//! - `objects`: every object of S3 that the request names by a URI, wherever it does;
 //! - an ARN with placeholders; a `?` behind it: nothing where no placeholder's member is there.
 //!
 //! ARNs may start with `~:` for `arn:${Partition}:SERVICE:${Region}:${Account}:`, or with `^:` for
@@ -44,6 +45,8 @@ pub enum Resource<'a> {
     Any,
     /// The roles that the request hands to a service.
     Roles,
+    /// The objects of S3 that the request names by their URIs.
+    Objects,
     /// An ARN that is filled from the request.
     Arn {
         /// Its parts.
@@ -227,6 +230,7 @@ impl<'a> Resource<'a> {
         match text {
             "*" => Ok(Self::Any),
             "roles" => Ok(Self::Roles),
+            "objects" => Ok(Self::Objects),
             _ => {
                 let (text, optional) = text.strip_suffix('?').map_or((text, false), |text| (text, true));
                 Ok(Self::Arn { template: ArnTemplate::read(text)?, optional })

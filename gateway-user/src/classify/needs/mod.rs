@@ -10,6 +10,7 @@ use crate::catalog::{Ask, BadNeed, Condition, Need, Resource};
 mod arn;
 mod case;
 mod form;
+mod named;
 mod reach;
 mod resource;
 
@@ -78,7 +79,8 @@ fn once(need: &Need<'_>, scope: &Scope<'_>, arns: &Arns<'_>) -> (Vec<String>, bo
     }
     match &need.resource {
         Resource::Any => (vec!["*".to_owned()], false),
-        Resource::Roles => (roles(scope.request, arns), false),
+        Resource::Roles => (named::roles(scope.request, arns), false),
+        Resource::Objects => (named::objects(scope.request, arns), false),
         Resource::Arn { template, optional } => match arns.fill(template, scope) {
             Some(filled) => (filled, false),
             None if *optional => (Vec::new(), true),
@@ -101,41 +103,6 @@ fn holds(condition: &Condition<'_>, scope: &Scope<'_>) -> bool {
         })
     });
     any == condition.when
-}
-
-/// Every role that the request hands to a service: the ARN of a role in any member, however deep,
-/// and a name in a member that is called a role. More than IAM asks for is possible, less is not.
-fn roles(params: &BTreeMap<String, Param>, arns: &Arns<'_>) -> Vec<String> {
-    let mut roles = Vec::new();
-    params.iter().for_each(|(name, param)| collect_roles(name, param, arns, &mut roles));
-    roles.sort_unstable();
-    roles.dedup();
-    roles
-}
-
-/// Roles in `param`, a member called `name`.
-fn collect_roles(name: &str, param: &Param, arns: &Arns<'_>, roles: &mut Vec<String>) {
-    let name = name.to_ascii_lowercase();
-    match param {
-        Param::Text(text) if text.starts_with("arn:") => {
-            if text.contains(":iam:") && text.contains(":role/") {
-                roles.push(text.clone());
-            }
-        }
-        // Some services take a role's mere name as well.
-        Param::Text(text) if !text.is_empty() && holds_role(&name) => roles.push(arns.role(text)),
-        Param::List(items) => items.iter().for_each(|item| collect_roles(&name, item, arns, roles)),
-        Param::Record(members) => {
-            members.iter().for_each(|(name, member)| collect_roles(name, member, arns, roles));
-        }
-        Param::Text(_) | Param::Number(_) | Param::Bool(_) => {}
-    }
-}
-
-/// Whether a member of this name, in lower case, holds a role; `xtask`'s `roles` has the same list.
-fn holds_role(name: &str) -> bool {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    ["role", "rolearn", "roles", "rolearns", "rolename", "iamroleid"].iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     catalog::{ArnTemplate, Field, Form, Part, Partition, Placeholder},
+    parse::check_bucket,
     prim::{AccountId, Region},
 };
 
@@ -55,6 +56,14 @@ impl<'a> Arns<'a> {
             }
             Some(_) | None => ANY.to_owned(),
         }
+    }
+
+    /// An object of S3 by `BUCKET/KEY`; `None` where the text names none, or more than one. An access
+    /// point in the place of the bucket is none.
+    pub(super) fn object(&self, text: &str) -> Option<String> {
+        let (bucket, key) = text.split_once('/')?;
+        let fits = check_bucket(bucket).is_ok() && form::is_path(key) && !key.is_empty();
+        fits.then(|| format!("arn:{}:s3:::{bucket}/{key}", self.partition.arn_name()))
     }
 
     /// Every ARN that the template has for this request; `None` where none of its members is there.

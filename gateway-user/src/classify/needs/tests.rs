@@ -9,6 +9,8 @@ use crate::{
     prim::{AccountId, Region},
 };
 
+mod caller;
+
 const OWN: &str = "123456789012";
 
 /// A JSON value as the parameters would hold it.
@@ -419,7 +421,7 @@ fn operations_that_carry_credentials() {
         mints("cognito-identity"),
         ["GetCredentialsForIdentity", "GetOpenIdToken", "GetOpenIdTokenForDeveloperIdentity"]
     );
-    assert_eq!(mints("iam").len(), 10);
+    assert_eq!(mints("iam").len(), 11);
     assert_eq!(mints("dynamodb"), [""; 0]);
 }
 

@@ -51,7 +51,12 @@ fn callers_keys_are_a_role_that_is_not_named() {
 #[test]
 fn members_that_the_operation_does_not_have_decide_nothing() {
     for (service, target, body, expected) in [
-        ("logs", "Logs_20140328.PutAccountPolicy", r#"{"logGroupName":"g"}"#, "logs:PutAccountPolicy *"),
+        (
+            "logs",
+            "Logs_20140328.PutAccountPolicy",
+            r#"{"logGroupName":"g","policyType":"DATA_PROTECTION_POLICY"}"#,
+            "logs:PutAccountPolicy *",
+        ),
         (
             "dynamodb",
             "DynamoDB_20120810.UpdateGlobalTable",

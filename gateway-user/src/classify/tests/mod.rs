@@ -450,7 +450,7 @@ fn operations_that_answer_with_credentials_are_refused() {
     );
     check(json("ssm", "AmazonSSM.StartSession", "{}"), "ssm:StartSession");
     check(TestCall::s3(Method::GET, "bkt.s3.us-east-1.amazonaws.com", "/?session"), "s3:CreateSession");
-    for (service, operations) in [("sts", 8), ("iam", 10), ("ssm", 4)] {
+    for (service, operations) in [("sts", 8), ("iam", 11), ("ssm", 4)] {
         let all = catalog().service(service).unwrap().operations();
         assert_eq!(all.iter().filter(|one| one.mints).count(), operations, "{service}");
     }

@@ -1,17 +1,19 @@
 //! Joins operations with what IAM knows: the actions that each needs, and on which ARNs.
 //!
 //! In this order: the lines of our own overlays (`xtask/overlays`), which are reviewed by hand; an
-//! action of the operation's own name, with ARNs filled from members whose names fit; the roles that
-//! a request hands to a service.
+//! action of the operation's own name, with ARNs filled from members whose names fit; what a service does
+//! in S3 with the caller's rights; the roles that a request hands to a service.
 
 mod fill;
 mod iam;
+mod lends;
 mod model;
 mod names;
 mod overlay;
 mod prefix;
 mod report;
 mod roles;
+mod unsaid;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +82,14 @@ struct Operation {
     pub action: ActionFrom,
     /// Where its resources come from.
     pub resource: ResourceFrom,
+    /// Members that may name a resource too, and that nothing looks at.
+    pub unused: Vec<String>,
+}
+
+impl Operation {
+    fn new(needs: Vec<String>, action: ActionFrom, resource: ResourceFrom) -> Self {
+        Self { needs, mints: false, action, resource, unused: Vec::new() }
+    }
 }
 
 /// Where an operation's action comes from.
@@ -163,12 +173,7 @@ fn service(
         let input = Input::of(model, of);
         let entry = overlay.operations.get(operation);
         let mut made = match entry.filter(|entry| !entry.lines.is_empty() && !entry.adds) {
-            Some(entry) => Operation {
-                needs: entry.lines.clone(),
-                mints: false,
-                action: ActionFrom::Overlay,
-                resource: ResourceFrom::Overlay,
-            },
+            Some(entry) => Operation::new(entry.lines.clone(), ActionFrom::Overlay, ResourceFrom::Overlay),
             None => by_name(iam, &prefix, operation, of, &input, overlay, faults)?,
         };
         if let Some(entry) = entry.filter(|entry| entry.adds) {
@@ -179,8 +184,13 @@ fn service(
         let wrong = if guessed { Vec::new() } else { overlay::faults(&made.needs, &input, iam) };
         faults.extend(wrong.into_iter().map(|fault| format!("{name} {operation}: {fault}")));
         if !made.needs.is_empty() {
-            roles::add(iam, &prefix, overlay, operation, &input, &mut made.needs);
+            if !entry.is_some_and(|entry| entry.lends_nothing) {
+                lends::add(iam, &input, &mut made.needs);
+            }
+            let fault = roles::add(iam, &prefix, overlay, operation, &input, &mut made.needs);
+            faults.extend(fault.map(|fault| format!("{name} {operation}: {fault}")));
         }
+        made.unused = unsaid::unused(iam, &input, &made.needs);
         joined.insert(operation.clone(), made);
     }
     Ok(Service { prefix, operations: joined })
@@ -198,15 +208,14 @@ fn by_name(
 ) -> Result<Operation> {
     if let Some(verbs) = &overlay.verbs {
         let needs = vec![by_verb(prefix, verbs, of, input)?];
-        let (action, resource) = (ActionFrom::Overlay, ResourceFrom::Overlay);
-        return Ok(Operation { needs, mints: false, action, resource });
+        return Ok(Operation::new(needs, ActionFrom::Overlay, ResourceFrom::Overlay));
     }
     let renamed = overlay.actions.get(operation).or_else(|| overlay.actions.get("*"));
     let full = match renamed {
         Some(name) => name.clone(),
         None => format!("{prefix}:{operation}"),
     };
-    let nothing = |action, resource| Operation { needs: Vec::new(), mints: false, action, resource };
+    let nothing = |action, resource| Operation::new(Vec::new(), action, resource);
     if of.get("authtype").and_then(Value::as_str) == Some("none") || overlay.unsigned {
         return Ok(nothing(ActionFrom::Unsigned, ResourceFrom::NoAction));
     }
@@ -218,15 +227,15 @@ fn by_name(
             return Ok(nothing(ActionFrom::Nowhere, ResourceFrom::NoAction));
         }
         // Newer than the data: as everywhere else in the service its name is the operation's.
-        let (action, resource) = (ActionFrom::Guess, ResourceFrom::NoAction);
-        return Ok(Operation { needs: vec![format!("{full} *")], mints: false, action, resource });
+        let needs = vec![format!("{full} *")];
+        return Ok(Operation::new(needs, ActionFrom::Guess, ResourceFrom::NoAction));
     };
     let prefix = full.split_once(':').map_or(prefix, |(prefix, _)| prefix);
     let (needs, resource) = resources(iam, prefix, action, operation, input, overlay);
     let mut needs = needs;
     needs.extend(tagging(iam, prefix, action, input));
     let from = if renamed.is_some() { ActionFrom::Overlay } else { ActionFrom::Name };
-    Ok(Operation { needs, mints: false, action: from, resource })
+    Ok(Operation::new(needs, from, resource))
 }
 
 /// API Gateway's actions are the methods of HTTP, its resources the paths.
@@ -254,12 +263,15 @@ fn by_verb(prefix: &str, drop: &str, of: &Value, input: &Input<'_>) -> Result<St
 /// What an action needs besides where the request has tags for what it makes.
 fn tagging(iam: &Iam, prefix: &str, action: &iam::Action, input: &Input<'_>) -> Option<String> {
     const TAGS: [&str; 4] = ["TagSpecifications", "Tags", "tags", "TagList"];
-    let member = TAGS.iter().find(|name| input.member(name).is_some())?;
+    let members: Vec<&str> = TAGS.into_iter().filter(|name| input.member(name).is_some()).collect();
+    if members.is_empty() {
+        return None;
+    }
     let own = |name: &&String| name.split_once(':').is_some_and(|(of, _)| of == prefix);
     let tags = |name: &&String| iam.action(name).is_some_and(|action| action.level.starts_with("Tagging"));
     let needed = action.dependent.iter().filter(own).find(tags)?;
     let known = iam.action(needed)?;
-    (known.name != action.name).then(|| format!("{prefix}:{} * when {member}", known.name))
+    (known.name != action.name).then(|| format!("{prefix}:{} * when {}", known.name, members.join("|")))
 }
 
 /// One line for each way in which the request names a resource of the action.
@@ -279,6 +291,8 @@ fn resources(
     let (mut templates, mut constant) = (Vec::new(), Vec::new());
     let (mut taken, mut related) = (Vec::new(), Vec::new());
     let (mut firm, mut missing, mut made) = (false, false, false);
+    // Types of which AWS insists on no member.
+    let mut loose = Vec::new();
     let alone = action.types.len() == 1;
     let types = iam.service(prefix).map(|service| &service.types);
     for (of, required) in &action.types {
@@ -292,7 +306,10 @@ fn resources(
             // What is in every account is meant where nothing else is.
             Some(filled) if filled.members.is_empty() && !required => constant.extend(filled.templates),
             Some(filled) => {
-                firm |= filled.firm && !filled.members.is_empty();
+                match filled.firm && !filled.members.is_empty() {
+                    true => firm = true,
+                    false => loose.extend(known),
+                }
                 taken.extend(filled.members);
                 templates.extend(filled.templates);
             }
@@ -321,7 +338,7 @@ fn resources(
         return (vec![line], ResourceFrom::Members);
     }
     let mut missing_or_made = missing || made;
-    let named = taken.clone();
+    let mut named = taken.clone();
     // What the request does not say at all, and what was not found in what it says, are two things.
     taken.extend(related);
     let untold = fill::unexplained(input, &taken, &overlay.accounts).is_empty();
@@ -344,9 +361,17 @@ fn resources(
             () if others.is_empty() => {}
             () => lines.push(format!("{name} * when {}", others.join("|"))),
         }
+        named.extend(others.into_iter().map(str::to_owned));
     }
+    let writes = !matches!(action.level.as_str(), "List" | "Read");
     if missing_or_made {
         lines.push(any());
+    } else if writes {
+        let Overlay { aliases, accounts, .. } = overlay;
+        let types: Vec<&iam::Type> = types.into_iter().flat_map(|types| types.values()).collect();
+        let unsaid = unsaid::Unsaid { operation, input, aliases, accounts, types: &types, loose: &loose };
+        let said = overlay.operations.get(operation).map_or(&[][..], |entry| &entry.lines);
+        lines.extend(unsaid.line(&name, &named, said));
     }
     let from = match () {
         () if !missing => ResourceFrom::Members,

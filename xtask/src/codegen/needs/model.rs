@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::codegen::sources::SPEAKS_OF_ROLE;
+
 /// An operation's input.
 pub struct Input<'a> {
     model: &'a Value,
@@ -27,7 +29,24 @@ pub struct Member<'a> {
     pub label: bool,
     /// What it is.
     pub kind: Kind,
+    of: Of<'a>,
+}
+
+/// What a reference in a model is to.
+struct Of<'a> {
+    /// The name of the shape.
     shape: &'a str,
+    /// Whether it is documented to hold the ARN of a role, here or at the shape.
+    speaks_of_role: bool,
+}
+
+impl<'a> Of<'a> {
+    fn read(model: &Value, reference: &'a Value) -> Option<Self> {
+        let shape = reference.get("shape").and_then(Value::as_str)?;
+        let said = |value: &Value| value.get(SPEAKS_OF_ROLE).is_some();
+        let speaks_of_role = said(reference) || shape_of(model, shape).is_some_and(said);
+        Some(Self { shape, speaks_of_role })
+    }
 }
 
 /// What a member is.
@@ -53,7 +72,7 @@ impl<'a> Input<'a> {
         let json = matches!(protocol, Some("json" | "rest-json"));
         let mut inner = Vec::new();
         for outer in members.iter().filter(|member| member.required && member.kind == Kind::Other) {
-            let Some(of) = shape_of(model, outer.shape) else { continue };
+            let Some(of) = shape_of(model, outer.of.shape) else { continue };
             let item = of.get("member").and_then(|item| shape_of(model, item.get("shape")?.as_str()?));
             let (of, between) = item.map_or((of, "."), |item| (item, ".*."));
             for mut member in self::members(model, of).into_iter().filter(|member| member.required) {
@@ -70,28 +89,38 @@ impl<'a> Input<'a> {
         self.members.iter().find(|member| member.name == name)
     }
 
-    /// The own members in which, however deep, a name fits.
-    pub fn members_with(&self, fits: impl Fn(&str) -> bool) -> Vec<&Member<'a>> {
+    /// The own members in which, however deep, a member fits: by its name and by whether its
+    /// documentation speaks of a role.
+    pub fn members_with(&self, fits: impl Fn(&str, bool) -> bool) -> Vec<&Member<'a>> {
+        let fits = |name: &str, of: &Of<'_>| fits(name, of.speaks_of_role);
         self.members
             .iter()
-            .filter(|member| fits(member.name) || self.contains(member.shape, &fits, &mut BTreeSet::new()))
+            .filter(|member| {
+                fits(member.name, &member.of) || self.contains(member.of.shape, &fits, &mut BTreeSet::new())
+            })
             .collect()
     }
 
-    fn contains(&self, shape: &'a str, fits: &impl Fn(&str) -> bool, seen: &mut BTreeSet<&'a str>) -> bool {
+    fn contains(
+        &self,
+        shape: &'a str,
+        fits: &impl Fn(&str, &Of<'_>) -> bool,
+        seen: &mut BTreeSet<&'a str>,
+    ) -> bool {
         if !seen.insert(shape) {
             return false;
         }
         let Some(of) = shape_of(self.model, shape) else { return false };
         let members = of.get("members").and_then(Value::as_object).into_iter().flatten();
-        let members: Vec<(&'a String, &'a Value)> = members.collect();
-        if members.iter().any(|(name, _)| fits(name)) {
-            return true;
-        }
-        let inner = members.into_iter().map(|(_, member)| member);
-        let inner = inner.chain(["member", "value"].into_iter().filter_map(|part| of.get(part)));
-        let inner: Vec<&'a str> = inner.filter_map(|member| member.get("shape")?.as_str()).collect();
-        inner.into_iter().any(|shape| self.contains(shape, fits, seen))
+        let named = members.map(|(name, member)| (name.as_str(), member));
+        // The items of lists and the values of maps have no name.
+        let unnamed = ["member", "value"].into_iter().filter_map(|part| Some(("", of.get(part)?)));
+        let parts: Vec<(&str, Of<'a>)> = named
+            .chain(unnamed)
+            .filter_map(|(name, part)| Some((name, Of::read(self.model, part)?)))
+            .collect();
+        parts.iter().any(|(name, of)| fits(name, of))
+            || parts.iter().any(|(_, of)| self.contains(of.shape, fits, seen))
     }
 
     /// Whether a path of member names exists: `*` are the items of a list or map.
@@ -99,7 +128,7 @@ impl<'a> Input<'a> {
         let Some((first, rest)) = path.split_first() else { return true };
         let Some(member) = self.member(first) else { return false };
         rest.iter()
-            .try_fold(member.shape, |shape, name| {
+            .try_fold(member.of.shape, |shape, name| {
                 let of = shape_of(self.model, shape)?;
                 let part = match (*name, of.get("type").and_then(Value::as_str)) {
                     ("*", Some("list")) => of.get("member"),
@@ -124,15 +153,15 @@ fn members<'a>(model: &'a Value, shape: &'a Value) -> Vec<Member<'a>> {
     let required = texts(shape.get("required"));
     let members = shape.get("members").and_then(Value::as_object).into_iter().flatten();
     let member = |(name, member): (&'a String, &'a Value)| {
-        let of = member.get("shape").and_then(Value::as_str)?;
+        let of = Of::read(model, member)?;
         Some(Member {
             name,
             path: name.clone(),
             wire: member.get("locationName").and_then(Value::as_str).unwrap_or(name),
             required: required.contains(name.as_str()),
             label: member.get("location").and_then(Value::as_str) == Some("uri"),
-            kind: kind(model, of),
-            shape: of,
+            kind: kind(model, of.shape),
+            of,
         })
     };
     members.filter_map(member).collect()

@@ -18,6 +18,7 @@
 //!     = RESOURCE …            the same; the action is called as the operation
 //! Operation + …               these need it besides what is found by name
 //!     passes-nothing
+//!     lends-nothing           its service does nothing in S3 with the rights of the caller
 //! ```
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -69,6 +70,8 @@ pub struct Entry {
     pub mints: bool,
     /// Whether it hands over no role.
     pub passes_nothing: bool,
+    /// Whether nothing is done in S3 with the rights of the caller.
+    pub lends_nothing: bool,
 }
 
 /// Reads every `SERVICE.txt` of a folder.
@@ -107,6 +110,8 @@ pub fn parse(mut prefix: String, text: &str) -> Result<Overlay> {
                 let entry = overlay.operations.entry(operation.clone()).or_default();
                 if *first == "passes-nothing" {
                     entry.passes_nothing = true;
+                } else if *first == "lends-nothing" {
+                    entry.lends_nothing = true;
                 } else {
                     let action = if *first == "=" { operation } else { *first };
                     let action = with_prefix(&prefix, action);
@@ -184,7 +189,7 @@ pub fn faults(needs: &[String], input: &Input<'_>, iam: &Iam) -> Vec<String> {
 }
 
 /// The paths in a need, from the request inwards.
-fn paths(need: &str) -> Vec<String> {
+pub fn paths(need: &str) -> Vec<String> {
     let words: Vec<&str> = need.split(' ').collect();
     let mut found: Vec<&str> = Vec::new();
     let mut each = None;

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{ActionFrom, Joined, Operation, ResourceFrom};
 
-/// Prints coverage by service and every operation that is left.
+/// Prints coverage by service, every operation that is left, and those that write though a member that may
+/// name a resource decides nothing.
 pub fn print(joined: &Joined) -> String {
     let Joined { services, overlay_lines } = joined;
     let mut text = String::new();
     let mut all: Vec<&Operation> = Vec::new();
-    let mut left = String::new();
+    let (mut left, mut unused) = (String::new(), String::new());
     let _ =
         writeln!(text, "{:<36} {:<24} {:>5} {:>7} {:>9}", "service", "prefix", "ops", "action", "resource");
     for (name, service) in services {
@@ -30,11 +31,15 @@ pub fn print(joined: &Joined) -> String {
                 }
                 _ => {}
             }
+            if !of.unused.is_empty() {
+                let _ = writeln!(unused, "unused       {name} {operation}: {}", of.unused.join(" "));
+            }
         }
         all.extend(operations);
     }
     let share = Share::of(&all);
     text.push_str(&left);
+    text.push_str(&unused);
     let mut resources: BTreeMap<&ResourceFrom, usize> = BTreeMap::new();
     let mut actions: BTreeMap<ActionFrom, usize> = BTreeMap::new();
     for operation in &all {

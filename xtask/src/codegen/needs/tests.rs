@@ -5,6 +5,7 @@ use super::{
     iam::Type,
     model::Input,
     names, overlay,
+    unsaid::Unsaid,
 };
 
 /// A model with one operation, whose members are texts: `Name` or, where AWS insists on it, `Name!`.
@@ -88,6 +89,42 @@ fn members_that_say_something_else_do_not() {
 }
 
 #[test]
+fn what_something_is_made_from_is_not_left_out() {
+    let check = |members: &[&str], taken: &[&str], said: &[&str], expected: Option<&str>| {
+        let model = model(members);
+        let operation = json!({ "input": { "shape": "In" } });
+        let input = Input::of(&model, &operation);
+        let image = Type { name: "image".to_owned(), arn: "arn:${Partition}:s:::image/${Name}".to_owned() };
+        let unsaid = Unsaid {
+            operation: "CreateFleet",
+            input: &input,
+            aliases: &Aliases::new(),
+            accounts: &["SourceOwner".to_owned()],
+            types: &[&image],
+            loose: &[],
+        };
+        let owned = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+        let line = unsaid.line("s:CreateFleet", &owned(taken), &owned(said));
+        assert_eq!(line.as_deref(), expected, "{members:?}");
+    };
+    check(&["Name!", "SourceFleetId"], &["Name"], &[], Some("s:CreateFleet * when SourceFleetId"));
+    check(&["SnapshotId!", "ImageArn"], &[], &[], Some("s:CreateFleet * when SnapshotId|ImageArn"));
+    check(&["ReplicationSourceArn"], &[], &[], Some("s:CreateFleet * when ReplicationSourceArn"));
+    // What is taken, what an overlay says of the same action, and what names nothing that is read.
+    check(&["SourceFleetId"], &["SourceFleetId"], &[], None);
+    check(&["SourceFleetId"], &[], &["s:CreateFleet ~:s:fleet/${SourceFleetId}?"], None);
+    check(
+        &["SourceFleetId"],
+        &[],
+        &["s3:GetObject * when SourceFleetId"],
+        Some("s:CreateFleet * when SourceFleetId"),
+    );
+    let other =
+        ["SourceRegion", "SourceOwner", "ResourceId", "FinalSnapshotId", "TopicArn", "SnapshotWindow"];
+    check(&other, &[], &[], None);
+}
+
+#[test]
 fn several_types_that_one_member_may_be_are_one_template() {
     let merged = |templates: &[&str]| fill::merged(templates.iter().map(|text| (*text).to_owned()).collect());
     assert_eq!(merged(&["${A|arn:s:x/}", "${A|arn:s:y/}"]), ["${A|arn:s:x/,s:y/}"]);
@@ -125,7 +162,8 @@ fn overlays_are_read() {
         \x20   = *\n\
         \x20   G ~:s:${M} when M\n\
         H +\n\
-        \x20   passes-nothing\n";
+        \x20   passes-nothing\n\
+        \x20   lends-nothing\n";
     let overlay = overlay::parse("s".to_owned(), text).unwrap();
     assert_eq!(overlay.prefix.as_deref(), Some("p"));
     assert_eq!(overlay.actions.get("A").map(String::as_str), Some("p:B"));
@@ -136,7 +174,12 @@ fn overlays_are_read() {
     assert_eq!(lines("F"), ["p:F *", "p:G ~:s:${M} when M"]);
     let entry = |name: &str| overlay.operations.get(name).unwrap();
     assert!(entry("F").mints && !entry("E").mints);
-    assert!(entry("H").adds && entry("H").passes_nothing && entry("H").lines.is_empty());
+    assert!(
+        entry("H").adds
+            && entry("H").passes_nothing
+            && entry("H").lends_nothing
+            && entry("H").lines.is_empty()
+    );
     for wrong in ["    = *", "lower", "actions A", "prefix", "A\n    = *\nA\n    = *"] {
         assert!(overlay::parse(String::new(), wrong).is_err(), "{wrong}");
     }
