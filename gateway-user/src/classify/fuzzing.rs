@@ -4,10 +4,10 @@
 
 use http::Request;
 
-use super::{Param, members};
+use super::{Param, members, needs};
 use crate::{
     catalog::{Location, Operation, Protocol, Service, Shape, catalog},
-    parse::AwsRequest,
+    parse::{AwsRequest, BodyPlan},
 };
 
 const HOST: &str = "kinesis.us-east-1.amazonaws.com";
@@ -74,6 +74,44 @@ pub fn operation(data: &[u8]) -> bool {
     assert!(found.service.operation(found.operation.name).is_some());
     assert!(found.labels.iter().all(|(_, text)| !text.is_empty()), "an empty label");
     read(found.service, found.operation, found.protocol, &found.labels, &head, Some(body.as_bytes()))
+}
+
+/// Which S3 call a request is: lines of host, method, request target, `name: value` of each header, an empty
+/// line, the body.
+///
+/// # Panics
+/// When it is decided on another object than the path has, or a secret key is a parameter.
+pub fn s3(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let (lines, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = lines.lines();
+    let mut next = || lines.next().unwrap_or_default();
+    let (host, method, target) = (next(), next(), next());
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
+    let Some(head) = head_for(host, "s3", method, target, &headers) else { return false };
+    if !head.is_s3() {
+        return false;
+    }
+    let inspected = (head.body_plan() == BodyPlan::Inspect).then_some(body.as_bytes());
+    let arns = needs::Arns::new(head.endpoint().partition(), head.region(), None);
+    let Ok(call) = super::s3::read(&head, inspected, &arns) else { return false };
+    let params = &call.params.values;
+    assert!(params.keys().all(|name| !name.ends_with("SSECustomerKey")), "{params:?}");
+    assert!(call.actions.iter().all(|on| on.resource == "*" || on.resource.starts_with("arn:")));
+    let decoded = |path: &str| percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let (_, key) = head.endpoint().bucket_and_key(head.path());
+    match (params.get("Bucket"), params.get("Key")) {
+        (Some(Param::Text(bucket)), Some(Param::Text(read))) => {
+            assert_eq!(*read, decoded(key));
+            let own = format!("{bucket}/{read}");
+            let named =
+                |resource: &str| resource == "*" || resource.ends_with(&own) || bucket.starts_with("arn:");
+            let zonal = bucket.ends_with("--x-s3");
+            assert!(zonal || call.actions.iter().any(|on| named(&on.resource)), "{:?}", call.actions);
+        }
+        (_, read) => assert!(read.is_none() && key.is_empty(), "{read:?} {key:?}"),
+    }
+    true
 }
 
 /// The operation that the first line names, and the rest.

@@ -136,7 +136,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
     let (service, name, actions, params) = if head.is_s3() {
-        let call = s3::read(request, &arns)?;
+        let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
         ("s3", call.operation, call.actions, call.params)
     } else {
         let found = operation::find(request)?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{ActionOn, ClassifyError, Param, members, needs};
 use crate::{
     catalog::{Operation, Partition, Protocol, Service, catalog},
-    parse::VerifiedRequest,
+    parse::AwsRequest,
 };
 
 mod address;
@@ -35,9 +35,12 @@ pub(super) struct S3Call {
 /// Parameters that are secret: keys that S3 encrypts with and forgets. Nothing may read them.
 const KEYS: [&str; 2] = ["SSECustomerKey", "CopySourceSSECustomerKey"];
 
-/// Reads an S3 call.
-pub(super) fn read(request: &VerifiedRequest, arns: &needs::Arns<'_>) -> Result<S3Call, ClassifyError> {
-    let head = request.request();
+/// Reads an S3 call; no body: it was not inspected.
+pub(super) fn read(
+    head: &AwsRequest,
+    body: Option<&[u8]>,
+    arns: &needs::Arns<'_>,
+) -> Result<S3Call, ClassifyError> {
     if let Some(name) = head.query().duplicate() {
         return Err(ClassifyError::Ambiguous(format!("the query parameter {name:?} is there twice")));
     }
@@ -56,7 +59,8 @@ pub(super) fn read(request: &VerifiedRequest, arns: &needs::Arns<'_>) -> Result<
         return Err(ClassifyError::MintsCredentials("s3:CreateSession".to_owned()));
     }
     let (service, operation) = modelled(row)?;
-    let mut params = members::read(service, operation, Protocol::RestXml, &address.labels(), request)?;
+    let mut params =
+        members::read_parts(service, operation, Protocol::RestXml, &address.labels(), (head, body))?;
     params.values.retain(|name, _| !KEYS.contains(&name.as_str()));
     let actions = actions(row, operation, &params.values, &address, arns)?;
     Ok(S3Call { operation: operation.name, actions, params })

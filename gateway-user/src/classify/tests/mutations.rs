@@ -11,7 +11,7 @@ use crate::{catalog::Protocol, classify::fuzzing};
 pub(crate) type Read = fn(&[u8]) -> bool;
 
 /// Targets with seeds.
-const TARGETS: [(&str, Read); 8] = [
+const TARGETS: [(&str, Read); 9] = [
     ("members_json", |data| fuzzing::body(Protocol::Json, data)),
     ("members_cbor", |data| fuzzing::body(Protocol::Cbor, data)),
     ("members_query", |data| fuzzing::body(Protocol::Query, data)),
@@ -20,6 +20,7 @@ const TARGETS: [(&str, Read); 8] = [
     ("members_xml", |data| fuzzing::body(Protocol::RestXml, data)),
     ("members_head", fuzzing::rest_head),
     ("operation", fuzzing::operation),
+    ("s3", fuzzing::s3),
 ];
 
 /// Pieces that mean something to one of the readers.
