@@ -12,10 +12,8 @@
 //! how it is asked for (else `POST /`), `i` its members without the texts in its path, `h` what stands
 //! before the service's host, `a` what IAM wants: `ACTION RESOURCE`, where `=` is the action of the
 //! operation's own name and a number is one of the service's `places`. `f` are flags: the access level
-//! of the action of its own name (`l`ist, `r`ead, `w`rite, `t`agging, `p`ermissions management), `s`
-//! its payload is a stream, `u` it may be unsigned, `b` its signature leaves out the body, `m` its answer
-//! carries credentials. The lines of
-//! `actions` have the actions that are no operations.
+//! of the action of its own name (`l`ist, `r`ead, `w`rite, `t`agging, `p`ermissions management), `b`
+//! its signature leaves out the body, `m` its answer carries credentials. The lines of `actions` have the actions that are no operations.
 //!
 //! `shape` and `hosts` say what their texts look like.
 
@@ -26,6 +24,7 @@ use serde::Deserialize;
 use super::{
     AccessLevel, Action, Catalog, Partition, Provenance, Source,
     hosts::Hosts,
+    need::Need,
     service::{Body, Http, Operation, Protocol, Service},
     shape::Shapes,
 };
@@ -285,9 +284,7 @@ impl Building {
             name: line.op,
             http,
             input,
-            streams: line.f.contains('s'),
             host_prefix: line.h,
-            unsigned: line.f.contains('u'),
             unsigned_body: line.f.contains('b'),
             mints: line.f.contains('m'),
             needs,
@@ -295,7 +292,7 @@ impl Building {
         Ok(())
     }
 
-    fn need(&self, text: &'static str, own: &str) -> Result<&'static str, CatalogError> {
+    fn need(&self, text: &'static str, own: &str) -> Result<Need<'static>, CatalogError> {
         let (action, place) = text.split_once(' ').ok_or_else(|| bad(text))?;
         let number: Option<usize> = place.parse().ok();
         let action = if action == "=" { own } else { action };
@@ -303,7 +300,7 @@ impl Building {
             Some(number) => self.places.get(number).copied().ok_or_else(|| bad(text))?,
             None => place,
         };
-        Ok(String::leak(format!("{action} {place}")))
+        Need::parse(String::leak(format!("{action} {place}"))).map_err(|_| bad(text))
     }
 
     fn finish(mut self) -> Result<Body, CatalogError> {

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use super::{
     load::{CatalogError, bad},
-    shape::{Shape, ShapeId, Shapes},
+    need::Need,
+    shape::{Member, Shape, ShapeId, Shapes},
 };
 
 /// How requests and answers are written.
@@ -93,6 +94,15 @@ impl Service {
         self.body.get_or_init(|| super::load::body(self.prefix, self.lines).unwrap_or_default())
     }
 
+    /// The members of an operation's input; none if it has no input.
+    #[must_use]
+    pub fn members(&self, operation: &Operation) -> &[Member] {
+        match operation.input.map(|id| self.shape(id)) {
+            Some(Shape::Structure(members)) => members,
+            Some(_) | None => &[],
+        }
+    }
+
     /// What is behind an id of this service.
     #[must_use]
     pub fn shape(&self, id: ShapeId) -> &Shape {
@@ -109,20 +119,16 @@ pub struct Operation {
     pub http: Http,
     /// The structure of its parameters; `None` where it has none.
     pub input: Option<ShapeId>,
-    /// Whether its payload is a stream of bytes or events, which is never read.
-    pub streams: bool,
     /// What stands before the service's host: `data-`, `{AccountId}.`; mostly empty.
     pub host_prefix: &'static str,
-    /// Whether it may be called without a signature.
-    pub unsigned: bool,
     /// Whether clients leave its body out of the signature: `UNSIGNED-PAYLOAD`.
     ///
     /// <https://smithy.io/2.0/aws/aws-auth.html#aws-auth-unsignedpayload-trait>
     pub unsigned_body: bool,
     /// Whether its answer carries credentials.
     pub mints: bool,
-    /// What IAM wants to be allowed, one `ACTION RESOURCE` each; empty: that is not known.
-    pub needs: Vec<&'static str>,
+    /// What IAM wants to be allowed; empty: that is not known.
+    pub needs: Vec<Need<'static>>,
 }
 
 /// The HTTP form of an operation.

@@ -107,8 +107,6 @@ pub struct Member {
     pub required: bool,
     /// Whether it is a stream, which is never read.
     pub streaming: bool,
-    /// Whether it only tells repeats apart.
-    pub idempotency_token: bool,
     /// Whether it is a part of the host as well.
     pub host_label: bool,
 }
@@ -239,12 +237,11 @@ impl Member {
             shape: ShapeId(0),
             required: false,
             streaming: false,
-            idempotency_token: false,
             host_label: false,
         }
     }
 
-    /// `NAME`, then `:SHAPE` unless it is a text, flags (`~` streaming, `$` idempotency token, `#` host
+    /// `NAME`, then `:SHAPE` unless it is a text, flags (`~` streaming, `#` host
     /// label), the location, and the wire name if it is not the same: `_` for the same with a small
     /// first letter.
     fn read(text: &'static str) -> Result<Self, CatalogError> {
@@ -259,7 +256,7 @@ impl Member {
             None => ("s", rest),
         };
         let shape = reference(shape).ok_or_else(wrong)?;
-        let end = rest.find(|c| !"~$#".contains(c)).unwrap_or(rest.len());
+        let end = rest.find(|c| !"~#".contains(c)).unwrap_or(rest.len());
         let (flags, rest) = rest.split_at(end);
         let (at, wire) = Location::read(rest).ok_or_else(wrong)?;
         let wire = match wire {
@@ -270,9 +267,8 @@ impl Member {
         if name.is_empty() {
             return Err(wrong());
         }
-        let (streaming, idempotency_token) = (flags.contains('~'), flags.contains('$'));
-        let host_label = flags.contains('#');
-        Ok(Self { wire, at, shape, streaming, idempotency_token, host_label, ..Self::text(name) })
+        let (streaming, host_label) = (flags.contains('~'), flags.contains('#'));
+        Ok(Self { wire, at, shape, streaming, host_label, ..Self::text(name) })
     }
 }
 

@@ -6,7 +6,7 @@ use http::Request;
 
 use super::{Param, members, needs};
 use crate::{
-    catalog::{Location, Operation, Protocol, Service, Shape, catalog},
+    catalog::{Location, Member, Operation, Protocol, Service, Shape, catalog},
     parse::{AwsRequest, BodyPlan},
 };
 
@@ -44,15 +44,9 @@ pub fn rest_head(data: &[u8]) -> bool {
     let (target, label) = (lines.next().unwrap_or("/"), lines.next().unwrap_or_default());
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
     let Some(head) = head("GET", target, &headers) else { return false };
-    let input = operation.input.map(|id| service.shape(id));
-    let names: Vec<&str> = match input {
-        Some(Shape::Structure(members)) => {
-            let in_path = |at| matches!(at, Location::Path | Location::GreedyPath);
-            members.iter().filter(|member| in_path(member.at)).map(|member| member.name).collect()
-        }
-        _ => Vec::new(),
-    };
-    let labels: Vec<(&str, String)> = names.into_iter().map(|name| (name, label.to_owned())).collect();
+    let in_path = |member: &&Member| matches!(member.at, Location::Path | Location::GreedyPath);
+    let names = service.members(operation).iter().filter(in_path).map(|member| member.name);
+    let labels: Vec<(&str, String)> = names.map(|name| (name, label.to_owned())).collect();
     let read = |protocol| read(service, operation, protocol, &labels, &head, None);
     read(Protocol::RestJson) & read(Protocol::RestXml)
 }
@@ -169,10 +163,7 @@ fn read(
     let Ok(params) = members::read_parts(service, operation, protocol, labels, (head, body)) else {
         return false;
     };
-    let known = match operation.input.map(|id| service.shape(id)) {
-        Some(Shape::Structure(members)) => members.as_slice(),
-        _ => &[],
-    };
+    let known = service.members(operation);
     for (name, param) in &params.values {
         let member = known.iter().find(|member| member.name == name);
         assert_eq!(member.is_none(), params.unknown.contains(name), "{name:?} is marked wrongly");

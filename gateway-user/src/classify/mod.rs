@@ -215,9 +215,11 @@ fn needed(
     params: &BTreeMap<String, Param>,
     arns: &needs::Arns<'_>,
 ) -> Result<Vec<ActionOn>, ClassifyError> {
-    let unknown = || ClassifyError::UnknownAction(format!("{service}:{}", operation.name));
-    let actions = needs::of(&operation.needs, params, arns).map_err(|_| unknown())?;
-    if actions.is_empty() { Err(unknown()) } else { Ok(actions) }
+    let actions = needs::of(&operation.needs, params, arns);
+    if actions.is_empty() {
+        return Err(ClassifyError::UnknownAction(format!("{service}:{}", operation.name)));
+    }
+    Ok(actions)
 }
 
 /// A member that the models do not have may name another resource: AWS may know it by now.

@@ -41,10 +41,8 @@ pub(super) fn of(action: &str, names: &[&str]) -> Vec<Members> {
 /// The names of all parameters of the operations that need `action`.
 pub(super) fn names_of(action: &str) -> Vec<&'static str> {
     operations_of(action)
-        .flat_map(|(service, operation)| match operation.input.map(|input| service.shape(input)) {
-            Some(Shape::Structure(members)) => members.iter().map(|member| member.name).collect(),
-            Some(_) | None => Vec::new(),
-        })
+        .flat_map(|(service, operation)| service.members(operation))
+        .map(|member| member.name)
         .collect()
 }
 
@@ -67,10 +65,8 @@ fn operations_of(action: &str) -> impl Iterator<Item = (&'static Service, &'stat
 }
 
 fn members(service: &Service, operation: &Operation, names: &[&str]) -> Members {
-    let Some(Shape::Structure(members)) = operation.input.map(|input| service.shape(input)) else {
-        return Members::new();
-    };
-    members
+    service
+        .members(operation)
         .iter()
         .filter(|member| names.contains(&member.name))
         .map(|member| (member.name.to_owned(), kind(service, member.shape, 0)))

@@ -46,7 +46,7 @@ pub fn lines(name: &str, model: &Value, prefix: &str, sources: &Joined<'_>) -> R
         // An action that IAM's data does not have yet counts as writing.
         let level = sources.actions.level(prefix, operation).or(guessed.then_some('w'));
         let mut flags: String = level.into_iter().collect();
-        flags.push_str(&self::flags(value, &shapes));
+        flags.push_str(&self::flags(value));
         if let Some(needs) = needs_of(operation) {
             if needs.mints {
                 flags.push('m');
@@ -116,15 +116,9 @@ fn operation(name: &str, value: &Value, shapes: &mut Shapes<'_>) -> Result<Map<S
     Ok(line)
 }
 
-/// `s`: the payload is a stream; `u`: the request may be unsigned; `b`: the signature leaves out the body.
-fn flags(operation: &Value, shapes: &Shapes<'_>) -> String {
-    let text = |place: &str| operation.pointer(place).and_then(Value::as_str);
-    let no_auth = |auth: &Value| auth.as_str() == Some("smithy.api#noAuth");
-    let unsigned = text("/authtype") == Some("none")
-        || operation.get("auth").and_then(Value::as_array).is_some_and(|auth| auth.iter().any(no_auth));
-    let streams = text("/input/shape").is_some_and(|input| shapes.streams(input));
-    let flagged = |name: &str| operation.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let open_body = text("/authtype") == Some("v4-unsigned-body") || flagged("unsignedPayload");
-    let flags = [streams.then_some('s'), unsigned.then_some('u'), open_body.then_some('b')];
-    flags.into_iter().flatten().collect()
+/// `b`: the signature leaves out the body.
+fn flags(operation: &Value) -> String {
+    let open_body = operation.get("authtype").and_then(Value::as_str) == Some("v4-unsigned-body")
+        || operation.get("unsignedPayload").and_then(Value::as_bool).unwrap_or(false);
+    if open_body { "b".to_owned() } else { String::new() }
 }

@@ -61,13 +61,6 @@ impl<'a> Shapes<'a> {
         in_path.map(|(name, member)| (wire_name(member).unwrap_or(name), name.as_str())).collect()
     }
 
-    /// Whether the payload of an input is a stream of bytes or events.
-    pub fn streams(&self, input: &str) -> bool {
-        let Some(input) = self.shapes.get(input) else { return false };
-        let Some(payload) = input.get("payload").and_then(Value::as_str) else { return false };
-        input.pointer(&format!("/members/{payload}")).is_some_and(|member| self.is_stream(member))
-    }
-
     fn is_stream(&self, member: &Value) -> bool {
         let shape = self.shape_of(member);
         flag(member, "streaming")
@@ -126,7 +119,6 @@ impl<'a> Shapes<'a> {
         let wire = if self.ec2 { &ec2_name(name, member) } else { wire };
         let shape = self.reference(member, place)?;
         let stream = if self.is_stream(member) { "~" } else { "" };
-        let token = if flag(member, "idempotencyToken") { "$" } else { "" };
         let host = if flag(member, "hostLabel") { "#" } else { "" };
         let wire = if wire == name {
             ""
@@ -137,7 +129,7 @@ impl<'a> Shapes<'a> {
         };
         let mark = if mark == "=" && wire.is_empty() { "" } else { mark };
         let shape = if shape == "s" { String::new() } else { format!(":{shape}") };
-        let out = [name, &shape, stream, token, host, mark, wire].concat();
+        let out = [name, &shape, stream, host, mark, wire].concat();
         if out.contains(char::is_whitespace) {
             bail!("{out:?} has a space");
         }

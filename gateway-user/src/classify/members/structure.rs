@@ -19,11 +19,7 @@ pub(super) struct Structure<'a> {
 impl<'a> Structure<'a> {
     /// The members of an operation's input; none if it has no input.
     pub(super) fn input(service: &'a Service, operation: &Operation, protocol: Protocol) -> Self {
-        let members = match operation.input.map(|id| service.shape(id)) {
-            Some(Shape::Structure(members)) => members.as_slice(),
-            _ => &[],
-        };
-        Self { service, protocol, members }
+        Self { service, protocol, members: service.members(operation) }
     }
 
     /// Another structure of the same service.

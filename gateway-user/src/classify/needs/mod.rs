@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{ActionOn, Param};
-use crate::catalog::{Ask, BadNeed, Condition, Need, Resource};
+use crate::catalog::{Ask, Condition, Need, Resource};
 
 mod arn;
 mod case;
@@ -19,21 +19,13 @@ pub(super) use resource::Arns;
 
 /// Every action that a call needs, with its resources, in the order of `needs`.
 ///
-/// `needs` are an operation's lines ([`Need`]), `params` what its request says.
-///
-/// # Errors
-/// [`BadNeed`]: a line is not in the language; the table's own lines all are.
-pub(super) fn of(
-    needs: &[&str],
-    params: &BTreeMap<String, Param>,
-    arns: &Arns<'_>,
-) -> Result<Vec<ActionOn>, BadNeed> {
+/// `needs` are an operation's, `params` what its request says.
+pub(super) fn of(needs: &[Need<'_>], params: &BTreeMap<String, Param>, arns: &Arns<'_>) -> Vec<ActionOn> {
     let mut actions = Vec::new();
     // Needed on something that the request could name and does not.
     let mut unnamed: Vec<&str> = Vec::new();
-    for line in needs {
-        let need = Need::parse(line)?;
-        let (resources, absent) = resources(&need, params, arns);
+    for need in needs {
+        let (resources, absent) = resources(need, params, arns);
         actions.extend(resources.into_iter().map(|resource| on(need.action, resource)));
         if absent {
             unnamed.push(need.action);
@@ -44,7 +36,7 @@ pub(super) fn of(
             actions.push(on(action, "*".to_owned()));
         }
     }
-    Ok(actions)
+    actions
 }
 
 fn on(action: &str, resource: String) -> ActionOn {

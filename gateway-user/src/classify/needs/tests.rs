@@ -35,11 +35,8 @@ fn needed(needs: &[&str], params: &str, account: Option<&str>) -> Vec<String> {
     let region: Region = "us-east-1".parse().unwrap();
     let account: Option<AccountId> = account.map(|account| account.parse().unwrap());
     let arns = Arns::new(Partition::Aws, &region, account.as_ref());
-    of(needs, &params, &arns)
-        .unwrap()
-        .into_iter()
-        .map(|on| format!("{} {}", on.action, on.resource))
-        .collect()
+    let needs: Vec<Need<'_>> = needs.iter().map(|line| Need::parse(line).unwrap()).collect();
+    of(&needs, &params, &arns).into_iter().map(|on| format!("{} {}", on.action, on.resource)).collect()
 }
 
 /// `short` resources: `~x:y` for `arn:aws:x:us-east-1:123456789012:y`, `^x:y` without region.
@@ -378,7 +375,6 @@ fn every_need_of_the_table_can_be_evaluated() {
             let found = call(service.name, operation.name, "{}");
             operations += usize::from(!found.is_empty());
             for need in &operation.needs {
-                let need = Need::parse(need).unwrap();
                 assert!(
                     catalog().action(need.action).is_some(),
                     "{} {}: {}",

@@ -10,7 +10,7 @@ use super::{
     routes::{Place, Routes},
 };
 use crate::{
-    catalog::{Location, Operation, Protocol, Segment, Service, Shape},
+    catalog::{Location, Operation, Protocol, Segment, Service},
     classify::ClassifyError,
     parse::{AwsRequest, Candidate, Query},
 };
@@ -139,10 +139,5 @@ fn by_query(
 
 /// Whether `name` is a member of the operation in the query string.
 fn is_member(service: &Service, operation: &Operation, name: &str) -> bool {
-    match operation.input.map(|id| service.shape(id)) {
-        Some(Shape::Structure(members)) => {
-            members.iter().any(|member| member.at == Location::Query && member.wire == name)
-        }
-        _ => false,
-    }
+    service.members(operation).iter().any(|member| member.at == Location::Query && member.wire == name)
 }

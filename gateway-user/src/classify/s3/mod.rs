@@ -99,7 +99,7 @@ fn actions(
         (On::Target, _) => target(params.contains_key("VersionId"), row, address),
     };
     extra::add(params, row, address, &mut actions);
-    actions.extend(passed_roles(operation, params, arns)?);
+    actions.extend(passed_roles(operation, params, arns));
     match address.bucket() {
         Some(bucket) => beyond::needed(params, row, bucket, actions, arns.own_account()),
         None => Ok(actions),
@@ -118,15 +118,10 @@ fn unknown(operation: &str) -> ClassifyError {
 }
 
 /// The roles that S3 is given to act in.
-fn passed_roles(
-    operation: &Operation,
-    params: &Values,
-    arns: &needs::Arns<'_>,
-) -> Result<Vec<ActionOn>, ClassifyError> {
-    let mut roles = needs::of(&operation.needs, params, arns)
-        .map_err(|error| ClassifyError::UnknownAction(error.to_string()))?;
+fn passed_roles(operation: &Operation, params: &Values, arns: &needs::Arns<'_>) -> Vec<ActionOn> {
+    let mut roles = needs::of(&operation.needs, params, arns);
     roles.retain(|on| on.action == "iam:PassRole");
-    Ok(roles)
+    roles
 }
 
 fn on(action: &str, resource: &str) -> ActionOn {

@@ -651,7 +651,7 @@ fn the_catalogue_has_the_same_actions() {
         if operation.mints || row.on == super::operations::On::Directories || row.action.is_empty() {
             continue;
         }
-        let needed: Vec<&str> = operation.needs.iter().filter_map(|need| need.split(' ').next()).collect();
+        let needed: Vec<&str> = operation.needs.iter().map(|need| need.action).collect();
         let own: Vec<String> = row.action.split(' ').map(|action| format!("s3:{action}")).collect();
         let same = own.iter().all(|action| needed.contains(&action.as_str()));
         assert!(same, "{}: {own:?}, {needed:?}", row.operation);
