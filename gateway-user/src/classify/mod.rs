@@ -119,6 +119,9 @@ pub enum ClassifyError {
         /// What is wrong with it.
         why: String,
     },
+    /// It is understood, but is too much at once to decide on.
+    #[error("it needs more than {0} actions on resources; send several smaller requests")]
+    TooManyActions(usize),
     /// The answer would carry credentials, which cannot be kept from the agent yet.
     #[error("{0} answers with credentials, which must not reach an agent")]
     MintsCredentials(String),
@@ -239,9 +242,7 @@ fn bounded(actions: Vec<ActionOn>) -> Result<Vec<ActionOn>, ClassifyError> {
     let mut seen = HashSet::with_capacity(actions.len());
     let first: Vec<bool> = actions.iter().map(|on| seen.insert((&on.action, &on.resource))).collect();
     if seen.len() > MAX_ACTIONS {
-        return Err(ClassifyError::BadBody(format!(
-            "it needs more than {MAX_ACTIONS} actions on resources; send several smaller requests"
-        )));
+        return Err(ClassifyError::TooManyActions(MAX_ACTIONS));
     }
     Ok(actions.into_iter().zip(first).filter_map(|(on, first)| first.then_some(on)).collect())
 }

@@ -115,9 +115,10 @@ impl Refusal {
             ClassifyError::UnknownOperation { .. }
             | ClassifyError::UnknownAction(_)
             | ClassifyError::MintsCredentials(_) => Kind::Denied,
-            ClassifyError::Ambiguous(_) | ClassifyError::BadBody(_) | ClassifyError::BadMember { .. } => {
-                Kind::Malformed
-            }
+            ClassifyError::Ambiguous(_)
+            | ClassifyError::BadBody(_)
+            | ClassifyError::BadMember { .. }
+            | ClassifyError::TooManyActions(_) => Kind::Malformed,
         };
         Self::new(kind, error, session, call)
     }

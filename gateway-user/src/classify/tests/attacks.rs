@@ -193,8 +193,7 @@ fn too_many_actions_are_refused() {
         classified(&json("secretsmanager", "secretsmanager.BatchGetSecretValue", &body))
     };
     assert_eq!(secrets(1_099).unwrap().actions.len(), 1_100);
-    let why = "it needs more than 1100 actions on resources; send several smaller requests";
-    assert_eq!(secrets(1_100), Err(ClassifyError::BadBody(why.to_owned())));
+    assert_eq!(secrets(1_100), Err(ClassifyError::TooManyActions(1_100)));
 }
 
 #[test]
