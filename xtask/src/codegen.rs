@@ -69,6 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
         let known = table::decompress(&fs::read(&place).context("the committed table")?)?;
         table::compare(&known, &text)?;
         ensure!(fs::read_to_string(&beside)? == notice, "{} is another", beside.display());
+        needs::check(&sources)?;
         println!("catalogue: as committed");
         return Ok(());
     }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 /// Levels of nesting, the outermost value included.
 pub(super) const MAX_DEPTH: usize = 32;
-/// Values in one body: scalars, lists and structures together. The largest call that AWS allows is PutLogEvents with
-/// 10,000 events of three values each.
+/// Values in one body: scalars, lists and structures together. PutLogEvents may have 10,000 events
+/// of three values each; a call of CloudWatch with 150 values in each of hundreds of metrics is refused.
 pub(in crate::classify) const MAX_VALUES: usize = 50_000;
 /// Bytes of one name or key: the longest that a service allows is DynamoDB's for attributes.
 pub(super) const MAX_NAME: usize = 65_535;

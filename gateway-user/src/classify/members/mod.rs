@@ -29,6 +29,7 @@ mod head;
 mod json;
 mod scalar;
 mod structure;
+mod unknown;
 mod value;
 mod xml;
 
@@ -47,7 +48,7 @@ pub(super) struct Params {
     /// Members that may be there but are not in `values`, because the body they are in is not read:
     /// their names in the model.
     pub(super) unread: BTreeSet<String>,
-    /// Which of `values` the table does not know: their names on the wire.
+    /// What of `values`, at any depth, the table does not know: names on the wire.
     pub(super) unknown: BTreeSet<String>,
 }
 
@@ -86,6 +87,12 @@ pub(super) fn read_parts(
         Protocol::Json | Protocol::Cbor | Protocol::Query | Protocol::Ec2 => {}
     }
     body::read(input, operation, head, body, &mut params)?;
+    let Params { values, unknown, .. } = &mut params;
+    for member in input.members {
+        if let Some(value) = values.get(member.name) {
+            unknown::collect(service, service.shape(member.shape), value, unknown);
+        }
+    }
     Ok(params)
 }
 

@@ -208,4 +208,13 @@ fn members_that_the_models_do_not_have_may_name_anything() {
         &get(r#","NewArn":"arn:aws:dynamodb:us-east-1:123456789012:table/other""#),
         &[own, "dynamodb:GetItem *"],
     );
+    let run = |more: &str| {
+        let body =
+            format!("Action=RunInstances&Version=2016-11-15&ImageId=ami-1&CpuOptions.CoreCount=1{more}");
+        actions(&classified(&query("ec2", &body)).unwrap())
+    };
+    let image = "ec2:RunInstances arn:aws:ec2:us-east-1::image/ami-1".to_owned();
+    assert!(run("").contains(&image));
+    let with = run("&CpuOptions.New=x");
+    assert!(with.contains(&image) && with.contains(&"ec2:RunInstances *".to_owned()), "{with:?}");
 }

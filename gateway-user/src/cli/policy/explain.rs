@@ -20,7 +20,7 @@ use crate::{
     decide::{DayUsage, Facts, Policies, SessionUsage},
     identify::WorkloadConfig,
     parse::{AwsRequest, BodyPlan},
-    prim::{Region, WorkloadName},
+    prim::{AccountId, Region, WorkloadName},
 };
 
 /// Which call, and for whom.
@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// The region that the command is told [default: the workload's, else us-east-1].
     #[arg(long)]
     region: Option<Region>,
+    /// The account the call would act in [default: the workload's, else its role's].
+    #[arg(long, value_name = "ID")]
+    account: Option<AccountId>,
     /// A file with the request as it was on the wire, instead of a command.
     #[arg(long, value_name = "FILE", conflicts_with = "command", required_unless_present = "command")]
     request: Option<PathBuf>,
@@ -161,6 +164,9 @@ fn whom(
     if !args.group.is_empty() {
         workload.groups.clone_from(&args.group);
     }
+    if let Some(account) = &args.account {
+        workload.account = Some(account.clone());
+    }
     Ok((workload, dir))
 }
 
@@ -194,7 +200,11 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "operation  {}", printable(operation))?;
     writeln!(out, "request    {method} https://{}{}", printable(host), printable(path))?;
     writeln!(out, "region     {region}")?;
-    writeln!(out, "account    {}", account.as_deref().unwrap_or("not configured"))?;
+    writeln!(
+        out,
+        "account    {}",
+        account.as_deref().unwrap_or("not stated: the daemon asks STS; see --account")
+    )?;
     writeln!(out, "needs")?;
     for Needed { action, access, resource } in needs {
         let access = access.unwrap_or("level unknown");

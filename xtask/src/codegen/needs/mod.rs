@@ -48,6 +48,24 @@ pub fn needs_of(sources: &Sources) -> Result<BTreeMap<(String, String), Needs>> 
     Ok(needs)
 }
 
+/// Holds how much is known of actions and resources against what was reached before.
+///
+/// # Errors
+/// When it is less.
+pub fn check(sources: &Sources) -> Result<()> {
+    const ACTIONS: f64 = 96.0;
+    const RESOURCES: f64 = 91.0;
+    let share = report::Share::of_all(&join(sources)?);
+    if share.actions < ACTIONS || share.resources < RESOURCES {
+        bail!(
+            "actions are known of {:.2} % of the operations and resources of {:.2} %; both were over {ACTIONS} and {RESOURCES}",
+            share.actions,
+            share.resources
+        );
+    }
+    Ok(())
+}
+
 /// How much is known, by service, and everything that is left.
 ///
 /// # Errors

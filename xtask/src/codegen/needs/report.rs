@@ -57,14 +57,22 @@ pub fn print(joined: &Joined) -> String {
     text
 }
 
-struct Share {
+/// How much is known, in percent.
+pub struct Share {
     all: usize,
-    actions: f64,
+    pub actions: f64,
     guessed: f64,
-    resources: f64,
+    pub resources: f64,
 }
 
 impl Share {
+    /// Of all operations.
+    pub fn of_all(joined: &Joined) -> Self {
+        Self::of(
+            &joined.services.values().flat_map(|service| service.operations.values()).collect::<Vec<_>>(),
+        )
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     fn of(operations: &[&Operation]) -> Self {
         let count =

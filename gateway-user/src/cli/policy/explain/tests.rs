@@ -46,7 +46,7 @@ fn a_request_from_a_file() {
     operation  s3:GetObject
     request    GET https://builds.s3.eu-central-1.amazonaws.com/app.tar?versionId=3
     region     eu-central-1
-    account    not configured
+    account    not stated: the daemon asks STS; see --account
     needs
       s3:GetObjectVersion  (Read)  on  arn:aws:s3:::builds/app.tar
     parameters
