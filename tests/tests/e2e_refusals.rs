@@ -1,5 +1,6 @@
-//! Refusals as agents see them: every protocol, three real SDKs. Each is the typed error that AWS itself
-//! would have answered with, names rule and session, and is not tried again.
+//! Refusals as agents see them: every protocol by boto3 and the SDK for JavaScript, one by that for Rust. Each
+//! is the typed error that AWS itself would have answered with, names rule and session, and is not tried
+//! again.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
