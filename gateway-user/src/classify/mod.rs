@@ -148,7 +148,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
         let params = members_of(&found, request)?;
-        own_host::check(head.endpoint(), found.service, &params.values)?;
+        own_host::check(head.endpoint(), &found, &params.values, account)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
         let actions = needed(service, found.operation, &params.values, &arns)?;
         // The same names at S3 Express are other actions on other things; only some are known.

@@ -218,3 +218,19 @@ fn members_that_the_models_do_not_have_may_name_anything() {
     let with = run("&CpuOptions.New=x");
     assert!(with.contains(&image) && with.contains(&"ec2:RunInstances *".to_owned()), "{with:?}");
 }
+
+#[test]
+fn names_at_another_accounts_host_are_nobodys() {
+    let at = |host: &str, table: &str| {
+        let body = format!(r#"{{"TableName":"{table}","Key":{{"id":{{"S":"1"}}}}}}"#);
+        classified(&TestCall::json("dynamodb", host, "DynamoDB_20120810.GetItem", &body))
+    };
+    let own = at("123456789012.ddb.us-east-1.amazonaws.com", "t").unwrap();
+    assert_eq!(actions(&own), ["dynamodb:GetItem arn:aws:dynamodb:us-east-1:123456789012:table/t"]);
+    let foreign = "arn:aws:dynamodb:us-east-1:999999999999:table/t";
+    let named = at("999999999999.ddb.us-east-1.amazonaws.com", foreign).unwrap();
+    assert_eq!(actions(&named), [format!("dynamodb:GetItem {foreign}")]);
+    let why = "the host is that of account 999999999999, of which the request names nothing";
+    let bare = at("999999999999.ddb.us-east-1.amazonaws.com", "t");
+    assert_eq!(bare, Err(ClassifyError::Ambiguous(why.to_owned())));
+}
