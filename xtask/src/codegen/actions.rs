@@ -72,27 +72,14 @@ impl Actions {
     fn reference(&mut self, service: &Value) -> Result<()> {
         let prefix = text(service, "Name")?.to_owned();
         for action in service.get("Actions").and_then(Value::as_array).into_iter().flatten() {
-            let is = |property: &str| {
-                let place = format!("/Annotations/Properties/{property}");
-                action.pointer(&place).and_then(Value::as_bool).unwrap_or(false)
-            };
-            let level = if is("IsPermissionManagement") {
-                'p'
-            } else if is("IsTaggingOnly") {
-                't'
-            } else if is("IsWrite") {
-                'w'
-            } else if is("IsList") {
-                'l'
-            } else {
-                'r'
-            };
-            // Without annotations nothing is known: the old level stays.
-            if action.get("Annotations").is_some() {
-                self.add(&prefix, text(action, "Name")?, level);
-            } else {
-                let known = self.0.entry(prefix.clone()).or_default();
-                known.entry(text(action, "Name")?.to_owned()).or_insert('w');
+            let name = text(action, "Name")?;
+            match sources::reference_level(action) {
+                Some(level) => self.add(&prefix, name, level_named(level)?),
+                // Nothing is known: the old level stays.
+                None => {
+                    let known = self.0.entry(prefix.clone()).or_default();
+                    known.entry(name.to_owned()).or_insert('w');
+                }
             }
         }
         Ok(())

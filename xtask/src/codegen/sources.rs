@@ -104,6 +104,22 @@ impl Sources {
     }
 }
 
+/// The access level of an action of the Service Reference, as iam-data writes it; `None` where it has no
+/// annotations.
+pub fn reference_level(action: &Value) -> Option<&'static str> {
+    let annotations = action.get("Annotations")?;
+    let is = |property: &str| {
+        annotations.pointer(&format!("/Properties/{property}")).and_then(Value::as_bool).unwrap_or(false)
+    };
+    Some(match () {
+        () if is("IsPermissionManagement") => "Permissions management, Write",
+        () if is("IsTaggingOnly") => "Tagging, Write",
+        () if is("IsWrite") => "Write",
+        () if is("IsList") => "List",
+        () => "Read",
+    })
+}
+
 /// Reads a file of JSON.
 pub fn json(path: &Path) -> Result<Value> {
     let text = fs::read(path).with_context(|| path.display().to_string())?;

@@ -14,6 +14,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::codegen::sources::reference_level;
+
 /// The services of IAM by their prefix.
 #[derive(Default)]
 pub struct Iam {
@@ -90,17 +92,7 @@ impl Iam {
             service.types.entry(key).or_insert(of_type);
         }
         for action in each(reference, "Actions") {
-            let is = |property: &str| {
-                let place = format!("/Annotations/Properties/{property}");
-                action.pointer(&place).and_then(Value::as_bool).unwrap_or(false)
-            };
-            let level = match () {
-                () if is("IsPermissionManagement") => "Permissions management, Write",
-                () if is("IsTaggingOnly") => "Tagging, Write",
-                () if is("IsWrite") || action.get("Annotations").is_none() => "Write",
-                () if is("IsList") => "List",
-                () => "Read",
-            };
+            let level = reference_level(&action).unwrap_or("Write");
             // It does not say which of them a policy must name.
             let types = each(&action, "Resources").iter().map(|of| (name(of), false)).collect();
             let (name, level) = (name(&action), level.to_owned());
