@@ -18,6 +18,7 @@ use crate::{
 
 mod normal;
 mod params;
+mod s3;
 
 const PROTOCOLS: [Protocol; 6] =
     [Protocol::Json, Protocol::RestJson, Protocol::RestXml, Protocol::Query, Protocol::Ec2, Protocol::Cbor];
