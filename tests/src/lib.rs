@@ -1,6 +1,8 @@
 //! The test bench: a verifying upstream, a load generator, and a harness that runs the daemon and
 //! real clients in real cgroups.
 
+/// Counting what a thread allocates.
+pub mod allocation;
 /// Requests with a known truth, and what the product makes of them.
 pub mod corpus;
 /// Reading the session database with plain SQL.
@@ -15,5 +17,7 @@ pub mod kernel;
 pub mod load;
 /// Certificates for tests: a CA and what it vouches for.
 pub mod pki;
+/// Understanding a call and deciding it, stage by stage, for what is measured of it.
+pub mod understand;
 /// AWS, as strict as the original: verifies every signature and body, and misbehaves when told.
 pub mod upstream;

@@ -12,10 +12,13 @@ mod understand;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use chaperone_tests::{harness::built, upstream::Key};
+use chaperone_tests::{allocation::Counting, harness::built, upstream::Key};
 use clap::Parser;
 
 use crate::legs::{Bench, Measure, Sample};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// The processor core of the proxy.
 const PROXY_CORE: u32 = 0;

@@ -1,0 +1,88 @@
+//! What a thread allocates while it does something.
+//!
+//! A program that wants to know makes [`Counting`] its allocator; in any other, nothing is counted.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+/// Allocations of one thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allocated {
+    /// How often memory was asked for; more of it for what there is already counts again.
+    pub count: u64,
+    /// Bytes of all of them, whether or not they were given back since: memory that was in use at once
+    /// cannot have been more.
+    pub bytes: u64,
+    /// Bytes of the largest.
+    pub largest: u64,
+}
+
+impl Allocated {
+    /// One more.
+    fn and(self, bytes: usize) -> Self {
+        let bytes = bytes as u64;
+        Self {
+            count: self.count.saturating_add(1),
+            bytes: self.bytes.saturating_add(bytes),
+            largest: self.largest.max(bytes),
+        }
+    }
+
+    /// Both one after the other.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(next.count),
+            bytes: self.bytes.saturating_add(next.bytes),
+            largest: self.largest.max(next.largest),
+        }
+    }
+}
+
+thread_local! {
+    // Without a destructor and without an allocation of its own, so the allocator may use it at any time.
+    static SO_FAR: Cell<Allocated> = const { Cell::new(Allocated { count: 0, bytes: 0, largest: 0 }) };
+}
+
+/// What this thread allocates while it does `work`. Counting does not nest.
+pub fn counted<T>(work: impl FnOnce() -> T) -> (T, Allocated) {
+    SO_FAR.set(Allocated::default());
+    let done = work();
+    (done, SO_FAR.take())
+}
+
+/// The system's allocator, which counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counting;
+
+fn count(bytes: usize) {
+    SO_FAR.set(SO_FAR.get().and(bytes));
+}
+
+// SAFETY: every call is passed on as it is, and counting touches no memory but a `Cell` of this thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller keeps what `GlobalAlloc::alloc` demands.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller keeps what `GlobalAlloc::alloc_zeroed` demands.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: the caller keeps what `GlobalAlloc::realloc` demands; the memory is the system's.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps what `GlobalAlloc::dealloc` demands; the memory is the system's.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}

@@ -1,0 +1,82 @@
+//! What it takes to understand a call does not grow with the catalogue: counted, not timed.
+#![expect(clippy::unwrap_used, reason = "this is a test: that is how it fails")]
+
+use chaperone_tests::{
+    allocation::{Allocated, Counting, counted},
+    corpus::read,
+    understand::{Call, Gateway, Gauge, Stage, calls},
+};
+use gateway_user::catalog::catalog;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Services in the catalogue, at least; else the bounds below say nothing.
+const SERVICES: u64 = 400;
+/// Bytes that understanding takes whatever the request is, and for each byte of it: twice what was seen.
+const UNDERSTOOD: (u64, u64) = (4 << 10, 64);
+/// Bytes of a whole turn: the decision takes some more for each rule that is about the call. A thirtieth of
+/// the table's text, which has 3.1 MB.
+const MOST_BYTES: u64 = 100_000;
+
+/// What one turn allocates.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Parse, verify, classify.
+    understood: Allocated,
+    decided: Allocated,
+}
+
+impl Gauge for Turn {
+    fn stage<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let (done, allocated) = counted(work);
+        match stage {
+            Stage::Parse | Stage::Verify | Stage::Classify => {
+                self.understood = self.understood.then(allocated);
+            }
+            Stage::Decide => self.decided = allocated,
+        }
+        done
+    }
+}
+
+/// The second turn: the first reads the service's part of the table.
+fn warm_turn(gateway: &Gateway, call: &Call) -> Turn {
+    gateway.turn(call, &mut Turn::default()).unwrap();
+    let mut turn = Turn::default();
+    gateway.turn(call, &mut turn).unwrap();
+    turn
+}
+
+#[test]
+fn allocations_are_counted() {
+    let (text, allocated) = counted(|| "x".repeat(1000));
+    assert_eq!((text.len(), allocated), (1000, Allocated { count: 1, bytes: 1000, largest: 1000 }));
+    let (list, allocated) = counted(|| {
+        let mut list = vec![0_u8; 100];
+        list.reserve_exact(200);
+        list
+    });
+    assert_eq!((list.len(), allocated), (100, Allocated { count: 2, bytes: 400, largest: 300 }));
+    assert_eq!(counted(|| 1).1, Allocated::default());
+}
+
+#[test]
+fn no_call_allocates_in_proportion_to_the_catalogue() {
+    let services = catalog().services().len() as u64;
+    assert!(services >= SERVICES, "{services}");
+    let mut left_out = Vec::new();
+    let calls = calls(&mut left_out, read).unwrap();
+    assert_eq!(left_out, Vec::<String>::new());
+    let gateway = Gateway::new().unwrap();
+    for call in &calls {
+        let Turn { understood, decided } = warm_turn(&gateway, call);
+        let shown = format!("{}, {} bytes: {understood:?}, {decided:?}", call.name, call.size());
+        // Not one for each service, and none that could hold a pointer to each.
+        assert!(understood.count > 0 && understood.count < services, "{shown}");
+        assert!(understood.largest < services * size_of::<usize>() as u64, "{shown}");
+        let (constant, each) = UNDERSTOOD;
+        assert!(understood.bytes <= constant + each * call.size(), "{shown}");
+        assert!(understood.then(decided).bytes <= MOST_BYTES, "{shown}");
+    }
+}
