@@ -236,7 +236,7 @@ impl Figures {
         if let Some((name, Allocated { count, bytes, .. }, time)) = &self.first {
             let time = percentile(&[*time], 50) / 1e3;
             lines.push(format!(
-                "The first call of a service reads its part of the table: {name} allocated {count} times, \
+                "The first call of a service reads its part of the table, once: {name} allocated {count} times, \
                  {bytes} bytes, and took {time:.1} ms."
             ));
         }
