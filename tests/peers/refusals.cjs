@@ -10,7 +10,7 @@ const CALLS = [
   ["ec2", "ec2", "EC2Client", "DescribeInstancesCommand"],
   ["rest-xml", "route-53", "Route53Client", "ListHostedZonesCommand"],
   ["s3", "s3", "S3Client", "ListBucketsCommand"],
-  ["cbor", "cloudwatch", "CloudWatchClient", "ListMetricsCommand"],
+  ["cbor after query", "cloudwatch", "CloudWatchClient", "ListMetricsCommand"],
 ];
 
 (async () => {

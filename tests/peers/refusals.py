@@ -16,11 +16,12 @@ def calls():
     yield "ec2", "ec2", "describe_instances", {}
     yield "rest-xml", "route53", "list_hosted_zones", {}
     yield "s3", "s3", "list_buckets", {}
-    yield "cbor", "cloudwatch", "list_metrics", {}
+    yield "json after query", "sqs", "list_queues", {}
+    yield "cbor after query", "cloudwatch", "list_metrics", {}
 
 
 for protocol, service, operation, parameters in calls():
-    if protocol == "cbor":
+    if protocol.startswith("cbor"):
         # botocore would choose JSON; newer SDKs choose CBOR.
         botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = ("smithy-rpc-v2-cbor",)
     client = boto3.client(service, config=Config(retries={"max_attempts": 3}))

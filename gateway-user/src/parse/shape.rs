@@ -10,7 +10,10 @@ use crate::{catalog::Protocol, prim::HostName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorShape {
     /// `application/x-amz-json-1.0` or `-1.1`: JSON body with `__type`.
-    AwsJson,
+    AwsJson {
+        /// Whether the service spoke query before: see [`ErrorShape::was_query`].
+        was_query: bool,
+    },
     /// REST-JSON: `x-amzn-errortype` header and JSON body.
     RestJson,
     /// AWS query: `<ErrorResponse><Error>…`.
@@ -22,7 +25,10 @@ pub enum ErrorShape {
     /// S3: a bare `<Error>`.
     S3,
     /// `smithy-protocol: rpc-v2-cbor`.
-    Cbor,
+    Cbor {
+        /// Whether the service spoke query before: see [`ErrorShape::was_query`].
+        was_query: bool,
+    },
 }
 
 impl ErrorShape {
@@ -36,10 +42,10 @@ impl ErrorShape {
             None => text(headers, header::HOST.as_str()),
         };
         if headers.contains_key("smithy-protocol") || content_type.starts_with("application/cbor") {
-            return Self::Cbor;
+            return Self::Cbor { was_query: speaks(host, Protocol::Query) };
         }
         if headers.contains_key("x-amz-target") || content_type.starts_with("application/x-amz-json") {
-            return Self::AwsJson;
+            return Self::AwsJson { was_query: speaks(host, Protocol::Query) };
         }
         let action_in_query =
             parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
@@ -54,6 +60,20 @@ impl ErrorShape {
             Self::RestXml
         } else {
             Self::RestJson
+        }
+    }
+
+    /// Whether the service spoke query before it spoke this protocol. Its errors still have two codes: SDKs
+    /// take the one of the query protocol, from the header `x-amzn-query-error`.
+    ///
+    /// Those are the services whose model has the trait `awsQueryCompatible`. In the catalogue, they are those
+    /// with query beside JSON or CBOR.
+    /// <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>
+    #[must_use]
+    pub fn was_query(self) -> bool {
+        match self {
+            Self::AwsJson { was_query } | Self::Cbor { was_query } => was_query,
+            Self::RestJson | Self::Query | Self::Ec2 | Self::RestXml | Self::S3 => false,
         }
     }
 }

@@ -89,7 +89,7 @@ impl Kind {
             }
         };
         match shape {
-            ErrorShape::AwsJson | ErrorShape::RestJson | ErrorShape::Cbor => json,
+            ErrorShape::AwsJson { .. } | ErrorShape::RestJson | ErrorShape::Cbor { .. } => json,
             ErrorShape::Query | ErrorShape::RestXml => query,
             ErrorShape::Ec2 => ec2,
             ErrorShape::S3 => s3,

@@ -6,14 +6,21 @@ use crate::{
     parse::{HeadError, RequestDigest},
 };
 
-const SHAPES: [ErrorShape; 7] = [
-    ErrorShape::AwsJson,
+const JSON: ErrorShape = ErrorShape::AwsJson { was_query: false };
+const JSON_AFTER_QUERY: ErrorShape = ErrorShape::AwsJson { was_query: true };
+const CBOR: ErrorShape = ErrorShape::Cbor { was_query: false };
+const CBOR_AFTER_QUERY: ErrorShape = ErrorShape::Cbor { was_query: true };
+
+const SHAPES: [ErrorShape; 9] = [
+    JSON,
+    JSON_AFTER_QUERY,
     ErrorShape::RestJson,
     ErrorShape::Query,
     ErrorShape::Ec2,
     ErrorShape::RestXml,
     ErrorShape::S3,
-    ErrorShape::Cbor,
+    CBOR,
+    CBOR_AFTER_QUERY,
 ];
 
 fn session() -> SessionId {
@@ -56,7 +63,9 @@ fn every_shape_on_the_wire() {
     };
     let id = call();
     let json = br#"{"__type":"AccessDeniedException","message":"no <b> & \"c\"\n"}"#;
-    check(ErrorShape::AwsJson, "application/x-amz-json-1.1", json);
+    for shape in [JSON, JSON_AFTER_QUERY] {
+        check(shape, "application/x-amz-json-1.1", json);
+    }
     check(ErrorShape::RestJson, "application/json", br#"{"message":"no <b> & \"c\"\n"}"#);
     let text = "no &lt;b&gt; &amp; &quot;c&quot;\u{fffd}";
     let query = format!(
@@ -76,7 +85,9 @@ fn every_shape_on_the_wire() {
     );
     check(ErrorShape::S3, "application/xml", s3.as_bytes());
     let cbor = b"\xa2\x66__type\x75AccessDeniedException\x67message\x6dno <b> & \"c\"\n";
-    check(ErrorShape::Cbor, "application/cbor", cbor);
+    for shape in [CBOR, CBOR_AFTER_QUERY] {
+        check(shape, "application/cbor", cbor);
+    }
 }
 
 #[test]
@@ -86,9 +97,25 @@ fn headers_that_some_shapes_need() {
         response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
     };
     assert_eq!(header(ErrorShape::RestJson, "x-amzn-errortype").as_deref(), Some("AccessDeniedException"));
-    assert_eq!(header(ErrorShape::Cbor, "smithy-protocol").as_deref(), Some("rpc-v2-cbor"));
+    assert_eq!(header(CBOR, "smithy-protocol").as_deref(), Some("rpc-v2-cbor"));
     assert_eq!(header(ErrorShape::S3, "x-amz-request-id"), Some(call().to_string()));
-    assert_eq!(header(ErrorShape::AwsJson, "x-amzn-errortype"), None);
+    assert_eq!(header(JSON, "x-amzn-errortype"), None);
+}
+
+/// The SDKs of services that spoke query take the code of an error from there.
+#[test]
+fn errors_of_services_that_spoke_query_have_its_codes() {
+    for shape in SHAPES {
+        let query_error = |kind: Kind| {
+            let response = Refusal { kind, ..refusal("x") }.into_response(shape, &Method::POST);
+            response.headers().get("x-amzn-query-error").map(|value| value.to_str().unwrap().to_owned())
+        };
+        let expected =
+            |text: &str| [JSON_AFTER_QUERY, CBOR_AFTER_QUERY].contains(&shape).then(|| text.to_owned());
+        assert_eq!(query_error(Kind::Denied), expected("AccessDenied;Sender"), "{shape:?}");
+        assert_eq!(query_error(Kind::UnknownKey), expected("InvalidClientTokenId;Sender"), "{shape:?}");
+        assert_eq!(query_error(Kind::Unavailable), expected("ServiceUnavailable;Receiver"), "{shape:?}");
+    }
 }
 
 #[test]

@@ -14,9 +14,9 @@ pub(super) fn response(refusal: &Refusal, shape: ErrorShape, method: &Method) ->
     let code = refusal.kind.code(shape);
     let id = refusal.call.to_string();
     let body = match shape {
-        ErrorShape::AwsJson => json(&Typed { code, message: &refusal.message }),
+        ErrorShape::AwsJson { .. } => json(&Typed { code, message: &refusal.message }),
         ErrorShape::RestJson => json(&Untyped { message: &refusal.message }),
-        ErrorShape::Cbor => cbor(&Typed { code, message: &refusal.message }),
+        ErrorShape::Cbor { .. } => cbor(&Typed { code, message: &refusal.message }),
         ErrorShape::Query | ErrorShape::RestXml => format!(
             "<ErrorResponse><Error><Type>{}</Type><Code>{code}</Code><Message>{}</Message></Error>\
              <RequestId>{id}</RequestId></ErrorResponse>",
@@ -52,22 +52,33 @@ pub(super) fn response(refusal: &Refusal, shape: ErrorShape, method: &Method) ->
         ErrorShape::RestJson => {
             headers.insert(HeaderName::from_static("x-amzn-errortype"), HeaderValue::from_static(code));
         }
-        ErrorShape::Cbor => {
+        ErrorShape::Cbor { .. } => {
             headers
                 .insert(HeaderName::from_static("smithy-protocol"), HeaderValue::from_static("rpc-v2-cbor"));
         }
-        ErrorShape::AwsJson | ErrorShape::Query | ErrorShape::Ec2 | ErrorShape::RestXml | ErrorShape::S3 => {}
+        ErrorShape::AwsJson { .. }
+        | ErrorShape::Query
+        | ErrorShape::Ec2
+        | ErrorShape::RestXml
+        | ErrorShape::S3 => {}
+    }
+    let query_error = format!("{};{}", refusal.kind.code(ErrorShape::Query), refusal.kind.fault());
+    // Code and fault are words.
+    if let Ok(value) = HeaderValue::from_str(&query_error)
+        && shape.was_query()
+    {
+        headers.insert(HeaderName::from_static("x-amzn-query-error"), value);
     }
     response
 }
 
 fn content_type(shape: ErrorShape) -> &'static str {
     match shape {
-        ErrorShape::AwsJson => "application/x-amz-json-1.1",
+        ErrorShape::AwsJson { .. } => "application/x-amz-json-1.1",
         ErrorShape::RestJson => "application/json",
         ErrorShape::Query | ErrorShape::Ec2 | ErrorShape::RestXml => "text/xml",
         ErrorShape::S3 => "application/xml",
-        ErrorShape::Cbor => "application/cbor",
+        ErrorShape::Cbor { .. } => "application/cbor",
     }
 }
 
