@@ -64,7 +64,7 @@ pub fn operation(data: &[u8]) -> bool {
     let (host, service, method, target) = (next(), next(), next(), next());
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
     let Some(head) = head_for(host, service, method, target, &headers) else { return false };
-    let Ok(found) = super::operation::identify(&head, || Ok(body.as_bytes())) else { return false };
+    let Ok(found) = super::operation::identify(&head, || Ok(body.as_bytes().into())) else { return false };
     assert!(found.service.operation(found.operation.name).is_some());
     assert!(found.labels.iter().all(|(_, text)| !text.is_empty()), "an empty label");
     read(found.service, found.operation, found.protocol, &found.labels, &head, Some(body.as_bytes()))

@@ -11,6 +11,7 @@ use crate::{
     prim::{AccountId, Region},
 };
 
+mod coding;
 mod members;
 mod needs;
 mod operation;

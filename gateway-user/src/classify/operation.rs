@@ -4,11 +4,9 @@
 //! `rpc` reads the protocols that name the operation, `rest` those that describe it. A request that
 //! shows marks of two protocols, or that two operations fit, is refused.
 
-use super::{
-    ClassifyError,
-    protocol::{content_type, plain_body},
-    query,
-};
+use std::borrow::Cow;
+
+use super::{ClassifyError, coding, protocol::content_type, query};
 use crate::{
     catalog::{Operation, Protocol, Service},
     parse::{AwsRequest, Candidate, PayloadMode, VerifiedRequest},
@@ -36,13 +34,17 @@ pub(super) struct Found {
 /// # Errors
 /// [`ClassifyError`]: no operation fits, or more than one.
 pub(super) fn find(request: &VerifiedRequest) -> Result<Found, ClassifyError> {
-    identify(request.request(), || plain_body(request))
+    let head = request.request();
+    identify(head, || match request.body() {
+        Some(body) => coding::of_service(head, body),
+        None => Err(ClassifyError::BadBody("it was not read".to_owned())),
+    })
 }
 
 /// `body` is asked for only where the operation's name is in it.
 pub(super) fn identify<'a>(
     head: &AwsRequest,
-    body: impl FnOnce() -> Result<&'a [u8], ClassifyError>,
+    body: impl FnOnce() -> Result<Cow<'a, [u8]>, ClassifyError>,
 ) -> Result<Found, ClassifyError> {
     let candidates = Candidates::of(head);
     let form = content_type(head) == "application/x-www-form-urlencoded";
@@ -62,7 +64,7 @@ pub(super) fn identify<'a>(
     let found = match mark {
         Some(Mark::Json) => rpc::json(head, &candidates)?,
         Some(Mark::Cbor) => rpc::cbor(head, &candidates)?,
-        Some(Mark::Query) => rpc::query(head, &query::action(head, body()?)?, &candidates)?,
+        Some(Mark::Query) => rpc::query(head, &query::action(head, &body()?)?, &candidates)?,
         None if rest => rest::find(head, &candidates)?,
         None => return Err(candidates.unknown("no X-Amz-Target, Action or smithy-protocol")),
     };

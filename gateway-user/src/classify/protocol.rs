@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::ClassifyError;
-use crate::parse::{AwsRequest, VerifiedRequest};
+use crate::parse::AwsRequest;
 
 /// The media type, lower case as SDKs write it, without parameters other than UTF-8. Anything else
 /// is returned whole, so that it fits nothing.
@@ -37,18 +37,4 @@ pub(super) fn require_plain_post(head: &AwsRequest) -> Result<(), ClassifyError>
         return Err(ClassifyError::Ambiguous("an RPC call with a query string".to_owned()));
     }
     Ok(())
-}
-
-/// The inspected body, which must not be compressed.
-pub(super) fn plain_body(request: &VerifiedRequest) -> Result<&[u8], ClassifyError> {
-    let coding = text_header(request.request(), "content-encoding");
-    if !coding.is_empty() {
-        return Err(ClassifyError::BadBody(format!(
-            "it is encoded as {coding:?}; only plain bodies are read"
-        )));
-    }
-    match request.body() {
-        Some(body) => Ok(body),
-        None => Err(ClassifyError::BadBody("it was not read".to_owned())),
-    }
 }

@@ -1,19 +1,17 @@
 //! What the body of a request is, and who reads it.
 
-use std::borrow::Cow;
-
 use http::Method;
 
 use super::{
-    Params, bad_body, cbor, form, gzip, json,
+    Params, bad_body, cbor, form, json,
     structure::Structure,
     value::{self, base64},
     xml,
 };
 use crate::{
     catalog::{Location, Operation, Protocol, Shape},
-    classify::{ClassifyError, Param},
-    parse::{AwsRequest, PayloadMode},
+    classify::{ClassifyError, Param, coding},
+    parse::AwsRequest,
 };
 
 /// Members in the body. A stream is never read; nor is a body that was not inspected.
@@ -31,7 +29,7 @@ pub(super) fn read(
         params.unread.extend(inside.map(|member| member.name.to_owned()));
         return Ok(());
     };
-    let body = &*plain(head, operation, body)?;
+    let body = &*coding::of_operation(head, operation.name, body)?;
     if matches!(input.protocol, Protocol::Json | Protocol::Cbor) && !head.query().is_empty() {
         return Err(ClassifyError::Ambiguous("an RPC call with a query string".to_owned()));
     }
@@ -162,29 +160,4 @@ fn check_charset(head: &AwsRequest) -> Result<(), ClassifyError> {
         return Err(ClassifyError::Ambiguous("a charset other than UTF-8".to_owned()));
     }
     Ok(())
-}
-
-/// The body without its content coding.
-fn plain<'b>(
-    head: &AwsRequest,
-    operation: &Operation,
-    body: &'b [u8],
-) -> Result<Cow<'b, [u8]>, ClassifyError> {
-    if *head.payload() == PayloadMode::StreamingUnsignedTrailer {
-        return Err(bad_body("it is aws-chunked"));
-    }
-    let coding = match head.headers().get(http::header::CONTENT_ENCODING) {
-        // S3 keeps it as a property of an object whose parts come later.
-        Some(_) if body.is_empty() => return Ok(Cow::Borrowed(body)),
-        None => return Ok(Cow::Borrowed(body)),
-        Some(coding) => coding.to_str().unwrap_or("?"),
-    };
-    match coding {
-        "identity" => Ok(Cow::Borrowed(body)),
-        "gzip" if gzip::is_supported(operation.name, head.service()) => gzip::inflate(body).map(Cow::Owned),
-        _ => Err(bad_body(format!(
-            "it is encoded as {:?}; only plain bodies are read",
-            super::shortened(coding)
-        ))),
-    }
 }

@@ -24,7 +24,6 @@ mod body;
 mod budget;
 mod cbor;
 mod form;
-mod gzip;
 mod head;
 mod json;
 mod scalar;
