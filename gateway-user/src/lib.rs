@@ -37,6 +37,9 @@ pub mod redirect;
 /// listener → `Accepted`: an agent's connection together with its origin.
 pub mod accept;
 
+/// token → `Claims`: OIDC issuers, their keys, and which of their tokens are believed.
+pub mod issuer;
+
 /// origin → `Caller`: which workload and session the connection belongs to.
 pub mod identify;
 

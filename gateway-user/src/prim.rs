@@ -69,18 +69,35 @@ impl FromStr for WorkloadName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let kind = "workload name";
-        if text.is_empty() || text.len() > 63 {
-            return Err(invalid(kind, text, "it must have 1 to 63 characters"));
-        }
-        if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(invalid(kind, text, "only a-z, 0-9 and - are allowed"));
-        }
-        if text.starts_with('-') || text.ends_with('-') {
-            return Err(invalid(kind, text, "it must not start or end with -"));
-        }
-        Ok(Self(text.to_owned()))
+        configured_name("workload name", text).map(Self)
     }
+}
+
+name_type! {
+    /// A configured issuer of tokens: 1 to 63 of `a-z 0-9 -`, not starting or ending with `-`.
+    IssuerName
+}
+
+impl FromStr for IssuerName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        configured_name("issuer name", text).map(Self)
+    }
+}
+
+/// What an admin may call things in the configuration file.
+fn configured_name(kind: &'static str, text: &str) -> Result<String, InvalidName> {
+    if text.is_empty() || text.len() > 63 {
+        return Err(invalid(kind, text, "it must have 1 to 63 characters"));
+    }
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err(invalid(kind, text, "only a-z, 0-9 and - are allowed"));
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err(invalid(kind, text, "it must not start or end with -"));
+    }
+    Ok(text.to_owned())
 }
 
 name_type! {

@@ -1,0 +1,151 @@
+//! token → [`Claims`]: OIDC issuers, their keys, and which of their tokens are believed.
+//!
+//! A token is read strictly (`token`, `header`, `claims`: all pure) before a key is looked for; the key comes from the
+//! configured issuer's own set and from nowhere else (`discovery`, `jwk`), which is kept and renewed (`keys`); only
+//! a good signature makes [`Claims`] of what was read. JWT best current practices: RFC 8725.
+
+mod algorithm;
+mod claims;
+mod config;
+mod discovery;
+mod error;
+mod fetch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod header;
+mod json;
+mod jwk;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fmt,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use time::OffsetDateTime;
+
+pub use self::{
+    config::{CLAIMS_MAX, Config, steps},
+    discovery::is_issuer_url,
+    error::{Claim, IssuerError, Part, TokenError},
+};
+use self::{error::FetchError, keys::Keys, token::Unproven};
+use crate::{clock::Clock, prim::IssuerName, secret::SecretText};
+
+/// What a verified token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// Who issued it, by its configured name.
+    pub issuer: IssuerName,
+    /// Who it is about: unique at that issuer, 1 to 256 characters, no control characters.
+    pub subject: String,
+    /// Its groups, each with the issuer's prefix: at most 256.
+    pub groups: Vec<String>,
+    /// The further claims that are shown to policy, by their configured names; those that it lacks are absent.
+    pub attributes: BTreeMap<String, String>,
+    /// When it was issued.
+    pub issued: OffsetDateTime,
+    /// When it expires. The issuer's clock may be a little off, so a token may be verified just after that.
+    pub expires: OffsetDateTime,
+    /// Tells tokens apart without showing them.
+    pub digest: TokenDigest,
+}
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Of the token's text.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The configured issuers.
+#[derive(Debug)]
+pub struct Issuers {
+    issuers: HashMap<IssuerName, Issuer>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    config: Config,
+    keys: Keys,
+}
+
+impl Issuers {
+    /// Reads the roots of each issuer; asks nobody yet.
+    ///
+    /// # Errors
+    /// [`IssuerError`], which names the issuer.
+    pub fn new(configs: &[Config], clock: Clock) -> Result<Self, IssuerError> {
+        let mut issuers = HashMap::new();
+        for config in configs {
+            match issuers.entry(config.name.clone()) {
+                Entry::Occupied(_) => return Err(IssuerError::Twice(config.name.clone())),
+                Entry::Vacant(entry) => {
+                    let keys = Keys::new(config, clock.clone())?;
+                    entry.insert(Issuer { config: config.clone(), keys });
+                }
+            }
+        }
+        Ok(Self { issuers, clock })
+    }
+
+    /// What a token of this issuer says, if it is to be believed now: its form, header, claims, times, and its
+    /// signature by a key of the issuer. With the keys at hand it takes no input or output; else they are
+    /// fetched, which takes at most the issuer's `timeout_secs`.
+    ///
+    /// # Errors
+    /// [`TokenError`]; nothing of the token may be used.
+    pub async fn verify(&self, issuer: &IssuerName, token: &SecretText) -> Result<Claims, TokenError> {
+        let Some(Issuer { config, keys }) = self.issuers.get(issuer) else {
+            return Err(TokenError::UnknownIssuer(issuer.clone()));
+        };
+        let unproven = Unproven::read(token.expose(), config, self.clock.now())?;
+        let Some(set) = keys.current().await else {
+            return Err(TokenError::IssuerDown(issuer.clone()));
+        };
+        match unproven.prove(&set) {
+            Err(TokenError::UnknownKey) => match keys.newer().await {
+                Some(set) => unproven.prove(&set),
+                None => Err(TokenError::UnknownKey),
+            },
+            known => known,
+        }
+    }
+
+    /// Fetches every issuer's keys at once, so that the first token need not wait. Those that are down are logged and
+    /// asked again when a token of theirs comes.
+    pub async fn warm(&self) {
+        let mut fetches = tokio::task::JoinSet::new();
+        for issuer in self.issuers.values() {
+            let keys = issuer.keys.clone();
+            fetches.spawn(async move { keys.current().await.is_some() });
+        }
+        while fetches.join_next().await.is_some() {}
+    }
+}
