@@ -6,7 +6,7 @@ mod reload;
 mod status;
 mod upkeep;
 
-use std::{path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -20,18 +20,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api::{Api, Launcher, SessionLog, Socket},
+    api::{Api, Launcher, Recording, SessionLog, Socket},
     cgroup2,
     clock::Clock,
     config::Config,
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, MasterKey, Mode, Placeholders, Registry, Session, StoredSession,
-        Workloads,
+        BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Session,
+        StoredSession, VouchError, Vouchers, Workloads,
     },
-    prim::CgroupPath,
-    record::{Event, OpenSession, Opened, RecordError, Recorder, SessionEnd},
+    issuer::Issuers,
+    prim::{CgroupPath, WorkloadName},
+    record::{Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
     serve::{Bursts, Counters, Gateway},
     telemetry,
@@ -61,6 +62,7 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
 /// Everything is loaded and bound before the first connection is accepted.
 struct Daemon {
     gateway: Arc<Gateway>,
+    issuers: Arc<Issuers>,
     redirect: Arc<Redirect>,
     kernel_events: Option<mpsc::Receiver<Refusal>>,
     listeners: Listeners,
@@ -81,14 +83,17 @@ impl Daemon {
         let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
         tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
         let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
-        let Opened { recorder, writer, open_sessions, closed_calls } =
+        let Opened { recorder, writer, open_sessions, killed, closed_calls } =
             Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
         if closed_calls > 0 {
             tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
         }
         let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
-        let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, &clock)?;
-        restore(&registry, &recorder, open_sessions).await?;
+        let issuers =
+            Arc::new(Issuers::new(&config.issuer, clock.clone()).context("setting up the issuers")?);
+        let vouchers = Vouchers::new(Arc::clone(&issuers));
+        let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
+        restore(&registry, &recorder, open_sessions, killed).await?;
         let used = budgets::used(&config.record, &policies, clock.now()).await?;
         let ledger = budgets::restore(&registry, used, clock.now());
         for workload in registry.workloads().all().filter(|workload| workload.mode == Mode::Observe) {
@@ -145,13 +150,34 @@ impl Daemon {
             Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
         let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
 
-        Ok(Self { gateway, redirect, kernel_events, listeners, reloader, launcher, api, socket, writer })
+        Ok(Self {
+            gateway,
+            issuers,
+            redirect,
+            kernel_events,
+            listeners,
+            reloader,
+            launcher,
+            api,
+            socket,
+            writer,
+        })
     }
 
     /// Serves until a signal; then lets the calls in flight end.
     async fn serve(self, config: &Config, signals: Signals) -> anyhow::Result<()> {
-        let Self { gateway, redirect, kernel_events, listeners, reloader, launcher, api, socket, writer } =
-            self;
+        let Self {
+            gateway,
+            issuers,
+            redirect,
+            kernel_events,
+            listeners,
+            reloader,
+            launcher,
+            api,
+            socket,
+            writer,
+        } = self;
         let tasks = TaskTracker::new();
         let connections = TaskTracker::new();
         tasks.spawn(api.serve(socket, gateway.shutdown.clone().cancelled_owned()));
@@ -160,6 +186,9 @@ impl Daemon {
             launcher,
             Duration::from_secs(config.identify.sweep_secs),
         ));
+        tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
+        // An issuer that is down keeps only its own workloads out.
+        tasks.spawn(async move { issuers.warm().await });
         tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
         if let Some(events) = kernel_events {
             tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
@@ -180,7 +209,12 @@ impl Daemon {
     }
 }
 
-fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow::Result<Arc<Registry>> {
+fn registry(
+    config: &Config,
+    tree: Arc<dyn CgroupTree>,
+    vouchers: Vouchers,
+    clock: &Clock,
+) -> anyhow::Result<Arc<Registry>> {
     let slice = CgroupPath::new(&config.redirect.slice);
     let workloads =
         Workloads::new(slice, config.workload.iter().cloned()).context("reading the workloads")?;
@@ -188,12 +222,22 @@ fn registry(config: &Config, tree: Arc<dyn CgroupTree>, clock: &Clock) -> anyhow
         MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
     let boot = BootId::current().context("reading the boot id")?;
     let placeholders = Placeholders::new(&key);
-    Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, boot, clock.clone())))
+    let clock = clock.clone();
+    Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, vouchers, boot, clock)))
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.
-async fn restore(registry: &Registry, recorder: &Recorder, stored: Vec<OpenSession>) -> anyhow::Result<()> {
+async fn restore(
+    registry: &Registry,
+    recorder: &Recorder,
+    stored: Vec<OpenSession>,
+    killed: Vec<KilledCgroup>,
+) -> anyhow::Result<()> {
     let hostname = hostname();
+    let here = |killed: &KilledCgroup| {
+        killed.hostname == hostname && BootId::new(&killed.boot_id) == *registry.boot()
+    };
+    registry.bar(killed.iter().filter(|killed| here(killed)).map(|killed| killed.cgroup_id));
     // Other hosts' sessions in the same database are theirs to end.
     let ours =
         stored.into_iter().filter(|session| session.hostname == hostname).map(|session| StoredSession {
@@ -203,7 +247,8 @@ async fn restore(registry: &Registry, recorder: &Recorder, stored: Vec<OpenSessi
             cgroup_id: session.cgroup_id,
             boot: BootId::new(&session.boot_id),
             started: session.started,
-            launch: None,
+            launch: session.launch,
+            identity: Some(session.identity),
         });
     for (session, reason) in registry.restore(ours) {
         recorder.session_ended(SessionEnd { session, reason: reason.as_str().to_owned() }).await?;
@@ -274,11 +319,32 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
 struct SessionRecord(Arc<Gateway>);
 
 impl SessionLog for SessionRecord {
-    fn enrolled<'a>(
-        &'a self,
-        session: &'a Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>> {
+    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a> {
         Box::pin(self.0.enrol(session))
+    }
+
+    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a> {
+        Box::pin(self.0.renew(session, identity))
+    }
+
+    fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
+        Box::pin(async move {
+            self.0.end(session, EndReason::Killed).await;
+            let mut event = Event::new("session-killed", "its calls are refused from now on");
+            event.session = Some(session.id);
+            event.workload = Some(session.workload.name.clone());
+            event.uid = Some(uid);
+            self.0.recorder.event(event).await
+        })
+    }
+
+    fn refused<'a>(
+        &'a self,
+        workload: &'a WorkloadName,
+        session: Option<&'a Session>,
+        error: &'a VouchError,
+    ) -> Recording<'a, ()> {
+        Box::pin(self.0.not_vouched(workload, session, error))
     }
 }
 

@@ -12,7 +12,6 @@
 
 use std::{
     fs::{self, File},
-    future::Future,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::{
@@ -23,20 +22,20 @@ use std::{
         },
     },
     path::PathBuf,
-    pin::Pin,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
 };
 
 use gateway_user::{
-    api::{self, Api, Client, ClientError, Launcher, SessionLog, Socket, StatusSource, wire},
+    api::{self, Api, Client, ClientError, Launcher, Recording, SessionLog, Socket, StatusSource, wire},
     clock::Clock,
     identify::{
-        self, BootId, CgroupError, CgroupFs, CgroupTree, IdentifyError, MasterKey, Placeholders, Registry,
-        Scopes, Session, StoredSession, Workloads, scope,
+        self, BootId, CgroupError, CgroupFs, CgroupTree, IdentifyError, Identity, MasterKey, Placeholders,
+        Registry, Scopes, Session, StoredSession, VouchError, Vouchers, Workloads, scope,
     },
-    prim::{CgroupId, CgroupPath, OriginalDst, SessionId},
+    issuer::Issuers,
+    prim::{CgroupId, CgroupPath, OriginalDst, SessionId, WorkloadName},
     record::RecordError,
     redirect::Origin,
 };
@@ -64,12 +63,27 @@ struct Bench {
 struct Log(Mutex<Vec<SessionId>>);
 
 impl SessionLog for Log {
-    fn enrolled<'a>(
-        &'a self,
-        session: &'a Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>> {
+    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a> {
         self.0.lock().unwrap().push(session.id);
         Box::pin(async { Ok(()) })
+    }
+
+    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a> {
+        session.is_known_as(identity);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn killed<'a>(&'a self, _: &'a Session, _: u32) -> Recording<'a> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn refused<'a>(
+        &'a self,
+        _: &'a WorkloadName,
+        _: Option<&'a Session>,
+        _: &'a VouchError,
+    ) -> Recording<'a, ()> {
+        Box::pin(async {})
     }
 }
 
@@ -105,6 +119,7 @@ fn registry(slice: &CgroupPath, tree: &Arc<CgroupFs>) -> Arc<Registry> {
         Workloads::new(slice.clone(), [toml::from_str(&workload).unwrap()]).unwrap(),
         tree.clone(),
         Placeholders::new(&MasterKey::from_bytes([1; 32])),
+        Vouchers::new(Arc::new(Issuers::new(&[], Clock::system()).unwrap())),
         BootId::current().unwrap(),
         Clock::system(),
     ))
@@ -205,7 +220,7 @@ impl Bench {
         let mut ended = Vec::new();
         while !self.registry.open().is_empty() {
             self.launcher.sweep();
-            ended.extend(self.registry.ended());
+            ended.extend(self.registry.gone());
             thread::yield_now();
         }
         ended
@@ -335,7 +350,7 @@ async fn a_connection_is_identified_by_its_real_cgroup() {
     assert!(matches!(identify("").await, Err(IdentifyError::NotAnAgent { .. })));
 
     bench.tree.remove(&globbed).unwrap();
-    let ended: Vec<_> = bench.registry.ended().iter().map(|session| session.id).collect();
+    let ended: Vec<_> = bench.registry.gone().iter().map(|session| session.id).collect();
     assert_eq!(ended, [session.id]);
 }
 
@@ -595,7 +610,7 @@ fn the_session_ends_with_its_last_process_and_its_cgroup_is_removed() {
         assert!(child.wait().unwrap().success());
         let session = bench.session();
         bench.launcher.sweep();
-        assert!(bench.registry.ended().is_empty(), "a process of the session still runs");
+        assert!(bench.registry.gone().is_empty(), "a process of the session still runs");
 
         drop(hold);
         let ended: Vec<_> = bench.sweep().iter().map(|session| session.id).collect();
@@ -620,6 +635,7 @@ fn a_restarted_daemon_goes_on_with_a_launched_session() {
         boot: BootId::current().unwrap(),
         started: session.started,
         launch: session.launch.clone(),
+        identity: None,
     }]);
     assert_eq!(ended, []);
     let launcher = Launcher::new(
@@ -631,7 +647,7 @@ fn a_restarted_daemon_goes_on_with_a_launched_session() {
         Clock::system(),
     );
     launcher.sweep();
-    assert!(registry.ended().is_empty());
+    assert!(registry.gone().is_empty());
     let [restored] = registry.open().try_into().unwrap();
     assert_eq!(restored.placeholder.access_key_id, session.placeholder.access_key_id);
 
@@ -640,7 +656,7 @@ fn a_restarted_daemon_goes_on_with_a_launched_session() {
     child.wait().unwrap();
     while !registry.open().is_empty() {
         launcher.sweep();
-        registry.ended();
+        registry.gone();
     }
     assert!(matches!(bench.tree.id(&session.cgroup), Err(CgroupError::Gone)));
 }
@@ -694,7 +710,7 @@ fn a_stale_socket_says_that_the_daemon_is_not_running() {
 #[test]
 fn only_a_fresh_child_of_the_one_who_asks_is_adopted() {
     let bench = bench();
-    let request = wire::LaunchRequest { workload: None, command: vec!["cat".to_owned()] };
+    let request = wire::LaunchRequest { workload: None, command: vec!["cat".to_owned()], token: None };
     let launched = bench.client().launch(&request).unwrap();
     let check = |mut command: Command, expected: &str| {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -218,6 +218,8 @@ impl Stamp {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
         };
         let content = inputs.iter().map(read).collect::<Result<String>>()?;
+        // The scripts in it name their interpreter by its path: one that was copied or moved is built anew.
+        let content = format!("{}\n{content}", dir.display());
         Ok(Self { file: dir.join(".built-from"), content })
     }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
-use super::wire::{AdoptRequest, ErrorReply, LaunchRequest, Launched, Status};
+use super::wire::{AdoptRequest, ErrorReply, LaunchRequest, Launched, RenewRequest, Renewed, Status, Token};
 use crate::prim::SessionId;
 
 /// Bytes of an answer; a launch answers about 3 KiB.
@@ -103,6 +103,24 @@ impl Client {
     pub fn adopt(&self, session: SessionId, pid: u32) -> Result<(), ClientError> {
         let path = format!("/v1/sessions/{session}/adopt");
         self.ask::<serde::de::IgnoredAny>(Method::POST, &path, body(&AdoptRequest { pid })?).map(drop)
+    }
+
+    /// Presents a newer token for the session.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn renew(&self, session: SessionId, token: Token) -> Result<Renewed, ClientError> {
+        let path = format!("/v1/sessions/{session}/token");
+        self.ask(Method::POST, &path, body(&RenewRequest { token })?)
+    }
+
+    /// Ends the session at once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn kill(&self, session: SessionId) -> Result<(), ClientError> {
+        let path = format!("/v1/sessions/{session}/kill");
+        self.ask::<serde::de::IgnoredAny>(Method::POST, &path, Bytes::new()).map(drop)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {

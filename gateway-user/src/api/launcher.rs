@@ -14,27 +14,43 @@ use tracing::{info, warn};
 use super::{
     environment::environment,
     process::{Expected, Process, Refusal},
-    wire::{LaunchRequest, Launched, Placement},
+    wire::{LaunchRequest, Launched, Placement, Token},
 };
 use crate::{
     clock::Clock,
     identify::{
-        CgroupError, IdentifyError, Launch, Registry, Scopes, Session, WorkloadConfig, scope, workload,
+        CgroupError, IdentifyError, Identity, Launch, Registry, Scopes, Session, VouchError, WorkloadConfig,
+        scope, workload,
     },
     prim::{CgroupPath, SessionId, WorkloadName},
     record::RecordError,
+    secret::SecretText,
 };
 
-/// Makes a new session durable.
+/// Something being made durable.
+pub type Recording<'a, T = Result<(), RecordError>> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Makes durable what becomes of sessions.
 ///
 /// The registry may ask twice for one session (see [`Registry::identify`]): storing one that is
 /// stored already succeeds.
 pub trait SessionLog: Send + Sync + 'static {
     /// Stores `session` and returns once it is on the disk.
-    fn enrolled<'a>(
+    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a>;
+
+    /// Stores that `session` goes on as `identity`, and makes it so.
+    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a>;
+
+    /// Stores that the user `uid` ended `session`.
+    fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a>;
+
+    /// Stores that a token for `workload` was not accepted.
+    fn refused<'a>(
         &'a self,
-        session: &'a Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>>;
+        workload: &'a WorkloadName,
+        session: Option<&'a Session>,
+        error: &'a VouchError,
+    ) -> Recording<'a, ()>;
 }
 
 /// Who asks, as the kernel says (`SO_PEERCRED`).
@@ -74,6 +90,9 @@ pub enum LaunchError {
         /// What is configured.
         configured: Vec<WorkloadName>,
     },
+    /// Another user's session, or another unit's, lives by the token.
+    #[error("identity not accepted: the token was presented by somebody else")]
+    TokenOfAnother,
     /// The session could not be enrolled.
     #[error(transparent)]
     Enrol(IdentifyError),
@@ -98,9 +117,9 @@ pub enum AdoptError {
 
 /// Makes sessions for commands, moves the commands in, and removes the cgroups afterwards.
 pub struct Launcher {
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     scopes: Arc<dyn Scopes>,
-    log: Arc<dyn SessionLog>,
+    pub(super) log: Arc<dyn SessionLog>,
     client_env: Vec<(String, String)>,
     clock: Clock,
     started: OffsetDateTime,
@@ -163,7 +182,8 @@ impl Launcher {
             launches.insert(id, Pending { launcher, uid: peer.uid, adopted: false });
         }
         let command = shorten(request.command, self.body_max_bytes / 2);
-        let result = self.enrol(id, workload, Launch { command, uid: peer.uid }).await;
+        let token = request.token.map(Token::into_secret);
+        let result = self.enrol(id, workload, Launch { command, uid: peer.uid }, token).await;
         if result.is_err() {
             self.launches().remove(&id);
         }
@@ -175,6 +195,7 @@ impl Launcher {
             cgroup: session.cgroup.clone(),
             placement: if peer.uid == 0 { Placement::Clone } else { Placement::Adopt },
             environment: environment(&session, &self.client_env),
+            token_expires: session.identity().expires.map(OffsetDateTime::unix_timestamp),
         })
     }
 
@@ -219,7 +240,8 @@ impl Launcher {
         }
     }
 
-    fn launcher_process(&self, peer: Peer) -> Result<Process, Refusal> {
+    /// The process that asks, which must be no agent.
+    pub(super) fn launcher_process(&self, peer: Peer) -> Result<Process, Refusal> {
         let launcher = Process::open(peer.pid)?;
         let cgroup = launcher.cgroup()?;
         // An agent must not choose another workload for its children.
@@ -253,19 +275,35 @@ impl Launcher {
         id: SessionId,
         workload: Arc<WorkloadConfig>,
         launch: Launch,
+        token: Option<SecretText>,
     ) -> Result<Arc<Session>, LaunchError> {
+        if token.as_ref().is_some_and(|token| self.is_of_another(token, launch.uid)) {
+            return Err(LaunchError::TokenOfAnother);
+        }
         let cgroup = scope::path(self.registry.workloads().slice(), &workload.name, id);
         // Tagged, so that the cgroup still says whose it is when the database is lost.
         let cgroup_id =
             self.scopes.create(&cgroup, workload::tag_of(&workload)).map_err(LaunchError::Cgroup)?;
         let record = async |session: &Session| self.log.enrolled(session).await;
-        let enrolled = self.registry.launched(id, workload, cgroup.clone(), cgroup_id, launch, record).await;
+        let name = workload.name.clone();
+        let place = (cgroup.clone(), cgroup_id);
+        let enrolled = self.registry.launched(id, workload, place, launch, token, record).await;
         if enrolled.is_err()
             && let Err(error) = self.scopes.remove(&cgroup)
         {
             warn!(%cgroup, %error, "the cgroup of a session that was not enrolled stays");
         }
+        if let Err(IdentifyError::NotVouched { error, .. }) = &enrolled {
+            self.log.refused(&name, None, error).await;
+        }
         enrolled.map_err(LaunchError::Enrol)
+    }
+
+    /// Whether another user's session lives by this very token: it is bound to whoever presented it first.
+    fn is_of_another(&self, token: &SecretText, uid: u32) -> bool {
+        let digest = Some(Identity::digest(token));
+        let other = |session: &Session| session.launch.as_ref().is_none_or(|launch| launch.uid != uid);
+        self.registry.open().iter().any(|session| session.identity().token_digest == digest && other(session))
     }
 
     /// The session, marked as taken: of two requests at once, one gets it.

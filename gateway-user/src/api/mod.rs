@@ -8,6 +8,8 @@
 //! | `GET /v1/status` | – | [`wire::Status`] |
 //! | `POST /v1/sessions` | [`wire::LaunchRequest`] | [`wire::Launched`] |
 //! | `POST /v1/sessions/ID/adopt` | [`wire::AdoptRequest`] | `{}` |
+//! | `POST /v1/sessions/ID/token` | [`wire::RenewRequest`] | [`wire::Renewed`] |
+//! | `POST /v1/sessions/ID/kill` | – | `{}` |
 //!
 //! Every refusal is a [`wire::ErrorReply`]: what is wrong and what to do next.
 
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 
 /// The other end of the socket.
 pub mod client;
+/// What a running session's owner may ask: a newer token, or the end.
+pub mod control;
 /// What a launched command's environment gets.
 pub mod environment;
 /// Makes the sessions and cgroups of `chaperone run`.
@@ -30,7 +34,7 @@ pub mod wire;
 
 pub use self::{
     client::{Client, ClientError},
-    launcher::{Launcher, SessionLog},
+    launcher::{Launcher, Recording, SessionLog},
     server::{Api, StatusSource},
     socket::{Socket, SocketError},
 };

@@ -12,12 +12,16 @@ use tokio::{net::UnixStream, sync::Semaphore, task::JoinSet};
 use tracing::{debug, warn};
 
 use super::{
+    control::ControlError,
     launcher::{AdoptError, LaunchError, Launcher, Peer},
     process::Refusal,
     socket::Socket,
-    wire::{AdoptRequest, ErrorReply, Status},
+    wire::{AdoptRequest, ErrorReply, RenewRequest, Status},
 };
-use crate::prim::{SessionId, WorkloadName};
+use crate::{
+    identify::IdentifyError,
+    prim::{SessionId, WorkloadName},
+};
 
 /// Bytes of a request's header block; a launcher's has about 150.
 const HEADER_MAX_BYTES: usize = 8192;
@@ -120,11 +124,23 @@ impl Api {
                 let launched = self.launcher.launch(peer, wanted).await?;
                 Ok(json(StatusCode::CREATED, &launched))
             }
-            (&Method::POST, _) if adopt_path(&path).is_some() => {
-                let id = adopt_path(&path).and_then(|id| id.parse::<SessionId>().ok());
+            (&Method::POST, _) if of_session(&path, "adopt").is_some() => {
+                let id = of_session(&path, "adopt").and_then(|id| id.parse::<SessionId>().ok());
                 let id = id.ok_or_else(|| Failure::no_such(&path))?;
                 let AdoptRequest { pid } = self.body(request).await?;
                 self.adopt(peer, id, pid).await?;
+                Ok(json(StatusCode::OK, &serde_json::json!({})))
+            }
+            (&Method::POST, _) if of_session(&path, "token").is_some() => {
+                let id = of_session(&path, "token").and_then(|id| id.parse::<SessionId>().ok());
+                let id = id.ok_or_else(|| Failure::no_such(&path))?;
+                let RenewRequest { token } = self.body(request).await?;
+                Ok(json(StatusCode::OK, &self.launcher.renew(peer, id, token).await?))
+            }
+            (&Method::POST, _) if of_session(&path, "kill").is_some() => {
+                let id = of_session(&path, "kill").and_then(|id| id.parse::<SessionId>().ok());
+                let id = id.ok_or_else(|| Failure::no_such(&path))?;
+                self.launcher.kill(peer, id).await?;
                 Ok(json(StatusCode::OK, &serde_json::json!({})))
             }
             (_, "/v1/status" | "/v1/sessions") => Err(Failure::method(request.method())),
@@ -160,9 +176,9 @@ impl std::fmt::Debug for Api {
     }
 }
 
-/// `ID` of `/v1/sessions/ID/adopt`.
-fn adopt_path(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1/sessions/")?.strip_suffix("/adopt")
+/// `ID` of `/v1/sessions/ID/VERB`.
+fn of_session<'p>(path: &'p str, verb: &str) -> Option<&'p str> {
+    path.strip_prefix("/v1/sessions/")?.strip_suffix(verb)?.strip_suffix('/')
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
@@ -238,6 +254,10 @@ impl From<LaunchError> for Failure {
                 StatusCode::TOO_MANY_REQUESTS,
                 "end some of them, or ask the admin to raise api.max_launches_per_user".to_owned(),
             ),
+            LaunchError::TokenOfAnother => (StatusCode::FORBIDDEN, VOUCH.to_owned()),
+            LaunchError::Enrol(IdentifyError::NotVouched { .. }) => {
+                return Self::new(StatusCode::FORBIDDEN, "identity not accepted", VOUCH);
+            }
             LaunchError::Enrol(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "see chaperone status and the daemon's log (journalctl -u chaperone)".to_owned(),
@@ -252,6 +272,27 @@ impl From<LaunchError> for Failure {
         Self::new(status, error, next_step)
     }
 }
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let (status, next_step) = match &error {
+            ControlError::Peer(refusal) => return Self::of_refusal(&error, refusal),
+            ControlError::NotYours(_) => (
+                StatusCode::NOT_FOUND,
+                "look for open sessions (chaperone sessions list --open); another user's only root may end",
+            ),
+            ControlError::NotVouched(_) => (StatusCode::FORBIDDEN, VOUCH),
+            ControlError::Record(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "see the daemon's log (journalctl -u chaperone)")
+            }
+        };
+        Self::new(status, error, next_step)
+    }
+}
+
+/// What to do about a token that is not accepted.
+const VOUCH: &str = "present a token of the workload's issuer that is valid now (chaperone events list --kind \
+                     identity-not-accepted tells the administrator why it is not)";
 
 impl From<AdoptError> for Failure {
     fn from(error: AdoptError) -> Self {

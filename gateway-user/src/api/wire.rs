@@ -1,9 +1,12 @@
 //! The messages on the daemon's socket, as JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::prim::{CgroupPath, SessionId, WorkloadName};
+use crate::{
+    prim::{CgroupPath, SessionId, WorkloadName},
+    secret::SecretText,
+};
 
 /// How the daemon is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +92,57 @@ pub struct Health {
     pub detail: String,
 }
 
+/// A token on its way through the socket: `Debug` does not show it, the memory is zeroed on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(zeroize::Zeroizing<String>);
+
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl Token {
+    /// Takes ownership of the text; the caller keeps no copy.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(zeroize::Zeroizing::new(text))
+    }
+
+    /// As the other stages know it.
+    #[must_use]
+    pub fn into_secret(self) -> SecretText {
+        SecretText::new(self.0.to_string())
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Presents a newer token for a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// The token.
+    pub token: Token,
+}
+
+/// The session goes on with the newer token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// When that one ends, in seconds since 1970.
+    pub expires: Option<i64>,
+}
+
 /// Asks for a session to start a command in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +152,9 @@ pub struct LaunchRequest {
     pub workload: Option<WorkloadName>,
     /// The command line, for the record.
     pub command: Vec<String>,
+    /// The token that vouches for it, where the workload needs one and has no file of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// A session that waits for its first process.
@@ -113,6 +170,9 @@ pub struct Launched {
     pub placement: Placement,
     /// What the process's environment needs.
     pub environment: Environment,
+    /// When its token ends, in seconds since 1970; `None` where it has none.
+    #[serde(default)]
+    pub token_expires: Option<i64>,
 }
 
 /// How a launched process gets into its cgroup.

@@ -8,29 +8,46 @@ use tokio::sync::mpsc;
 
 use crate::{
     api::Launcher,
-    record::{Event, SessionEnd},
+    identify::EndReason,
+    record::Event,
     redirect::{Redirect, Refusal},
     serve::Gateway,
 };
 
-/// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, and
-/// records the counts of ended bursts of events.
+/// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, reads
+/// tokens again, and records the counts of ended bursts of events.
 pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
         launcher.sweep();
         gateway.report_bursts().await;
-        for session in gateway.registry.ended() {
-            tracing::info!(session = %session.id, "session ended");
-            gateway.credentials.forget(session.id);
-            gateway.ledger.forget(&session);
-            let reason = crate::identify::EndReason::CgroupGone.as_str().to_owned();
-            if let Err(error) =
-                gateway.recorder.session_ended(SessionEnd { session: session.id, reason }).await
-            {
-                // The next start finds it open with its cgroup gone, and ends it then.
-                tracing::error!(session = %session.id, %error, "a session's end could not be recorded");
+        for session in gateway.registry.gone() {
+            gateway.end(&session, EndReason::CgroupGone).await;
+        }
+        for (session, renewed) in gateway.registry.renewals().await {
+            match renewed {
+                Ok(identity) => {
+                    if let Err(error) = gateway.renew(&session, identity).await {
+                        // The next look finds the file changed still.
+                        tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
+                    }
+                }
+                Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
             }
+        }
+    }
+}
+
+/// How long after its token's end a session that does nothing stays; its calls are refused from that very
+/// moment.
+const EXPIRY_CHECK: Duration = Duration::from_secs(1);
+
+/// Ends the sessions whose token has expired.
+pub(super) async fn expire(gateway: Arc<Gateway>) {
+    let mut ticks = tokio::time::interval(EXPIRY_CHECK);
+    while tick(&gateway, &mut ticks).await {
+        for session in gateway.registry.expired() {
+            gateway.end(&session, EndReason::TokenExpired).await;
         }
     }
 }

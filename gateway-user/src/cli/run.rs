@@ -3,13 +3,14 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use crate::{
     api::Client,
     config::Config,
-    launch::{self, Ended, signals},
+    launch::{self, Ended, TokenSource, signals},
     prim::WorkloadName,
 };
 
@@ -22,9 +23,34 @@ pub struct Args {
     /// The workload to run as; not needed where exactly one is configured.
     #[arg(long, value_name = "NAME")]
     workload: Option<WorkloadName>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// The command and its arguments, after `--`.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+}
+
+/// What vouches for the command, where the workload needs a token and has no file of it.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct TokenArgs {
+    /// A file with the token; read again whenever it changes.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A variable with the token; the command does not get it, and it cannot be renewed.
+    #[arg(long, value_name = "NAME")]
+    token_env: Option<OsString>,
+    /// A shell command that prints the token; run again in time for the token's end.
+    #[arg(long, value_name = "COMMAND")]
+    token_command: Option<OsString>,
+}
+
+impl TokenArgs {
+    fn source(self) -> Option<TokenSource> {
+        let file = self.token_file.map(TokenSource::File);
+        let env = self.token_env.map(TokenSource::Env);
+        file.or(env).or(self.token_command.map(TokenSource::Command))
+    }
 }
 
 /// Runs the command and stands in for it. The process must have one thread: no runtime, no logger's.
@@ -37,7 +63,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
         say("the command runs as root, which can take the fence away: run agents as an ordinary user");
     }
     let client = Client::new(&config.api);
-    match launch::run(&client, args.workload, &args.command, say_removed) {
+    match launch::run(&client, args.workload, args.token.source(), &args.command, say_removed, &say) {
         Ok(Ended::Exited(code)) => Ok(code.into()),
         Ok(Ended::Signaled(signal)) => Ok(signals::die_by(signal).into()),
         Err(error) => {

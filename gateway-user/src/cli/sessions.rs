@@ -9,8 +9,10 @@ use super::{
     table::{Field, Screen, short_time},
 };
 use crate::{
+    api::Client,
     clock::Clock,
     config::Config,
+    prim::SessionId,
     record::query::{CallFilter, CallView, Json, Order, Page, Reader, SessionFilter, SessionView, when},
 };
 
@@ -29,6 +31,13 @@ pub enum Command {
         /// Print JSON: the session on the first line, then one call per line
         #[arg(long)]
         json: bool,
+    },
+    /// End a session at once: its calls, also those under way, are refused, and its cgroup gets no other session
+    ///
+    /// Its processes go on running. Root may end any session, other users those that they launched.
+    Kill {
+        /// The session's id
+        id: SessionId,
     },
 }
 
@@ -56,6 +65,9 @@ pub struct List {
 /// # Errors
 /// A time that is none; writing the output. What cannot be found is exit code 1.
 pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
+    if let Command::Kill { id } = command {
+        return kill(id, config).await;
+    }
     let now = Clock::system().now();
     Screen::stdio(async |screen| {
         let reader = Reader::open(&config.record.database).await?;
@@ -89,8 +101,23 @@ async fn execute(
             end_of_list("sessions", listing.rows.is_empty(), listing.next.as_deref(), screen)?;
         }
         Command::Show { id, json } => show(reader, &id, json, screen).await?,
+        // Needs the daemon, not its database.
+        Command::Kill { .. } => {}
     }
     Ok(())
+}
+
+async fn kill(id: SessionId, config: &Config) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&config.api);
+    // The client waits by itself.
+    let killed = tokio::task::spawn_blocking(move || client.kill(id)).await?;
+    match killed {
+        Ok(()) => {
+            println!("session {id} is over");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => anyhow::bail!("{error}\nnext step: {}", error.next_step()),
+    }
 }
 
 async fn show(reader: &Reader, id: &str, json: bool, screen: &mut Screen<'_>) -> anyhow::Result<()> {
@@ -148,6 +175,9 @@ fn fields(session: &SessionView) -> Vec<(&'static str, Field)> {
         ("workload", Field::text(Some(&session.workload))),
         ("subject", Field::text(Some(&session.subject))),
         ("issuer", Field::text(Some(&session.issuer))),
+        ("groups", Field::Text(session.groups.texts().join(", "))),
+        ("claims", Field::Text(claims(&session.claims))),
+        ("token ends", Field::text(session.token_expires.as_ref())),
         ("started", Field::text(Some(&session.started))),
         ("ended", Field::text(Some(session.ended.as_deref().unwrap_or("open")))),
         ("end reason", Field::text(session.end_reason.as_ref())),
@@ -158,6 +188,15 @@ fn fields(session: &SessionView) -> Vec<(&'static str, Field)> {
         ("calls", Field::Text(format!("{}, {} of them not allowed", session.calls, session.denied))),
         ("cut to fit", Field::Text(session.truncated.texts().join(", "))),
     ]
+}
+
+/// `name=value`, with commas.
+fn claims(claims: &Json) -> String {
+    let claims = claims.0.as_object().into_iter().flatten();
+    claims
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The arguments, quoted where they would not be seen to be one.

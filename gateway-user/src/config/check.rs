@@ -13,7 +13,7 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::{self, TAG_MAX, WorkloadConfig},
+    identify::{self, TAG_MAX, Voucher, WorkloadConfig},
     prim::{CgroupPath, HostName},
 };
 
@@ -223,6 +223,7 @@ impl Problems {
                 }
             }
             self.recognised(workload, &config.redirect.slice, here);
+            self.vouched(workload, config, here);
             self.rights(workload, here);
         }
     }
@@ -254,6 +255,51 @@ impl Problems {
                         "workload {name} needs `cgroup = \"{slice}/…\"` or `tag = \"…\"` to be recognised"
                     ),
                 );
+            }
+        }
+    }
+
+    /// Who vouches for a workload.
+    fn vouched(
+        &mut self,
+        workload: &WorkloadConfig,
+        config: &Config,
+        here: impl Fn(&'static str) -> KeyPath,
+    ) {
+        match (workload.identity, &workload.issuer) {
+            (Voucher::Host, _) => {
+                let keys = [
+                    ("issuer", workload.issuer.is_some()),
+                    ("token_file", workload.token_file.is_some()),
+                    ("subjects", !workload.subjects.is_empty()),
+                ];
+                for (key, _) in keys.into_iter().filter(|(_, there)| *there) {
+                    self.add(
+                        here(key),
+                        format!("`{key}` needs `identity = \"oidc\"`: the host alone vouches"),
+                    );
+                }
+            }
+            (Voucher::Oidc, None) => {
+                self.add(here("identity"), "`identity = \"oidc\"` needs `issuer`, the name of an [[issuer]]");
+            }
+            (Voucher::Oidc, Some(issuer)) => {
+                if !config.issuer.iter().any(|known| known.name == *issuer) {
+                    self.add(here("issuer"), format!("there is no [[issuer]] with the name {issuer}"));
+                }
+            }
+        }
+        if let Some(file) = &workload.token_file {
+            let plain = file.replace("{unit}", "");
+            if !Path::new(file).is_absolute() {
+                self.add(here("token_file"), "`token_file` must be an absolute path");
+            } else if plain.contains(['{', '}']) {
+                self.add(here("token_file"), "only {unit} is replaced in `token_file`");
+            }
+        }
+        for (number, glob) in workload.subjects.iter().enumerate() {
+            if glob.is_empty() || identify::subject_glob(glob).is_none() {
+                self.add(here("subjects").item(number), format!("{glob:?} is no glob of subjects"));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api, credentials, decide, forward,
     identify::{self, WorkloadConfig},
-    record, redirect, route, serve, telemetry, terminate,
+    issuer, record, redirect, route, serve, telemetry, terminate,
 };
 
 mod check;
@@ -47,6 +47,8 @@ pub struct Config {
     pub api: api::Config,
     /// Logging.
     pub log: telemetry::Config,
+    /// The OIDC issuers whose tokens workloads may need.
+    pub issuer: Vec<issuer::Config>,
     /// The kinds of agents.
     pub workload: Vec<WorkloadConfig>,
 }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    identify::{Egress, Identity, Placeholder, Session, WorkloadConfig},
+    identify::{Placeholder, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath},
 };
 
@@ -33,30 +33,17 @@ fn at(seconds: i64) -> OffsetDateTime {
 fn caller(role: Option<&str>) -> Caller {
     let secret = || SecretText::new("none".to_owned());
     let workload = WorkloadConfig {
-        name: "builds".parse().unwrap(),
-        cgroup: None,
-        tag: Some("builds".to_owned()),
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: crate::identify::Mode::Enforce,
-        region: None,
-        account: None,
-        groups: Vec::new(),
         role_arn: role.map(str::to_owned),
+        ..WorkloadConfig::named("builds".parse().unwrap())
     };
-    let session = Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("agents.slice/builds"),
-        cgroup_id: CgroupId(7),
-        started: OffsetDateTime::UNIX_EPOCH,
-        launch: None,
-        placeholder: Placeholder {
-            access_key_id: "ASIA0000000000000000".to_owned(),
-            secret: secret(),
-            session_token: secret(),
-        },
+    let placeholder = Placeholder {
+        access_key_id: "ASIA0000000000000000".to_owned(),
+        secret: secret(),
+        session_token: secret(),
     };
+    let cgroup = (CgroupPath::new("agents.slice/builds"), CgroupId(7));
+    let (id, started) = (SessionId::generate(), OffsetDateTime::UNIX_EPOCH);
+    let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder, None);
     Caller { session: Arc::new(session), pid: 1, uid: 1 }
 }
 

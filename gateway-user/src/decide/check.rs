@@ -17,6 +17,8 @@ use crate::prim::WorkloadName;
 const ANNOTATIONS: [&str; 6] = ["id", "description", REVIEWERS, GRANT, REASON, TTL];
 /// Annotations that say more about an approval.
 const APPROVAL_DETAILS: [&str; 3] = [GRANT, REASON, TTL];
+/// The attributes of `principal`.
+const PRINCIPAL: [&str; 2] = ["issuer", "subject"];
 /// What rules can read of a resource.
 const RESOURCE: [&str; 5] = ["arn", "account", "region", "service", "type"];
 /// Of these, the ones that some ARNs do not have.
@@ -202,8 +204,10 @@ impl Checker {
 
     fn operator(&mut self, op: &BinaryOp, left: &Expr, right: &Expr) {
         match op {
+            BinaryOp::GetTag | BinaryOp::HasTag if matches!(left, Expr::Var(Var::Principal)) => {}
             BinaryOp::GetTag | BinaryOp::HasTag => {
-                self.complaints.push(Complaint::new("nothing has tags yet").about("Tag("));
+                let complaint = Complaint::new("only principal has tags: the further claims of its token");
+                self.complaints.push(complaint.about("Tag(").help("write `principal.hasTag(\"claim\")`"));
             }
             BinaryOp::In if matches!(left, Expr::Var(Var::Resource)) => {
                 self.complaints.push(resources_have_no_groups());
@@ -236,11 +240,21 @@ impl Checker {
         let known: &[&str] = match of {
             Expr::Var(Var::Context) => &CONTEXT,
             Expr::Var(Var::Resource) => &RESOURCE,
-            Expr::Var(Var::Principal | Var::Action) => {
+            Expr::Var(Var::Principal) if PRINCIPAL.contains(&attr) => return,
+            Expr::Var(Var::Principal) => {
                 self.complaints.push(
-                    Complaint::new(format!("principal and action have no attributes such as `{attr}`"))
+                    Complaint::new(format!("`principal` has no attribute `{attr}`")).about(attr).help(
+                        "it has `issuer` and `subject`; further claims of its token are tags: \
+                         principal.hasTag(\"claim\") && principal.getTag(\"claim\") == \"…\"",
+                    ),
+                );
+                return;
+            }
+            Expr::Var(Var::Action) => {
+                self.complaints.push(
+                    Complaint::new(format!("action has no attributes such as `{attr}`"))
                         .about(attr)
-                        .help("compare them: principal == Workload::\"…\", principal in Group::\"…\""),
+                        .help("compare it: action == Action::\"…\", action in Action::\"…\""),
                 );
                 return;
             }

@@ -78,6 +78,7 @@ fn forbidden_by_its_text(operation: &Operation) -> [(&'static str, bool); 4] {
         ("secret", secret),
         ("key", !of_s3.is_empty() && key),
         ("group", runs && open),
-        ("tokens", runs && text(tokens, &|tokens| tokens != "required")),
+        // What is no text is not the text either.
+        ("tokens", runs && tokens.is_some_and(|tokens| *tokens != Param::Text("required".to_owned()))),
     ]
 }

@@ -27,7 +27,6 @@ use super::{
 use crate::{
     catalog::AccessLevel,
     classify::{ActionOn, Operation},
-    identify::WorkloadConfig,
 };
 
 /// A loaded set of policies. An empty set denies everything.
@@ -171,13 +170,13 @@ impl Policies {
         self.index.about(action).into_iter().filter_map(|number| self.rules.get(number))
     }
 
-    fn about_workload(&self, action: &str, workload: &WorkloadConfig) -> Vec<&Rule> {
-        self.about(action).filter(|rule| rule.covers(workload)).collect()
+    fn about_caller(&self, action: &str, call: &Call<'_>) -> Vec<&Rule> {
+        self.about(action).filter(|rule| rule.covers(&call.workload().name, call.identity())).collect()
     }
 
     /// What all rules about one pair say.
     pub(super) fn judge(&self, call: &Call<'_>, pair: &ActionOn) -> Judgement<'_> {
-        let rules = self.about_workload(&pair.action, call.workload());
+        let rules = self.about_caller(&pair.action, call);
         let reads = rules.iter().fold(Reads::default(), |reads, rule| reads | rule.reads());
         let view = View::new(call, pair, reads);
         let mut judgement = Judgement::default();
@@ -195,7 +194,7 @@ impl Policies {
     /// Who could permit this pair, which no rule permits without an approval.
     pub(super) fn approvable(&self, call: &Call<'_>, pair: &ActionOn) -> Vec<Approvable> {
         let mut found = Vec::new();
-        for rule in self.about_workload(&pair.action, call.workload()) {
+        for rule in self.about_caller(&pair.action, call) {
             let Some(terms) = &rule.terms else { continue };
             let permits = |groups: &[String]| {
                 let approved = call.approved_by(groups);

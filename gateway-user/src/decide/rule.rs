@@ -13,7 +13,7 @@ use super::{
     syntax::{each_clause, mentions, names_any_resource, without_resource},
     view::View,
 };
-use crate::identify::WorkloadConfig;
+use crate::{identify::Identity, prim::WorkloadName};
 
 /// One `permit` or `forbid`.
 #[derive(Debug)]
@@ -98,11 +98,11 @@ impl Rule {
     }
 
     /// Whether the rule's `principal` covers this workload.
-    pub(super) fn covers(&self, workload: &WorkloadConfig) -> bool {
+    pub(super) fn covers(&self, workload: &WorkloadName, identity: &Identity) -> bool {
         match &self.principal {
             PrincipalScope::Any => true,
-            PrincipalScope::Workload(name) => workload.name.as_str() == name,
-            PrincipalScope::Group(group) => workload.groups.contains(group),
+            PrincipalScope::Workload(name) => workload.as_str() == name,
+            PrincipalScope::Group(group) => identity.groups.contains(group),
         }
     }
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     classify::ActionOn,
-    identify::{Caller, Egress, Identity, Mode, Placeholder, Session, WorkloadConfig},
+    identify::{Caller, Placeholder, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -19,31 +19,19 @@ use crate::{
 /// A caller of workload `builds` in these groups.
 pub(super) fn caller(groups: &[&str]) -> Caller {
     let workload = WorkloadConfig {
-        name: "builds".parse().unwrap(),
-        cgroup: None,
         tag: Some("builds".to_owned()),
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: Mode::Enforce,
-        region: None,
-        account: None,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        role_arn: None,
+        ..WorkloadConfig::named("builds".parse().unwrap())
     };
     let secret = || SecretText::new("none".to_owned());
-    let session = Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("agents.slice/builds"),
-        cgroup_id: CgroupId(7),
-        started: OffsetDateTime::UNIX_EPOCH,
-        launch: None,
-        placeholder: Placeholder {
-            access_key_id: "ASIA0000000000000000".to_owned(),
-            secret: secret(),
-            session_token: secret(),
-        },
+    let placeholder = Placeholder {
+        access_key_id: "ASIA0000000000000000".to_owned(),
+        secret: secret(),
+        session_token: secret(),
     };
+    let cgroup = (CgroupPath::new("agents.slice/builds"), CgroupId(7));
+    let (id, started) = (SessionId::generate(), OffsetDateTime::UNIX_EPOCH);
+    let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder, None);
     Caller { session: Arc::new(session), pid: 1, uid: 1 }
 }
 

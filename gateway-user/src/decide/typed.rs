@@ -288,7 +288,11 @@ fn schema(call: &Call, fixed: &Fixed) -> Value {
     json!({ "": {
         "entityTypes": {
             "Group": {},
-            "Workload": { "memberOfTypes": ["Group"] },
+            "Workload": {
+                "memberOfTypes": ["Group"],
+                "shape": { "type": "Record", "attributes": { "issuer": of("String"), "subject": of("String") } },
+                "tags": of("String"),
+            },
             "Resource": { "shape": { "type": "Record", "attributes": {
                 "arn": of("String"),
                 "service": { "type": "String", "required": !fixed.any_resource },

@@ -4,7 +4,7 @@
 use std::{
     cell::{OnceCell, RefCell},
     collections::{BTreeMap, HashMap, HashSet},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use cedar_policy::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     classify::{ActionOn, Operation, Param},
-    identify::{Session, WorkloadConfig},
+    identify::{Identity, Session, WorkloadConfig},
 };
 
 /// How deep parameters may nest: DynamoDB's 32 levels take two each.
@@ -31,6 +31,8 @@ const MAX_PARAM_DEPTH: usize = 100;
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     session: &'a Session,
+    /// Who the session is, the same for the whole call.
+    identity: Arc<Identity>,
     operation: &'a Operation,
     facts: Facts<'a>,
     meters: &'a Meters,
@@ -58,17 +60,23 @@ impl<'a> Call<'a> {
         facts: Facts<'a>,
         meters: &'a Meters,
     ) -> Self {
-        Self { session, operation, facts, meters, approval: None, context: RefCell::default() }
+        let identity = session.identity();
+        Self { session, identity, operation, facts, meters, approval: None, context: RefCell::default() }
     }
 
     /// The same call, had one member of each of these groups approved of it.
     pub(super) fn approved_by(&self, groups: &'a [String]) -> Self {
         let Self { session, operation, facts, meters, .. } = *self;
-        Self { session, operation, facts, meters, approval: Some(groups), context: RefCell::default() }
+        let (identity, approval) = (Arc::clone(&self.identity), Some(groups));
+        Self { session, identity, operation, facts, meters, approval, context: RefCell::default() }
     }
 
     pub(super) fn workload(&self) -> &WorkloadConfig {
         &self.session.workload
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     fn context(&self, reads: &Reads) -> Result<Context, String> {
@@ -178,7 +186,7 @@ impl<'a> View<'a> {
     fn entities(&self) -> Result<Entities, String> {
         let mut entities = Vec::with_capacity(3);
         if self.reads.caller {
-            entities.extend([self.principal_entity(), self.action_entity()]);
+            entities.extend([self.principal_entity()?, self.action_entity()]);
         }
         if self.reads.resource {
             entities.push(
@@ -189,10 +197,16 @@ impl<'a> View<'a> {
         Entities::from_entities(entities, None).map_err(|error| error.to_string())
     }
 
-    fn principal_entity(&self) -> Entity {
-        let workload = self.call.workload();
-        let groups = workload.groups.iter().map(|group| uid(&GROUP, group)).collect();
-        Entity::new_no_attrs(uid(&WORKLOAD, workload.name.as_str()), groups)
+    /// With who vouches as attributes, and the further claims of its token as tags.
+    fn principal_entity(&self) -> Result<Entity, String> {
+        let (name, identity) = (self.call.workload().name.as_str(), self.call.identity());
+        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let attributes = [("issuer", text(&identity.issuer)), ("subject", text(&identity.subject))]
+            .map(|(k, v)| (k.to_owned(), v));
+        let groups: HashSet<_> = identity.groups.iter().map(|group| uid(&GROUP, group)).collect();
+        let claims = identity.claims.iter().map(|(name, value)| (name.clone(), text(value)));
+        Entity::new_with_tags(uid(&WORKLOAD, name), attributes, groups, claims)
+            .map_err(|error| error.to_string())
     }
 
     fn action_entity(&self) -> Entity {

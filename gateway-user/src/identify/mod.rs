@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use time::OffsetDateTime;
-
 use crate::{
-    prim::{AccountId, CgroupId, CgroupPath, Region, SessionId, WorkloadName},
+    prim::{AccountId, IssuerName, Region, WorkloadName},
     secret::SecretText,
 };
 
@@ -27,13 +25,21 @@ pub mod workload;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
+mod identity;
+mod session;
+mod token_file;
+mod vouch;
 
 pub use self::{
     boot::BootId,
     cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes, TAG_MAX},
+    identity::Identity,
     master_key::{MasterKey, MasterKeyError},
     placeholder::Placeholders,
-    registry::{EndReason, IdentifyError, Registry, StoredSession},
+    registry::{IdentifyError, Registry, StoredSession},
+    session::{EndReason, Session},
+    token_file::TokenFileError,
+    vouch::{VouchError, Vouchers, subject_glob},
     workload::{WorkloadError, Workloads},
 };
 
@@ -93,7 +99,17 @@ pub struct WorkloadConfig {
     #[serde(default)]
     pub tag: Option<String>,
     /// Who vouches for it.
-    pub identity: Identity,
+    pub identity: Voucher,
+    /// The `[[issuer]]` whose tokens it needs, where `identity = "oidc"`.
+    #[serde(default)]
+    pub issuer: Option<IssuerName>,
+    /// Where its token is, read again whenever it changes; `{unit}` stands for the last part of the session's
+    /// cgroup (`claude-1.service`). Without it `chaperone run` must present one.
+    #[serde(default)]
+    pub token_file: Option<String>,
+    /// Globs of which the token's subject must fit one; any subject where there is none.
+    #[serde(default)]
+    pub subjects: Vec<String>,
     /// What it may reach besides AWS.
     #[serde(default = "default_egress")]
     pub egress: Egress,
@@ -115,6 +131,26 @@ pub struct WorkloadConfig {
 }
 
 impl WorkloadConfig {
+    /// A workload that is only a name: the host vouches, and everything else is as if not configured.
+    #[must_use]
+    pub fn named(name: WorkloadName) -> Self {
+        Self {
+            name,
+            cgroup: None,
+            tag: None,
+            identity: Voucher::Host,
+            issuer: None,
+            token_file: None,
+            subjects: Vec::new(),
+            egress: default_egress(),
+            mode: default_mode(),
+            region: None,
+            account: None,
+            groups: Vec::new(),
+            role_arn: None,
+        }
+    }
+
     /// The account its calls act in, as far as the configuration tells: `account`, or that of its role.
     #[must_use]
     pub fn stated_account(&self) -> Option<AccountId> {
@@ -143,9 +179,11 @@ fn default_egress() -> Egress {
 /// Who vouches for a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Identity {
+pub enum Voucher {
     /// The host alone: being in the cgroup is the proof.
     Host,
+    /// An OIDC issuer, by a token: from `token_file`, or presented by `chaperone run`.
+    Oidc,
 }
 
 /// The per-session key pair the agent's SDK signs with; worthless outside the gateway.
@@ -157,25 +195,6 @@ pub struct Placeholder {
     pub secret: SecretText,
     /// The session token the SDK sends along.
     pub session_token: SecretText,
-}
-
-/// One run of a workload.
-#[derive(Debug)]
-pub struct Session {
-    /// Its id in records, messages and CloudTrail.
-    pub id: SessionId,
-    /// The workload it runs.
-    pub workload: Arc<WorkloadConfig>,
-    /// The session's cgroup: the shallowest one that the workload matches.
-    pub cgroup: CgroupPath,
-    /// The same cgroup as the kernel numbers it.
-    pub cgroup_id: CgroupId,
-    /// When it was enrolled.
-    pub started: OffsetDateTime,
-    /// What its SDKs sign with.
-    pub placeholder: Placeholder,
-    /// How `chaperone run` started it; `None` for a cgroup that was found in the slice.
-    pub launch: Option<Launch>,
 }
 
 /// How `chaperone run` started a session: recorded only.

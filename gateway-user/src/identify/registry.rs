@@ -1,7 +1,7 @@
 //! The sessions that live: found by cgroup, enrolled once, ended when their cgroup ends.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,16 +10,18 @@ use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
 use super::{
-    Caller, Launch, Session, WorkloadConfig,
+    Caller, EndReason, Identity, Launch, Session, VouchError, Voucher, Vouchers, WorkloadConfig,
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
     placeholder::Placeholders,
+    vouch::from_file,
     workload::{Match, Workloads},
 };
 use crate::{
     clock::Clock,
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
     redirect::Origin,
+    secret::SecretText,
 };
 
 /// Leaves remembered per session on average, before the path is looked up anew at each connection.
@@ -30,6 +32,7 @@ pub struct Registry {
     workloads: Workloads,
     tree: Arc<dyn CgroupTree>,
     placeholders: Placeholders,
+    vouchers: Vouchers,
     boot: BootId,
     clock: Clock,
     max_sessions: usize,
@@ -43,13 +46,15 @@ struct State {
     slots: HashMap<CgroupId, Arc<Slot>>,
     /// From the leaf cgroup a connection came from to its session: the common case is one look-up.
     leaves: HashMap<CgroupId, Arc<Session>>,
+    /// Cgroups whose session a person ended: nothing in them gets another.
+    barred: HashSet<CgroupId>,
 }
 
 struct Slot {
-    /// Made with the slot, so that a repeated attempt to record enrols the same session.
+    /// Made with the slot, so that a repeated attempt to enrol makes the same session.
     session: Arc<Session>,
-    /// Set once the session is durable.
-    recorded: OnceCell<()>,
+    /// Set once somebody vouched for the session and it is durable.
+    enrolled: OnceCell<()>,
 }
 
 /// Why a connection has no caller; it is refused and recorded as an event.
@@ -83,6 +88,32 @@ pub enum IdentifyError {
     /// The cgroup tree could not be read.
     #[error("the cgroup tree could not be read: {0}")]
     Tree(#[source] CgroupError),
+    /// Nobody vouches for it.
+    #[error("workload {workload} in cgroup {cgroup}: {error}")]
+    NotVouched {
+        /// The workload.
+        workload: WorkloadName,
+        /// The cgroup that would be the session.
+        cgroup: CgroupPath,
+        /// Why not.
+        error: VouchError,
+    },
+    /// The session is over, and its connections with it.
+    #[error("session {session} is over: {}", reason.as_str())]
+    Over {
+        /// The session.
+        session: SessionId,
+        /// Its workload.
+        workload: WorkloadName,
+        /// Why it ended.
+        reason: EndReason,
+    },
+    /// A person ended the cgroup's session.
+    #[error("the session of cgroup {cgroup} was killed")]
+    Killed {
+        /// The session's cgroup.
+        cgroup: CgroupPath,
+    },
     /// The bound on sessions is reached.
     #[error("{0} sessions are open, and [identify] max_sessions allows no more")]
     TooManySessions(usize),
@@ -108,27 +139,35 @@ pub struct StoredSession {
     pub started: OffsetDateTime,
     /// How it was launched, if `chaperone run` did it.
     pub launch: Option<Launch>,
+    /// Who it was last known to be, where a token said so.
+    pub identity: Option<Identity>,
 }
 
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// Its cgroup is gone.
-    CgroupGone,
-    /// The host was restarted, and with it every process ended.
-    HostRestarted,
-    /// Its workload is no longer configured.
-    WorkloadRemoved,
-}
-
-impl EndReason {
-    /// As records write it.
+impl IdentifyError {
+    /// Whether the connection is an agent's whose identity is not accepted: it is told so in the
+    /// words of the protocol, and no more.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn is_about_identity(&self) -> bool {
+        matches!(self, Self::NotVouched { .. } | Self::Over { .. } | Self::Killed { .. })
+    }
+
+    /// The workload, where one answers.
+    #[must_use]
+    pub fn workload(&self) -> Option<&WorkloadName> {
         match self {
-            Self::CgroupGone => "cgroup-gone",
-            Self::HostRestarted => "host-restarted",
-            Self::WorkloadRemoved => "workload-removed",
+            Self::NotVouched { workload, .. } | Self::Over { workload, .. } => Some(workload),
+            _ => None,
+        }
+    }
+
+    /// A fixed word for queries, where the identity is the matter.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::NotVouched { error, .. } => Some(error.reason()),
+            Self::Over { reason, .. } => Some(reason.as_str()),
+            Self::Killed { .. } => Some(EndReason::Killed.as_str()),
+            _ => None,
         }
     }
 }
@@ -141,11 +180,12 @@ impl Registry {
         workloads: Workloads,
         tree: Arc<dyn CgroupTree>,
         placeholders: Placeholders,
+        vouchers: Vouchers,
         boot: BootId,
         clock: Clock,
     ) -> Self {
         let max_sessions = config.max_sessions;
-        Self { workloads, tree, placeholders, boot, clock, max_sessions, state: Mutex::default() }
+        Self { workloads, tree, placeholders, vouchers, boot, clock, max_sessions, state: Mutex::default() }
     }
 
     /// The caller behind a connection: finds its session, or enrols one.
@@ -170,6 +210,10 @@ impl Registry {
             Some(session) => session,
             None => self.enrol(origin.cgroup, record).await?,
         };
+        if let Some(reason) = session.ended(self.clock.now()) {
+            let (id, workload) = (session.id, session.workload.name.clone());
+            return Err(IdentifyError::Over { session: id, workload, reason });
+        }
         Ok(Caller { session, pid: origin.pid, uid: origin.uid })
     }
 
@@ -178,22 +222,23 @@ impl Registry {
     /// The cgroup is bound to the session directly: no glob is asked, and none can take it away.
     ///
     /// # Errors
-    /// [`IdentifyError::CgroupGone`], [`IdentifyError::TooManySessions`] or [`IdentifyError::RecordFailed`].
+    /// [`IdentifyError::NotVouched`], [`IdentifyError::TooManySessions`] or [`IdentifyError::RecordFailed`].
     pub async fn launched<E>(
         &self,
         id: SessionId,
         workload: Arc<WorkloadConfig>,
-        cgroup: CgroupPath,
-        cgroup_id: CgroupId,
+        (cgroup, cgroup_id): (CgroupPath, CgroupId),
         launch: Launch,
+        token: Option<SecretText>,
         record: impl AsyncFnOnce(&Session) -> Result<(), E>,
     ) -> Result<Arc<Session>, IdentifyError>
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let session = self.session(id, workload, cgroup, cgroup_id, self.clock.now(), Some(launch));
+        let started = self.clock.now();
+        let session = self.session(id, workload, (cgroup, cgroup_id), started, Some(launch));
         let slot = self.slot(cgroup_id, || session)?;
-        let result = slot.record(record).await;
+        let result = slot.enrol(&self.vouchers, token, record).await;
         if result.is_err() {
             // The launcher gives up and removes the cgroup: nobody will try again.
             self.state().slots.remove(&cgroup_id);
@@ -207,21 +252,97 @@ impl Registry {
         stored.into_iter().filter_map(|stored| self.restore_one(stored).err()).collect()
     }
 
-    /// Forgets the sessions whose cgroup is gone and returns them, so that their end is recorded.
+    /// Remembers the cgroups whose sessions were killed before the daemon was restarted.
+    pub fn bar(&self, cgroups: impl IntoIterator<Item = CgroupId>) {
+        self.state().barred.extend(cgroups.into_iter().filter(|cgroup| self.tree.exists(*cgroup)));
+    }
+
+    /// Ends the sessions whose cgroup is gone and returns them, so that their end is recorded.
     ///
     /// Call it every `[identify] sweep_secs`.
-    pub fn ended(&self) -> Vec<Arc<Session>> {
+    pub fn gone(&self) -> Vec<Arc<Session>> {
         // Asking the kernel takes microseconds per session: the lock is not held meanwhile.
-        let slots: Vec<_> = self.state().slots.values().cloned().collect();
-        let gone: Vec<_> =
-            slots.into_iter().filter(|slot| !self.tree.exists(slot.session.cgroup_id)).collect();
+        let (slots, barred) = {
+            let state = self.state();
+            (state.slots.values().cloned().collect::<Vec<_>>(), state.barred.clone())
+        };
+        let unbarred: Vec<_> = barred.into_iter().filter(|cgroup| !self.tree.exists(*cgroup)).collect();
         let mut state = self.state();
-        for slot in &gone {
+        for cgroup in unbarred {
+            state.barred.remove(&cgroup);
+        }
+        drop(state);
+        self.remove(EndReason::CgroupGone, |slot| !self.tree.exists(slot.session.cgroup_id), slots)
+    }
+
+    /// Ends the sessions whose token has expired and returns them. Their cgroups may enrol anew, with a
+    /// token that holds.
+    pub fn expired(&self) -> Vec<Arc<Session>> {
+        let now = self.clock.now();
+        let slots: Vec<_> = self.state().slots.values().cloned().collect();
+        let over = |slot: &Slot| slot.enrolled.initialized() && !slot.session.identity().holds(now);
+        self.remove(EndReason::TokenExpired, over, slots)
+    }
+
+    /// Ends a session because a person says so; its cgroup gets no other. `None` where there is none of the
+    /// id.
+    #[must_use]
+    pub fn kill(&self, id: SessionId) -> Option<Arc<Session>> {
+        let slots: Vec<_> = self.state().slots.values().cloned().collect();
+        let killed = slots.iter().find(|slot| slot.enrolled.initialized() && slot.session.id == id)?;
+        // Before it ends: no connection may find the cgroup without a session and unbarred.
+        self.state().barred.insert(killed.session.cgroup_id);
+        self.remove(EndReason::Killed, |slot| slot.session.id == id, slots).pop()
+    }
+
+    /// Takes these sessions out, ends them, and returns those that were enrolled.
+    fn remove(
+        &self,
+        reason: EndReason,
+        over: impl Fn(&Slot) -> bool,
+        mut slots: Vec<Arc<Slot>>,
+    ) -> Vec<Arc<Session>> {
+        slots.retain(|slot| over(slot));
+        let mut state = self.state();
+        for slot in &slots {
             state.slots.remove(&slot.session.cgroup_id);
         }
-        state.leaves.retain(|_, session| !gone.iter().any(|slot| slot.session.id == session.id));
+        state.leaves.retain(|_, session| !slots.iter().any(|slot| slot.session.id == session.id));
         drop(state);
-        gone.iter().filter(|slot| slot.recorded.initialized()).map(|slot| Arc::clone(&slot.session)).collect()
+        for slot in &slots {
+            slot.session.end(reason);
+        }
+        slots.retain(|slot| slot.enrolled.initialized());
+        slots.iter().map(|slot| Arc::clone(&slot.session)).collect()
+    }
+
+    /// The sessions whose token file has another token than the one they are known by, with who that says
+    /// they are; the caller records it and calls [`Session::is_known_as`].
+    pub async fn renewals(&self) -> Vec<(Arc<Session>, Result<Identity, VouchError>)> {
+        let mut renewals = Vec::new();
+        for session in self.open() {
+            let found = match from_file(&session).await {
+                Ok(None) => continue,
+                Ok(Some(token)) => {
+                    let known = session.identity();
+                    if known.token.as_ref().is_some_and(|known| known.expose() == token.expose()) {
+                        continue;
+                    }
+                    self.vouchers.renewed(&session, token).await
+                }
+                Err(error) => Err(error),
+            };
+            renewals.push((session, found));
+        }
+        renewals
+    }
+
+    /// Who a newer token says that `session` is.
+    ///
+    /// # Errors
+    /// [`VouchError`]: it is not accepted, or is somebody else's.
+    pub async fn renewed(&self, session: &Session, token: SecretText) -> Result<Identity, VouchError> {
+        self.vouchers.renewed(session, token).await
     }
 
     /// The session of the cgroup `leaf`, where a connection from it was identified before.
@@ -232,7 +353,7 @@ impl Registry {
             state
                 .slots
                 .get(&leaf)
-                .filter(|slot| slot.recorded.initialized())
+                .filter(|slot| slot.enrolled.initialized())
                 .map(|slot| Arc::clone(&slot.session))
         })
     }
@@ -244,7 +365,7 @@ impl Registry {
             .state()
             .slots
             .values()
-            .filter(|slot| slot.recorded.initialized())
+            .filter(|slot| slot.enrolled.initialized())
             .map(|slot| Arc::clone(&slot.session))
             .collect();
         open.sort_by_key(|session| session.id);
@@ -272,7 +393,7 @@ impl Registry {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let slot = self.slot_of(leaf)?;
-        let session = slot.record(record).await?;
+        let session = slot.enrol(&self.vouchers, None, record).await?;
         let mut state = self.state();
         // Only while the session lives, and not without bound: an agent can make many leaves.
         let bounded = state.leaves.len() < self.max_sessions.saturating_mul(LEAVES_PER_SESSION);
@@ -289,7 +410,7 @@ impl Registry {
             error => IdentifyError::Tree(error),
         };
         let path = self.tree.path(leaf).map_err(tree_error)?;
-        if let Some(slot) = self.bound(&path) {
+        if let Some(slot) = self.bound(&path)? {
             return Ok(slot);
         }
         let (workload, cgroup) = match self.workloads.find(&*self.tree, &path).map_err(tree_error)? {
@@ -307,17 +428,24 @@ impl Registry {
             return Err(IdentifyError::CgroupGone(leaf));
         }
         self.slot(cgroup_id, || {
-            self.session(SessionId::generate(), workload, cgroup, cgroup_id, self.clock.now(), None)
+            self.session(SessionId::generate(), workload, (cgroup, cgroup_id), self.clock.now(), None)
         })
     }
 
     /// The slot of a session whose cgroup is `leaf` or an ancestor of it: what was launched, restored
     /// or enrolled before stays what it is, whatever the globs say today.
-    fn bound(&self, leaf: &CgroupPath) -> Option<Arc<Slot>> {
-        self.workloads.below_slice(leaf).find_map(|prefix| {
-            let id = self.tree.id(&prefix).ok()?;
-            self.state().slots.get(&id).cloned()
-        })
+    fn bound(&self, leaf: &CgroupPath) -> Result<Option<Arc<Slot>>, IdentifyError> {
+        for prefix in self.workloads.below_slice(leaf) {
+            let Ok(id) = self.tree.id(&prefix) else { continue };
+            let state = self.state();
+            if state.barred.contains(&id) {
+                return Err(IdentifyError::Killed { cgroup: prefix });
+            }
+            if let Some(slot) = state.slots.get(&id) {
+                return Ok(Some(Arc::clone(slot)));
+            }
+        }
+        Ok(None)
     }
 
     fn slot(&self, cgroup: CgroupId, session: impl FnOnce() -> Session) -> Result<Arc<Slot>, IdentifyError> {
@@ -328,7 +456,7 @@ impl Registry {
         if state.slots.len() >= self.max_sessions {
             return Err(IdentifyError::TooManySessions(state.slots.len()));
         }
-        let slot = Arc::new(Slot { session: Arc::new(session()), recorded: OnceCell::new() });
+        let slot = Arc::new(Slot { session: Arc::new(session()), enrolled: OnceCell::new() });
         state.slots.insert(cgroup, Arc::clone(&slot));
         Ok(slot)
     }
@@ -345,10 +473,19 @@ impl Registry {
         let Some(workload) = self.workloads.named(&stored.workload).cloned() else {
             return ended(EndReason::WorkloadRemoved);
         };
-        let StoredSession { id, cgroup, cgroup_id, started, launch, .. } = stored;
-        let session = Arc::new(self.session(id, workload, cgroup, cgroup_id, started, launch));
+        let StoredSession { id, cgroup, cgroup_id, started, launch, identity, .. } = stored;
+        let session = self.session(id, workload, (cgroup, cgroup_id), started, launch);
+        if session.workload.identity == Voucher::Oidc {
+            // Somebody else who would have to vouch today is asked at the next connection.
+            let issuer = session.workload.issuer.as_ref().map(AsRef::as_ref);
+            let same = identity.filter(|identity| Some(identity.issuer.as_str()) == issuer);
+            let Some(identity) = same.filter(|identity| identity.holds(self.clock.now())) else {
+                return Err((id, EndReason::TokenExpired));
+            };
+            session.is_known_as(identity);
+        }
         // Not bounded by max_sessions: these agents run already, and locking them out helps nobody.
-        let slot = Slot { session, recorded: OnceCell::new_with(Some(())) };
+        let slot = Slot { session: Arc::new(session), enrolled: OnceCell::new_with(Some(())) };
         self.state().slots.insert(cgroup_id, Arc::new(slot));
         Ok(())
     }
@@ -357,12 +494,11 @@ impl Registry {
         &self,
         id: SessionId,
         workload: Arc<WorkloadConfig>,
-        cgroup: CgroupPath,
-        cgroup_id: CgroupId,
+        cgroup: (CgroupPath, CgroupId),
         started: OffsetDateTime,
         launch: Option<Launch>,
     ) -> Session {
-        Session { id, workload, cgroup, cgroup_id, started, placeholder: self.placeholders.of(id), launch }
+        Session::new(id, workload, cgroup, started, self.placeholders.of(id), launch)
     }
 
     /// The lock is never held over an await or a call into the kernel, and no code that holds it can
@@ -373,18 +509,29 @@ impl Registry {
 }
 
 impl Slot {
-    async fn record<E>(
+    /// Finds out who the session is and records it, once.
+    async fn enrol<E>(
         &self,
+        vouchers: &Vouchers,
+        token: Option<SecretText>,
         record: impl AsyncFnOnce(&Session) -> Result<(), E>,
     ) -> Result<Arc<Session>, IdentifyError>
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.recorded
-            .get_or_try_init(async || record(&self.session).await)
-            .await
-            .map_err(|error| IdentifyError::RecordFailed(error.into()))?;
-        Ok(Arc::clone(&self.session))
+        let session = &self.session;
+        let enrol = async || {
+            let identity =
+                vouchers.vouch(session, token).await.map_err(|error| IdentifyError::NotVouched {
+                    workload: session.workload.name.clone(),
+                    cgroup: session.cgroup.clone(),
+                    error,
+                })?;
+            session.is_known_as(identity);
+            record(session).await.map_err(|error| IdentifyError::RecordFailed(error.into()))
+        };
+        self.enrolled.get_or_try_init(enrol).await?;
+        Ok(Arc::clone(session))
     }
 }
 

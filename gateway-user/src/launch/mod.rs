@@ -24,6 +24,7 @@ use crate::{
         wire::{LaunchRequest, Launched, Placement},
     },
     identify::{CgroupError, CgroupFs},
+    launch::token::Renewal,
     prim::WorkloadName,
 };
 
@@ -35,8 +36,14 @@ pub mod environment;
 mod program;
 /// The launcher stands in for its command: signals go through, and so does how it ends.
 pub mod signals;
+/// The token that vouches for the command, read at its start and again while it runs.
+mod token;
 
-pub use self::{program::BadCommand, signals::Ended};
+pub use self::{
+    program::BadCommand,
+    signals::Ended,
+    token::{TokenSource, TokenSourceError},
+};
 
 /// Why the command did not run, or how it ended is not known.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +57,9 @@ pub enum RunError {
     /// The session's cgroup could not be opened.
     #[error("opening the session's cgroup: {0}")]
     Cgroup(#[from] CgroupError),
+    /// There is no token to present.
+    #[error(transparent)]
+    Token(#[from] TokenSourceError),
     /// The command line cannot be given to the kernel.
     #[error(transparent)]
     BadCommand(#[from] BadCommand),
@@ -82,6 +92,7 @@ impl RunError {
             Self::NotExecutable { .. } => 126,
             Self::NetworkStdio(_)
             | Self::Daemon(_)
+            | Self::Token(_)
             | Self::Cgroup(_)
             | Self::BadCommand(_)
             | Self::Start(_)
@@ -95,6 +106,7 @@ impl RunError {
         match self {
             Self::NetworkStdio(_) => Some("redirect it to a file, a pipe or /dev/null"),
             Self::Daemon(error) => Some(error.next_step()),
+            Self::Token(_) => Some("check --token-file, --token-env or --token-command"),
             Self::Cgroup(_) => Some("see the daemon's log: journalctl -u chaperone"),
             Self::Start(_) => {
                 Some("check that the kernel is 5.7 or later and that no sandbox forbids clone3")
@@ -104,23 +116,31 @@ impl RunError {
     }
 }
 
-/// Runs `command` in a new session of `workload` and waits for its end.
+/// Runs `command` in a new session of `workload` and waits for its end. The `token` vouches for it, and is
+/// presented anew when it changes.
 ///
 /// Call it from a process with one thread. `removed` is told which of the launcher's variables the
-/// command does not get.
+/// command does not get, `tell` what goes wrong with the token meanwhile.
 ///
 /// # Errors
 /// [`RunError`].
 pub fn run(
     client: &Client,
     workload: Option<WorkloadName>,
+    token: Option<TokenSource>,
     command: &[OsString],
     removed: impl FnOnce(&[String]),
+    tell: &dyn Fn(&str),
 ) -> Result<Ended, RunError> {
     stdio_stays_inside()?;
     let recorded = command.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let launched = client.launch(&LaunchRequest { workload, command: recorded })?;
-    let (environment, names) = environment::apply(&launched.environment, env::vars_os());
+    let presented = token.as_ref().map(TokenSource::read).transpose()?;
+    let request = LaunchRequest { workload, command: recorded, token: presented.clone() };
+    let launched = client.launch(&request)?;
+    let own = env::vars_os();
+    let hidden = token.as_ref().and_then(TokenSource::variable).cloned();
+    let own = own.filter(|(name, _)| hidden.as_ref() != Some(name));
+    let (environment, names) = environment::apply(&launched.environment, own);
     removed(&names);
     let program = Program::new(command, environment)?;
 
@@ -131,7 +151,12 @@ pub fn run(
         let _ = signals.reap(child.pid());
         return Err(not_started(&program, source));
     }
-    signals.supervise(child.pid()).map_err(RunError::Wait)
+    let mut renewal = token
+        .zip(presented)
+        .map(|(source, token)| Renewal::new(client, launched.session, source, token, launched.token_expires));
+    let every = renewal.as_ref().map(|_| token::LOOK_EVERY);
+    let look = || renewal.iter_mut().for_each(|renewal| renewal.look(tell));
+    signals.supervise(child.pid(), every, look).map_err(RunError::Wait)
 }
 
 /// Starts the child and sees it into its cgroup.

@@ -3,7 +3,7 @@
 //! Nothing is done in signal handlers: the signals are blocked and taken one by one
 //! (sigwaitinfo(2)), so dispositions stay as they are and none arrives between a check and a wait.
 
-use std::{io, mem, ptr};
+use std::{io, mem, ptr, time::Duration};
 
 /// Those that are taken. SIGCONT needs no help, SIGWINCH reaches the command by itself.
 const TAKEN: &[libc::c_int] = &[
@@ -57,17 +57,23 @@ impl Signals {
     }
 
     /// Stands in for the process `pid` until it ends.
-    pub(super) fn supervise(&self, pid: libc::pid_t) -> io::Result<Ended> {
+    pub(super) fn supervise(
+        &self,
+        pid: libc::pid_t,
+        every: Option<Duration>,
+        mut look_after: impl FnMut(),
+    ) -> io::Result<Ended> {
         loop {
-            match self.next()? {
-                (libc::SIGCHLD, _) => {
+            match self.next(every)? {
+                None => look_after(),
+                Some((libc::SIGCHLD, _)) => {
                     if let Some(ended) = look(pid)? {
                         return Ok(ended);
                     }
                 }
                 // The terminal sends to its whole foreground group: the command has it already.
-                (_, Sender::Kernel) => {}
-                (signal, Sender::Process) => send(pid, signal),
+                Some((_, Sender::Kernel)) => {}
+                Some((signal, Sender::Process)) => send(pid, signal),
             }
         }
     }
@@ -77,21 +83,29 @@ impl Signals {
         wait(pid, 0).map(drop)
     }
 
-    fn next(&self) -> io::Result<(libc::c_int, Sender)> {
+    /// The next signal; `None` where none came within `limit`.
+    fn next(&self, limit: Option<Duration>) -> io::Result<Option<(libc::c_int, Sender)>> {
+        let limit = limit.map(|limit| libc::timespec {
+            tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
         loop {
             // SAFETY: `siginfo_t` is plain data, for which zeroes are valid.
             let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
-            // SAFETY: set and info are initialized and outlive the call.
-            let signal = unsafe { libc::sigwaitinfo(&raw const self.taken, &raw mut info) };
+            // SAFETY: set, info and limit are initialized and outlive the call; a null limit is none.
+            let signal = unsafe { libc::sigtimedwait(&raw const self.taken, &raw mut info, limit) };
             if signal > 0 {
                 // SI_KERNEL; whatever is sent by a call (kill, sigqueue, tgkill) is not positive.
                 let sender = if info.si_code > 0 { Sender::Kernel } else { Sender::Process };
-                return Ok((signal, sender));
+                return Ok(Some((signal, sender)));
             }
             let error = io::Error::last_os_error();
-            // A stop and continue interrupts the wait.
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
+            match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(None),
+                // A stop and continue interrupts the wait.
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
             }
         }
     }

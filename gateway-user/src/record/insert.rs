@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
 
-use super::stored::{CallRow, EventRow, OutcomeRow, SessionEndRow, SessionRow, Unit};
+use super::stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit};
 
 /// Rows per statement. A batch is cut into these, largest first: few statements per table stay
 /// prepared, whatever the batch, and few are executed, each of which is a turn to SQLite's thread.
@@ -24,6 +24,7 @@ trait Insert {
 /// Inserts every row of `units`; what others refer to comes first.
 pub(super) async fn insert(conn: &mut SqliteConnection, units: &[Unit]) -> Result<(), sqlx::Error> {
     insert_rows(conn, units.iter().filter_map(Unit::session)).await?;
+    insert_rows(conn, units.iter().filter_map(Unit::identity)).await?;
     insert_rows(conn, units.iter().filter_map(Unit::call)).await?;
     insert_rows(conn, units.iter().filter_map(Unit::outcome)).await?;
     insert_rows(conn, units.iter().filter_map(Unit::session_end)).await?;
@@ -68,6 +69,25 @@ impl Insert for SessionRow {
             .push_bind(self.cgroup_id)
             .push_bind(self.command.as_str())
             .push_bind(self.uid)
+            .push_bind(self.truncated.as_str());
+    }
+}
+
+impl Insert for IdentityRow {
+    const INTO: &'static str = "INSERT INTO identities (session, time, issuer, subject, groups, claims, expires, \
+        token_digest, truncated) ";
+    const COLUMNS: usize = 9;
+
+    fn bind(&self, mut values: Separated<'_, Sqlite, &'static str>) {
+        values
+            .push_bind(self.session.as_str())
+            .push_bind(self.time.as_str())
+            .push_bind(self.issuer.as_str())
+            .push_bind(self.subject.as_str())
+            .push_bind(self.groups.as_str())
+            .push_bind(self.claims.as_str())
+            .push_bind(self.expires.as_deref())
+            .push_bind(self.token_digest.as_deref())
             .push_bind(self.truncated.as_str());
     }
 }

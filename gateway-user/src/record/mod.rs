@@ -26,7 +26,10 @@ mod stored;
 mod writer;
 
 pub use recorder::{OpenCall, Opened, Recorder};
-pub use row::{Decision, Event, Intent, OpenSession, Outcome, OutcomeKind, SessionEnd, SessionStart};
+pub use row::{
+    Decision, Event, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind, SessionEnd,
+    SessionStart,
+};
 pub use writer::Health;
 
 /// Where records go and how they are batched.

@@ -10,9 +10,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, Event, Health, Intent, OpenSession, Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart,
+    Config, Event, Health, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind,
+    RecordError, SessionEnd, SessionStart,
     store::{Leftovers, Store},
-    stored::{CallRow, EventRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
+    stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
     writer::{Ack, Command, Writer},
 };
 use crate::{clock::Clock, prim::CallId};
@@ -47,6 +48,8 @@ pub struct Opened {
     pub writer: JoinHandle<()>,
     /// Sessions that a former run left open, oldest first: to be adopted, or ended.
     pub open_sessions: Vec<OpenSession>,
+    /// Cgroups whose session a person ended since the host was started.
+    pub killed: Vec<KilledCgroup>,
     /// How many calls of a former run were closed as unknown.
     pub closed_calls: u64,
 }
@@ -59,7 +62,7 @@ impl Recorder {
     /// [`RecordError::InUse`] if another daemon writes to it; [`RecordError::Open`] otherwise.
     pub async fn open(config: &Config, clock: Clock) -> Result<Opened, RecordError> {
         let mut store = Store::open(config).await?;
-        let Leftovers { open_sessions, closed_calls } = store.recover(clock.now()).await?;
+        let Leftovers { open_sessions, killed, closed_calls } = store.recover(clock.now()).await?;
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
         let (health_sender, health) = watch::channel(Health::default());
@@ -91,7 +94,7 @@ impl Recorder {
             faults,
         };
         let recorder = Self { shared: Arc::new(shared) };
-        Ok(Opened { recorder, writer: tokio::spawn(writer.run()), open_sessions, closed_calls })
+        Ok(Opened { recorder, writer: tokio::spawn(writer.run()), open_sessions, killed, closed_calls })
     }
 
     /// Records that a session began; its calls can be recorded once this returns.
@@ -99,7 +102,16 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`]: the session must not begin.
     pub async fn session_started(&self, start: SessionStart) -> Result<(), RecordError> {
-        self.write(Unit::Session(SessionRow::new(start))).await
+        self.write(Unit::Session(Box::new(SessionRow::new(start)))).await
+    }
+
+    /// Records that a session's token was renewed. What it says of the session holds once this returns.
+    ///
+    /// # Errors
+    /// [`RecordError`]: the session is known by the token it had.
+    pub async fn identity_renewed(&self, renewal: IdentityRenewal) -> Result<(), RecordError> {
+        let now = self.shared.clock.now();
+        self.write(Unit::Identity(IdentityRow::new(renewal.session, &renewal.identity, now))).await
     }
 
     /// Records that a session ended.

@@ -1,10 +1,11 @@
 //! What the other stages hand over to be recorded, in record's own plain types.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::identify::{Identity, Launch};
 use crate::prim::{CallId, CgroupId, CgroupPath, SessionId, WorkloadName};
 
 /// A session begins.
@@ -16,10 +17,8 @@ pub struct SessionStart {
     pub started: OffsetDateTime,
     /// The workload it runs.
     pub workload: WorkloadName,
-    /// Who it is to policy: `host:<workload>` where the host alone vouches.
-    pub subject: String,
-    /// Who vouches: `host`, or an issuer's name.
-    pub issuer: String,
+    /// Who it is. The token is not stored.
+    pub identity: Arc<Identity>,
     /// The machine's host name.
     pub hostname: String,
     /// `/proc/sys/kernel/random/boot_id`: cgroup ids are unique within one boot.
@@ -34,6 +33,15 @@ pub struct SessionStart {
     pub uid: Option<u32>,
 }
 
+/// A session's token was renewed.
+#[derive(Debug, Clone)]
+pub struct IdentityRenewal {
+    /// Which session.
+    pub session: SessionId,
+    /// Who it is now known to be. The token is not stored.
+    pub identity: Arc<Identity>,
+}
+
 /// A session ends.
 #[derive(Debug, Clone)]
 pub struct SessionEnd {
@@ -44,7 +52,7 @@ pub struct SessionEnd {
 }
 
 /// A session that a former run of the daemon left open: adopt it or end it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct OpenSession {
     /// Its id.
     pub id: SessionId,
@@ -52,10 +60,10 @@ pub struct OpenSession {
     pub started: OffsetDateTime,
     /// The workload it runs.
     pub workload: WorkloadName,
-    /// Who it is to policy.
-    pub subject: String,
-    /// Who vouches.
-    pub issuer: String,
+    /// Who it was last known to be, without the token.
+    pub identity: Identity,
+    /// How it was launched, where a launcher told it.
+    pub launch: Option<Launch>,
     /// The machine it runs on.
     pub hostname: String,
     /// The boot in which `cgroup_id` means something.
@@ -63,6 +71,17 @@ pub struct OpenSession {
     /// The session's cgroup.
     pub cgroup_path: CgroupPath,
     /// The same cgroup as the kernel numbered it.
+    pub cgroup_id: CgroupId,
+}
+
+/// A cgroup whose session a person ended: it gets no other.
+#[derive(Debug, Clone)]
+pub struct KilledCgroup {
+    /// The machine it is on.
+    pub hostname: String,
+    /// The boot in which `cgroup_id` means something.
+    pub boot_id: String,
+    /// The cgroup as the kernel numbered it.
     pub cgroup_id: CgroupId,
 }
 

@@ -16,13 +16,16 @@ use sqlx::{
 use time::OffsetDateTime;
 
 use super::{
-    Config, Event, OpenSession, RecordError,
+    Config, Event, KilledCgroup, OpenSession, RecordError,
     insert::insert,
     lock::Lock,
     stamp::{stamp, unstamp},
     stored::{EventRow, SessionRow, Unit},
 };
-use crate::prim::{CgroupId, CgroupPath};
+use crate::{
+    identify::{EndReason, Identity, Launch},
+    prim::{CgroupId, CgroupPath},
+};
 
 /// Every version of the schema, oldest first.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
@@ -47,6 +50,8 @@ pub(super) struct Store {
 pub(super) struct Leftovers {
     /// Sessions without an end.
     pub(super) open_sessions: Vec<OpenSession>,
+    /// Cgroups whose session a person ended, in the last boot.
+    pub(super) killed: Vec<KilledCgroup>,
     /// How many calls were closed as unknown.
     pub(super) closed_calls: u64,
 }
@@ -212,13 +217,26 @@ async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Lefto
     });
     insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
     let open_sessions = sqlx::query_as::<_, OpenSessionRow>(
-        "SELECT id, started, workload, subject, issuer, hostname, boot_id, cgroup_path, cgroup_id \
-         FROM v_sessions WHERE ended IS NULL ORDER BY seq",
+        "SELECT id, started, workload, subject, issuer, groups, claims, token_expires, token_digest, hostname, \
+         boot_id, cgroup_path, cgroup_id, command, uid FROM v_sessions WHERE ended IS NULL ORDER BY seq",
     )
     .fetch_all(&mut *tx)
     .await?;
     let open_sessions = open_sessions.into_iter().filter_map(OpenSessionRow::into_open_session).collect();
-    Ok(Leftovers { open_sessions, closed_calls })
+    // Cgroups of an earlier boot mean nothing.
+    let killed = sqlx::query_as::<_, (String, String, i64)>(
+        "SELECT s.hostname, s.boot_id, s.cgroup_id FROM session_ends AS e JOIN sessions AS s ON s.id = e.session \
+         WHERE e.reason = ? AND s.boot_id = (SELECT boot_id FROM sessions ORDER BY seq DESC LIMIT 1)",
+    )
+    .bind(EndReason::Killed.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
+    let cgroup = |(hostname, boot_id, id): (String, String, i64)| KilledCgroup {
+        hostname,
+        boot_id,
+        cgroup_id: CgroupId(id.cast_unsigned()),
+    };
+    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), closed_calls })
 }
 
 #[derive(sqlx::FromRow)]
@@ -228,27 +246,50 @@ struct OpenSessionRow {
     workload: String,
     subject: String,
     issuer: String,
+    groups: String,
+    claims: String,
+    token_expires: Option<String>,
+    token_digest: Option<String>,
     hostname: String,
     boot_id: String,
     cgroup_path: String,
     cgroup_id: i64,
+    command: String,
+    uid: Option<i64>,
 }
 
 impl OpenSessionRow {
     /// `None`, and a warning, for a row that this program did not write.
     fn into_open_session(self) -> Option<OpenSession> {
-        let (Ok(id), Ok(workload), Some(started)) =
-            (self.id.parse(), self.workload.parse(), unstamp(&self.started))
-        else {
-            tracing::warn!(session = %self.id, "an open session in the database cannot be read");
-            return None;
+        let id = self.id.clone();
+        let read = self.read();
+        if read.is_none() {
+            tracing::warn!(session = %id, "an open session in the database cannot be read");
+        }
+        read
+    }
+
+    fn read(self) -> Option<OpenSession> {
+        let command = serde_json::from_str(&self.command).ok()?;
+        let uid = self.uid.map(u32::try_from).transpose().ok()?;
+        let identity = Identity {
+            issuer: self.issuer,
+            subject: self.subject,
+            groups: serde_json::from_str(&self.groups).ok()?,
+            claims: serde_json::from_str(&self.claims).ok()?,
+            expires: match self.token_expires {
+                None => None,
+                Some(text) => Some(unstamp(&text)?),
+            },
+            token_digest: self.token_digest,
+            token: None,
         };
         Some(OpenSession {
-            id,
-            started,
-            workload,
-            subject: self.subject,
-            issuer: self.issuer,
+            id: self.id.parse().ok()?,
+            started: unstamp(&self.started)?,
+            workload: self.workload.parse().ok()?,
+            identity,
+            launch: uid.map(|uid| Launch { command, uid }),
             hostname: self.hostname,
             boot_id: self.boot_id,
             cgroup_path: CgroupPath::new(&self.cgroup_path),

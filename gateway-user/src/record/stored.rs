@@ -9,16 +9,19 @@ use time::OffsetDateTime;
 
 use super::{
     Event, Intent, Outcome, SessionEnd, SessionStart,
-    bounds::{Cutter, NAME_MAX, TEXT_MAX},
+    bounds::{Cutter, LIST_MAX, NAME_MAX, TEXT_MAX},
     redact::{redact_command, redact_params},
     stamp::stamp,
 };
+use crate::{identify::Identity, prim::SessionId};
 
 /// What is written together or not at all.
 #[derive(Debug, Clone)]
 pub(super) enum Unit {
     /// A session begins.
-    Session(SessionRow),
+    Session(Box<SessionRow>),
+    /// A session's token was renewed.
+    Identity(IdentityRow),
     /// A session ends.
     SessionEnd(SessionEndRow),
     /// A call wants to happen.
@@ -35,13 +38,21 @@ impl Unit {
     /// How many rows it is.
     pub(super) fn rows(&self) -> u64 {
         match self {
-            Self::Refusal(..) => 2,
-            Self::Session(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Outcome(_) | Self::Event(_) => 1,
+            Self::Refusal(..) | Self::Session(_) => 2,
+            Self::Identity(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Outcome(_) | Self::Event(_) => 1,
         }
     }
 
     pub(super) fn session(&self) -> Option<&SessionRow> {
         if let Self::Session(row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn identity(&self) -> Option<&IdentityRow> {
+        match self {
+            Self::Session(row) => Some(&row.identity),
+            Self::Identity(row) => Some(row),
+            _ => None,
+        }
     }
 
     pub(super) fn session_end(&self) -> Option<&SessionEndRow> {
@@ -75,18 +86,21 @@ pub(super) struct SessionRow {
     pub(super) cgroup_id: i64,
     pub(super) command: String,
     pub(super) uid: Option<i64>,
+    pub(super) identity: IdentityRow,
     pub(super) truncated: String,
 }
 
 impl SessionRow {
     pub(super) fn new(start: SessionStart) -> Self {
         let mut cutter = Cutter::default();
+        let identity = IdentityRow::new(start.id, &start.identity, start.started);
         Self {
             id: start.id.to_string(),
             started: stamp(start.started),
             workload: start.workload.as_str().to_owned(),
-            subject: cutter.text("subject", start.subject, TEXT_MAX),
-            issuer: cutter.text("issuer", start.issuer, TEXT_MAX),
+            subject: cutter.text("subject", start.identity.subject.clone(), TEXT_MAX),
+            issuer: cutter.text("issuer", start.identity.issuer.clone(), TEXT_MAX),
+            identity,
             hostname: cutter.text("hostname", start.hostname, NAME_MAX),
             boot_id: cutter.text("boot_id", start.boot_id, NAME_MAX),
             cgroup_path: cutter.text("cgroup_path", start.cgroup_path.as_str().to_owned(), TEXT_MAX),
@@ -94,6 +108,39 @@ impl SessionRow {
             cgroup_id: start.cgroup_id.0.cast_signed(),
             command: cutter.list("command", redact_command(start.command)),
             uid: start.uid.map(i64::from),
+            truncated: cutter.truncated(),
+        }
+    }
+}
+
+/// A row of `identities`.
+#[derive(Debug, Clone)]
+pub(super) struct IdentityRow {
+    pub(super) session: String,
+    pub(super) time: String,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) groups: String,
+    pub(super) claims: String,
+    pub(super) expires: Option<String>,
+    pub(super) token_digest: Option<String>,
+    pub(super) truncated: String,
+}
+
+impl IdentityRow {
+    pub(super) fn new(session: SessionId, identity: &Identity, now: OffsetDateTime) -> Self {
+        let mut cutter = Cutter::default();
+        let claims = identity.claims.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        let claims = Value::Object(claims.collect());
+        Self {
+            session: session.to_string(),
+            time: stamp(now),
+            issuer: cutter.text("issuer", identity.issuer.clone(), TEXT_MAX),
+            subject: cutter.text("subject", identity.subject.clone(), TEXT_MAX),
+            groups: cutter.list("groups", identity.groups.clone()),
+            claims: cutter.json("claims", &claims, LIST_MAX),
+            expires: identity.expires.map(stamp),
+            token_digest: identity.token_digest.clone(),
             truncated: cutter.truncated(),
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
     decide::{Denial, Question, Reason},
+    identify::EndReason,
     parse::{
         AuthorizationError, EndpointError, ErrorShape, ParseError, PayloadError, QueryError, SignatureError,
     },
@@ -54,6 +55,20 @@ impl Refusal {
             log: log.to_string(),
             call,
         }
+    }
+
+    /// Nobody vouches for the agent. It learns no more; why is in the event.
+    #[must_use]
+    pub fn not_accepted(call: CallId) -> Self {
+        let message = "Chaperone: identity not accepted.".to_owned();
+        Self { kind: Kind::Denied, log: message.clone(), message, call }
+    }
+
+    /// The session is over: its token expired, or a person ended it.
+    #[must_use]
+    pub fn over(reason: EndReason, session: SessionId, call: CallId) -> Self {
+        let log = format!("the session is over: {}", reason.as_str());
+        Self { log, ..Self::internal(Kind::Denied, "identity not accepted", "", session, call) }
     }
 
     /// The head could not be accepted.

@@ -19,10 +19,7 @@ use time::{
     Duration, OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
 
-use crate::{
-    identify::{Placeholder, Session},
-    prim::Region,
-};
+use crate::{identify::Session, prim::Region};
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: &str = "x-aws-ec2-metadata-token";
@@ -173,7 +170,7 @@ struct InstanceCredentials<'a> {
 
 impl<'a> InstanceCredentials<'a> {
     fn of(session: &'a Session, now: OffsetDateTime) -> Self {
-        let keys = Keys::of(&session.placeholder, now);
+        let keys = Keys::of(session, now);
         Self { code: "Success", last_updated: timestamp(now), r#type: "AWS-HMAC", keys }
     }
 }
@@ -194,7 +191,7 @@ impl<'a> ContainerCredentials<'a> {
     fn of(session: &'a Session, now: OffsetDateTime) -> Self {
         Self {
             role_arn: session.workload.role_arn.as_deref(),
-            keys: Keys::of(&session.placeholder, now),
+            keys: Keys::of(session, now),
             account_id: session.workload.account.as_ref().map(AsRef::as_ref),
         }
     }
@@ -211,12 +208,16 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(placeholder: &'a Placeholder, now: OffsetDateTime) -> Self {
+    fn of(session: &'a Session, now: OffsetDateTime) -> Self {
+        let placeholder = &session.placeholder;
+        // When a token lapses, the next session has another placeholder: SDKs must ask in time.
+        let life = now.saturating_add(CREDENTIAL_LIFE);
+        let expires = session.identity().expires.map_or(life, |expires| expires.min(life));
         Self {
             access_key_id: &placeholder.access_key_id,
             secret_access_key: placeholder.secret.expose(),
             token: placeholder.session_token.expose(),
-            expiration: timestamp(now.saturating_add(CREDENTIAL_LIFE)),
+            expiration: timestamp(expires),
         }
     }
 }

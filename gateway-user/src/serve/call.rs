@@ -19,7 +19,7 @@ use crate::{
     classify::classify,
     decide::{Permit, Verdict},
     forward::Reply,
-    identify::Caller,
+    identify::{Caller, EndReason},
     parse::{AwsRequest, BodyPlan, ErrorShape, VerifiedRequest},
     prim::{CallId, HostName},
     respond::Refusal,
@@ -39,7 +39,8 @@ pub(super) async fn call(
     let (mut unread, bytes_in) = Unread::new(incoming, &head.headers);
     draft.counting(bytes_in);
 
-    let allowed = match judge(gateway, caller, name, head, &mut unread, &mut draft).await {
+    let judged = judge(gateway, caller, name, head, &mut unread, &mut draft);
+    let allowed = match while_it_lasts(gateway, caller, judged).await {
         Ok(allowed) => allowed,
         Err(refused) => {
             let answer = refuse(gateway, caller, draft, &wire, &refused).await;
@@ -51,10 +52,11 @@ pub(super) async fn call(
         Ok(started) => started,
         Err(error) => return refuse(gateway, caller, draft, &wire, &error.into()).await,
     };
-    match carry_out(gateway, caller, allowed, &mut started).await {
+    let carried_out = carry_out(gateway, caller, allowed, &mut started);
+    match while_it_lasts(gateway, caller, carried_out).await {
         Ok(reply) => {
             gateway.counters.allowed();
-            answer(reply, started)
+            answer(reply, started, caller)
         }
         Err(failed) => {
             gateway.counters.failed();
@@ -63,6 +65,25 @@ pub(super) async fn call(
             started.failed(refusal.status(), refusal.kind.code(wire.shape));
             wire.render(refusal)
         }
+    }
+}
+
+/// Does `work` unless the session is over, or ends meanwhile: then it is dropped where it is.
+async fn while_it_lasts<T>(
+    gateway: &Gateway,
+    caller: &Caller,
+    work: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    let over =
+        || caller.session.ended(gateway.clock.now()).map_or(Ok(()), |reason| Err(Refused::Over(reason)));
+    over()?;
+    tokio::select! {
+        biased;
+        () = caller.session.over() => {
+            over()?;
+            Err(Refused::Over(EndReason::Killed))
+        }
+        done = work => done,
     }
 }
 
@@ -139,7 +160,11 @@ async fn carry_out(
     let Allowed { permit, request, stream, reservation } = allowed;
     let keys = gateway.credentials.keys(&permit, caller).await?;
     // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
-    let signed = sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?;
+    let now = gateway.clock.now();
+    if let Some(reason) = caller.session.ended(now) {
+        return Err(Refused::Over(reason));
+    }
+    let signed = sign(permit, request, stream, &keys, caller.session.id, now)?;
     let proof = started.sent();
     if let Some(reservation) = reservation {
         reservation.keep();
@@ -148,9 +173,10 @@ async fn carry_out(
 }
 
 /// AWS's answer, streamed; its last byte closes the record.
-fn answer(reply: Reply, started: Started) -> Response<Body> {
+fn answer(reply: Reply, started: Started, caller: &Caller) -> Response<Body> {
     let ending = started.answered(reply.status, &reply.headers);
-    let mut response = Response::new(Recorded::new(reply.body, ending).boxed_unsync());
+    let body = Recorded::new(reply.body, ending, caller.session.over_owned());
+    let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response

@@ -13,6 +13,7 @@ mod ledger;
 mod refused;
 mod reply;
 mod share;
+mod stranger;
 mod watched_io;
 
 use std::{
@@ -42,9 +43,9 @@ use crate::{
     credentials,
     decide::Policies,
     forward::{EndpointOverride, Upstream},
-    identify::{Caller, IdentifyError, Registry, Session},
-    prim::{AgentAddr, CgroupId, HostName},
-    record::{Event, RecordError, Recorder, SessionStart},
+    identify::{Caller, EndReason, IdentifyError, Identity, Registry, Session, VouchError},
+    prim::{AgentAddr, CgroupId, HostName, WorkloadName},
+    record::{Event, IdentityRenewal, RecordError, Recorder, SessionEnd, SessionStart},
     redirect::{OriginError, Origins},
     route::{self, Route, RouteError, metadata, passthrough, route},
     terminate::{HandshakeError, Terminator},
@@ -166,6 +167,7 @@ impl ConnectionError {
     fn stage(&self) -> &'static str {
         match self {
             Self::Origin(_) => "origin-unknown",
+            Self::Identify(error) if error.is_about_identity() => "identity-not-accepted",
             Self::Identify(_) => "not-identified",
             Self::NoRoom(_) => "too-many-connections",
             Self::Route(_) => "route-refused",
@@ -232,8 +234,17 @@ impl Gateway {
         let origin = self.origins.origin(&io, agent)?;
         let accepted = Accepted { io, agent, origin };
         known.origin = Some(origin);
-        let caller =
-            self.registry.identify(&origin, async |session: &Session| self.enrol(session).await).await?;
+        let caller = match self
+            .registry
+            .identify(&origin, async |session: &Session| self.enrol(session).await)
+            .await
+        {
+            Err(error) if error.is_about_identity() => {
+                self.report(Some(origin.cgroup), known.event(&error.into())).await;
+                return stranger::answer(self, accepted).await;
+            }
+            identified => identified?,
+        };
         known.caller = Some(caller.clone());
         let _place = self.connections.take(caller.session.id, 1)?;
         match route(&accepted, caller.session.workload.egress, &self.own, &self.route).await? {
@@ -279,7 +290,12 @@ impl Gateway {
         let session = Arc::clone(&caller.session);
         let handler = move |request: Request<Incoming>| {
             let (gateway, session) = (Arc::clone(&gateway), Arc::clone(&session));
-            async move { gateway.metadata_answer(&session, request) }
+            async move {
+                match session.ended(gateway.clock.now()) {
+                    Some(_) => stranger::no_credentials(),
+                    None => gateway.metadata_answer(&session, request),
+                }
+            }
         };
         Ok(http::serve(accepted.io, false, &self.config, &self.shutdown, handler).await?)
     }
@@ -302,20 +318,55 @@ impl Gateway {
         }
     }
 
+    /// Forgets what was kept for a session that is over, and records its end.
+    pub async fn end(&self, session: &Session, reason: EndReason) {
+        tracing::info!(session = %session.id, reason = reason.as_str(), "session ended");
+        self.credentials.forget(session.id);
+        self.ledger.forget(session);
+        let end = SessionEnd { session: session.id, reason: reason.as_str().to_owned() };
+        if let Err(error) = self.recorder.session_ended(end).await {
+            // The next start finds it open, and ends it then.
+            tracing::error!(session = %session.id, %error, "a session's end could not be recorded");
+        }
+    }
+
+    /// Records who a session is by its newer token, and lets it go on so.
+    ///
+    /// # Errors
+    /// [`RecordError`]: it is known by the token it had.
+    pub async fn renew(&self, session: &Session, identity: Identity) -> Result<(), RecordError> {
+        let known = session.identity();
+        let same = known.expires == identity.expires && known.token_digest == identity.token_digest;
+        if !same {
+            let renewal = IdentityRenewal { session: session.id, identity: Arc::new(identity.clone()) };
+            self.recorder.identity_renewed(renewal).await?;
+            tracing::info!(session = %session.id, subject = identity.subject, "token renewed");
+        }
+        session.is_known_as(identity);
+        Ok(())
+    }
+
+    /// Records that nobody vouches for `session`, or for what would have been one of `workload`.
+    pub async fn not_vouched(&self, workload: &WorkloadName, session: Option<&Session>, error: &VouchError) {
+        let mut event = Event::new("identity-not-accepted", error.to_string());
+        event.workload = Some(workload.clone());
+        event.session = session.map(|session| session.id);
+        event.detail = json!({ "reason": error.reason() });
+        self.report(session.map(|session| session.cgroup_id), event).await;
+    }
+
     /// Makes a new session durable before anyone uses it.
     ///
     /// # Errors
     /// [`RecordError`].
     pub async fn enrol(&self, session: &Session) -> Result<(), RecordError> {
         tracing::info!(session = %session.id, workload = %session.workload.name, cgroup = %session.cgroup, "session");
-        let workload = session.workload.name.clone();
         self.recorder
             .session_started(SessionStart {
                 id: session.id,
                 started: session.started,
-                subject: format!("host:{workload}"),
-                workload,
-                issuer: "host".to_owned(),
+                workload: session.workload.name.clone(),
+                identity: session.identity(),
                 hostname: self.hostname.clone(),
                 boot_id: self.registry.boot().as_str().to_owned(),
                 cgroup_path: session.cgroup.clone(),
@@ -337,11 +388,19 @@ struct Known {
 impl Known {
     fn event(&self, error: &ConnectionError) -> Event {
         let mut event = Event::new(error.stage(), error.to_string());
+        if let ConnectionError::Identify(error) = error {
+            event.workload = error.workload().cloned();
+        }
         if let Some(origin) = &self.origin {
             event.pid = Some(origin.pid);
             event.uid = Some(origin.uid);
             event.detail =
                 json!({ "destination": origin.destination.0.to_string(), "cgroup_id": origin.cgroup.0 });
+            if let ConnectionError::Identify(error) = error
+                && let (Some(reason), Some(detail)) = (error.reason(), event.detail.as_object_mut())
+            {
+                detail.insert("reason".to_owned(), reason.into());
+            }
         }
         if let Some(caller) = &self.caller {
             event.session = Some(caller.session.id);

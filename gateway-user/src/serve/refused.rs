@@ -6,7 +6,7 @@ use crate::{
     credentials::CredentialsError,
     decide::{Denial, Question},
     forward::ForwardError,
-    identify::Caller,
+    identify::{Caller, EndReason},
     parse::{ParseError, SignatureError},
     prim::CallId,
     record::RecordError,
@@ -20,6 +20,7 @@ pub(super) enum Refused {
     Parse(ParseError),
     Intake(IntakeError),
     Busy(NoRoom),
+    Over(EndReason),
     Signature(SignatureError),
     Classify(ClassifyError),
     Denied(Box<Denial>),
@@ -48,6 +49,7 @@ impl Refused {
             Self::Busy(error) => {
                 Refusal::internal(Kind::Unavailable, "too many calls at once", error, session, call)
             }
+            Self::Over(reason) => Refusal::over(*reason, session, call),
             Self::Denied(denial) => Refusal::denied(denial, session, call),
             Self::Asked(question) => Refusal::asked(question, session, call),
             Self::Record(error) => Refusal::record(error, session, call),
@@ -90,6 +92,7 @@ from_stage! {
     Parse(ParseError),
     Intake(IntakeError),
     Busy(NoRoom),
+    Over(EndReason),
     Signature(SignatureError),
     Classify(ClassifyError),
     Record(RecordError),

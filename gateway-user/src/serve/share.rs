@@ -18,7 +18,22 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Used {
     all: usize,
-    by_session: HashMap<SessionId, usize>,
+    by_owner: HashMap<Owner, usize>,
+}
+
+/// Whose share it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// One session's.
+    Session(SessionId),
+    /// All agents' together whose identity is not accepted.
+    Strangers,
+}
+
+impl From<SessionId> for Owner {
+    fn from(session: SessionId) -> Self {
+        Self::Session(session)
+    }
 }
 
 /// There is no room.
@@ -40,10 +55,11 @@ impl Shares {
     }
 
     /// Takes `amount`, until the share is dropped.
-    pub(super) fn take(&self, session: SessionId, amount: usize) -> Result<Share, NoRoom> {
+    pub(super) fn take(&self, owner: impl Into<Owner>, amount: usize) -> Result<Share, NoRoom> {
+        let owner = owner.into();
         let mut used = lock(&self.used);
         let all = used.all.saturating_add(amount);
-        let own = used.by_session.get(&session).copied().unwrap_or(0).saturating_add(amount);
+        let own = used.by_owner.get(&owner).copied().unwrap_or(0).saturating_add(amount);
         if own > self.each {
             return Err(NoRoom::Session(self.each));
         }
@@ -51,8 +67,8 @@ impl Shares {
             return Err(NoRoom::All(self.all));
         }
         used.all = all;
-        used.by_session.insert(session, own);
-        Ok(Share { used: Arc::clone(&self.used), session, amount })
+        used.by_owner.insert(owner, own);
+        Ok(Share { used: Arc::clone(&self.used), owner, amount })
     }
 }
 
@@ -60,7 +76,7 @@ impl Shares {
 #[derive(Debug)]
 pub(super) struct Share {
     used: Arc<Mutex<Used>>,
-    session: SessionId,
+    owner: Owner,
     amount: usize,
 }
 
@@ -68,10 +84,10 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut used = lock(&self.used);
         used.all = used.all.saturating_sub(self.amount);
-        if let Some(own) = used.by_session.get_mut(&self.session) {
+        if let Some(own) = used.by_owner.get_mut(&self.owner) {
             *own = own.saturating_sub(self.amount);
             if *own == 0 {
-                used.by_session.remove(&self.session);
+                used.by_owner.remove(&self.owner);
             }
         }
     }
@@ -97,6 +113,6 @@ mod tests {
         assert!(shares.take(modest, 2).is_ok());
         drop(rest);
         let used = lock(&shares.used);
-        assert_eq!((used.all, used.by_session.len()), (0, 0));
+        assert_eq!((used.all, used.by_owner.len()), (0, 0));
     }
 }

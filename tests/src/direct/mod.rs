@@ -18,9 +18,10 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry, WorkloadConfig,
+        self, BootId, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Vouchers, WorkloadConfig,
         Workloads,
     },
+    issuer::Issuers,
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
     route,
@@ -285,21 +286,20 @@ pub fn policies(text: &str) -> Result<Policies> {
 
 fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
     let workload = WorkloadConfig {
-        name: "builds".parse()?,
         cgroup: Some(format!("{AGENT_CGROUP}*")),
-        tag: None,
-        identity: Identity::Host,
         egress,
         mode,
         region: Some("eu-central-1".parse()?),
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],
-        role_arn: None,
+        ..WorkloadConfig::named("builds".parse()?)
     };
     let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload])?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");
-    Ok(Registry::new(&identify::Config::default(), workloads, kernel, placeholders, boot, clock.clone()))
+    let vouchers = Vouchers::new(Arc::new(Issuers::new(&[], clock.clone())?));
+    let config = identify::Config::default();
+    Ok(Registry::new(&config, workloads, kernel, placeholders, vouchers, boot, clock.clone()))
 }
 
 /// An address where nothing listens.

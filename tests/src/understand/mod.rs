@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gateway_user::{
     classify::{self, Operation},
     decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
-    identify::{Caller, Egress, Identity, Mode, Session, WorkloadConfig},
+    identify::{Caller, Session, WorkloadConfig},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, CgroupId, CgroupPath, HostName, SessionId},
 };
@@ -142,25 +142,11 @@ impl Gateway {
 
 fn caller() -> Result<Caller> {
     let workload = WorkloadConfig {
-        name: "bench".parse()?,
-        cgroup: None,
-        tag: None,
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        region: None,
         account: Some(ACCOUNT.parse()?),
         groups: vec!["agents".to_owned()],
-        mode: Mode::Enforce,
-        role_arn: None,
+        ..WorkloadConfig::named("bench".parse()?)
     };
-    let session = Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("/agents.slice/bench.service"),
-        cgroup_id: CgroupId(1),
-        started: NOW,
-        placeholder: placeholder(),
-        launch: None,
-    };
+    let cgroup = (CgroupPath::new("/agents.slice/bench.service"), CgroupId(1));
+    let session = Session::new(SessionId::generate(), Arc::new(workload), cgroup, NOW, placeholder(), None);
     Ok(Caller { session: Arc::new(session), pid: 1, uid: 0 })
 }

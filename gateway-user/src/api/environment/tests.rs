@@ -8,15 +8,10 @@ use crate::{
 
 fn of(workload: &str) -> (String, Environment) {
     let id = SessionId::generate();
-    let session = Session {
-        id,
-        workload: std::sync::Arc::new(toml::from_str(workload).unwrap()),
-        cgroup: CgroupPath::new("agents.slice/x"),
-        cgroup_id: CgroupId(1),
-        started: datetime!(2030-01-01 00:00 UTC),
-        placeholder: Placeholders::new(&MasterKey::from_bytes([1; 32])).of(id),
-        launch: None,
-    };
+    let workload = std::sync::Arc::new(toml::from_str(workload).unwrap());
+    let cgroup = (CgroupPath::new("agents.slice/x"), CgroupId(1));
+    let placeholder = Placeholders::new(&MasterKey::from_bytes([1; 32])).of(id);
+    let session = Session::new(id, workload, cgroup, datetime!(2030-01-01 00:00 UTC), placeholder, None);
     (id.to_string(), environment(&session, &[("AWS_CA_BUNDLE".to_owned(), "/ca.pem".to_owned())]))
 }
 

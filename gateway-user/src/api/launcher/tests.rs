@@ -8,7 +8,8 @@ use time::macros::datetime;
 use super::*;
 use crate::{
     api::Config,
-    identify::{self, BootId, CgroupTree, MasterKey, Placeholders, Workloads, fake::FakeTree},
+    identify::{self, BootId, CgroupTree, MasterKey, Placeholders, Vouchers, Workloads, fake::FakeTree},
+    issuer::Issuers,
     prim::CgroupId,
 };
 
@@ -27,13 +28,11 @@ pub(in crate::api) struct Bench {
 struct FakeLog {
     full: AtomicBool,
     enrolled: Mutex<Vec<SessionId>>,
+    killed: Mutex<Vec<(SessionId, u32)>>,
 }
 
 impl SessionLog for FakeLog {
-    fn enrolled<'a>(
-        &'a self,
-        session: &'a Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>> {
+    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a> {
         Box::pin(async {
             if self.full.load(Ordering::SeqCst) {
                 return Err(RecordError::Store("disk full".to_owned()));
@@ -41,6 +40,25 @@ impl SessionLog for FakeLog {
             self.enrolled.lock().unwrap().push(session.id);
             Ok(())
         })
+    }
+
+    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a> {
+        session.is_known_as(identity);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
+        self.killed.lock().unwrap().push((session.id, uid));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn refused<'a>(
+        &'a self,
+        _: &'a WorkloadName,
+        _: Option<&'a Session>,
+        _: &'a VouchError,
+    ) -> Recording<'a, ()> {
+        Box::pin(async {})
     }
 }
 
@@ -60,6 +78,7 @@ fn bench_with_slice(names: &[&str], slice: &str) -> Bench {
         Workloads::new(CgroupPath::new(slice), workloads).unwrap(),
         tree.clone(),
         Placeholders::new(&MasterKey::from_bytes([1; 32])),
+        Vouchers::new(Arc::new(Issuers::new(&[], clock.clone()).unwrap())),
         BootId::new("boot"),
         clock.clone(),
     ));
@@ -80,7 +99,8 @@ fn me() -> Peer {
 }
 
 fn request(workload: Option<&str>) -> LaunchRequest {
-    LaunchRequest { workload: workload.map(|name| name.parse().unwrap()), command: vec!["true".to_owned()] }
+    let workload = workload.map(|name| name.parse().unwrap());
+    LaunchRequest { workload, command: vec!["true".to_owned()], token: None }
 }
 
 /// A process that ends when told to.
@@ -202,7 +222,7 @@ async fn a_cgroup_is_removed_when_it_is_empty_and_its_launcher_is_gone() {
     let launched = bench.launcher.launch(peer, request(None)).await.unwrap();
     let sweep = || {
         bench.launcher.sweep();
-        bench.registry.ended().len()
+        bench.registry.gone().len()
     };
     // The command may still be coming, however long that takes.
     bench.clock.set(START + time::Duration::HOUR);

@@ -110,7 +110,7 @@ fn status_reads_back_as_it_was_told() {
 #[test]
 fn a_session_is_launched_for_the_user_the_kernel_names() {
     let served = serve(&["claude"], |_| {});
-    let request = LaunchRequest { workload: None, command: vec!["true".to_owned()] };
+    let request = LaunchRequest { workload: None, command: vec!["true".to_owned()], token: None };
     let launched = served.client().launch(&request).unwrap();
     let [session] = served.bench.registry.open().try_into().unwrap();
     assert_eq!(session.id, launched.session);
@@ -128,7 +128,8 @@ fn a_session_is_launched_for_the_user_the_kernel_names() {
 fn a_refusal_says_what_to_do() {
     let check = |workloads: &[&str], wanted: Option<&str>, error: &str, next_step: &str| {
         let served = serve(workloads, |_| {});
-        let request = LaunchRequest { workload: wanted.map(|name| name.parse().unwrap()), command: vec![] };
+        let workload = wanted.map(|name| name.parse().unwrap());
+        let request = LaunchRequest { workload, command: vec![], token: None };
         match served.client().launch(&request) {
             Err(ClientError::Refused(reply)) => {
                 assert_eq!((reply.error.as_str(), reply.next_step.as_str()), (error, next_step));

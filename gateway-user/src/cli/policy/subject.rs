@@ -6,26 +6,13 @@ use time::OffsetDateTime;
 
 use crate::{
     decide::{Objection, Verdict},
-    identify::{
-        Caller, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Session, WorkloadConfig,
-    },
+    identify::{Caller, Identity, MasterKey, Mode, Placeholder, Placeholders, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
 };
 
 /// A workload that is only a name and its groups.
 pub(super) fn workload(name: WorkloadName, groups: Vec<String>) -> WorkloadConfig {
-    WorkloadConfig {
-        name,
-        cgroup: None,
-        tag: None,
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: Mode::Enforce,
-        region: None,
-        account: None,
-        groups,
-        role_arn: None,
-    }
+    WorkloadConfig { groups, ..WorkloadConfig::named(name) }
 }
 
 /// A session of `workload` that began at `started`. Policy is enforced on it, so that what is asked
@@ -33,15 +20,10 @@ pub(super) fn workload(name: WorkloadName, groups: Vec<String>) -> WorkloadConfi
 pub(super) fn caller(mut workload: WorkloadConfig, started: OffsetDateTime) -> anyhow::Result<Caller> {
     workload.mode = Mode::Enforce;
     let id = SessionId::generate();
-    let session = Session {
-        id,
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("none"),
-        cgroup_id: CgroupId(0),
-        started,
-        placeholder: placeholder(id)?,
-        launch: None,
-    };
+    let cgroup = (CgroupPath::new("none"), CgroupId(0));
+    let identity = Identity::host(&workload);
+    let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder(id)?, None);
+    session.is_known_as(identity);
     Ok(Caller { session: Arc::new(session), pid: 0, uid: 0 })
 }
 

@@ -37,6 +37,7 @@ async fn a_session_is_shown_with_every_call_in_order() {
     workload    claude-builds
     subject     host:claude-builds
     issuer      host
+    groups      ai-agents
     started     2026-03-01T02:00:00.000000Z
     ended       open
     host        build7
@@ -62,7 +63,7 @@ async fn a_session_as_json_is_followed_by_its_calls() {
     let ids: Vec<_> = lines.iter().map(|line| line["id"].as_str().unwrap().get(..10).unwrap()).collect();
     assert_eq!(ids, ["s-00000002", "c-00000003", "c-00000004", "c-00000005"]);
     insta::assert_snapshot!(out.lines().next().unwrap(), @r#"
-    {"seq":2,"id":"s-000000020000700080000000000000aa","started":"2026-03-01T02:05:00.000000Z","ended":"2026-03-01T02:30:00.000000Z","end_reason":"cgroup removed","workload":"docs-bot","subject":"host:docs-bot","issuer":"host","hostname":"build8","boot_id":"6f1d7c1e-4a7b-4a53-9d8e-3f2c3b1a0e55","cgroup_path":"agents.slice/claude-1.scope","cgroup_id":4711,"command":["aider","--api-key","[redacted]"],"uid":1000,"calls":3,"denied":2,"truncated":[]}
+    {"seq":2,"id":"s-000000020000700080000000000000aa","started":"2026-03-01T02:05:00.000000Z","ended":"2026-03-01T02:30:00.000000Z","end_reason":"cgroup removed","workload":"docs-bot","subject":"host:docs-bot","issuer":"host","groups":["ai-agents"],"claims":{},"token_expires":null,"token_digest":null,"hostname":"build8","boot_id":"6f1d7c1e-4a7b-4a53-9d8e-3f2c3b1a0e55","cgroup_path":"agents.slice/claude-1.scope","cgroup_id":4711,"command":["aider","--api-key","[redacted]"],"uid":1000,"calls":3,"denied":2,"truncated":[]}
     "#);
 }
 

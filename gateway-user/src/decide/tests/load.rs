@@ -147,9 +147,9 @@ fn principals_that_never_match() {
     check(&principal("in Group::\"\""), "1:22: a group has a name");
     check(&when("principal is User"), "2:21: unknown entity type `User`");
     check(&when("User::\"a\" == principal"), "2:8: unknown entity type `User`");
-    check(&when("principal.name == \"a\""), "2:18: principal and action have no attributes such as `name`");
-    check(&when("action has name"), "2:19: principal and action have no attributes such as `name`");
-    check(&when("principal.hasTag(\"a\")"), "2:21: nothing has tags yet");
+    check(&when("principal.name == \"a\""), "2:18: `principal` has no attribute `name`");
+    check(&when("action has name"), "2:19: action has no attributes such as `name`");
+    check(&when("resource.hasTag(\"a\")"), "2:20: only principal has tags: the further claims of its token");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::sync::Barrier;
 use super::*;
 use crate::{
     identify::{Config, MasterKey, fake::FakeTree},
+    issuer::Issuers,
     prim::OriginalDst,
 };
 
@@ -36,10 +37,17 @@ fn bench_over(tree: Arc<FakeTree>, boot: &str) -> Bench {
         Workloads::new(CgroupPath::new("agents.slice"), workloads).unwrap(),
         tree.clone(),
         Placeholders::new(&MasterKey::from_bytes([1; 32])),
+        nobody_else(),
         BootId::new(boot),
         Clock::manual(datetime!(2030-01-01 00:00 UTC)),
     );
     Bench { tree, registry: Arc::new(registry) }
+}
+
+/// Only the host vouches.
+fn nobody_else() -> Vouchers {
+    let clock = Clock::manual(datetime!(2030-01-01 00:00 UTC));
+    Vouchers::new(Arc::new(Issuers::new(&[], clock).unwrap()))
 }
 
 impl Bench {
@@ -61,6 +69,7 @@ impl Bench {
             boot: BootId::new(boot),
             started: session.started,
             launch: session.launch.clone(),
+            identity: None,
         }
     }
 }
@@ -208,7 +217,7 @@ async fn sessions_are_bounded_and_an_ended_one_makes_room() {
     bench.identify(&paths[0]).await.unwrap();
 
     bench.tree.end(&paths[0]);
-    assert_eq!(bench.registry.ended().len(), 1);
+    assert_eq!(bench.registry.gone().len(), 1);
     bench.identify(&paths[3]).await.unwrap();
 }
 
@@ -217,15 +226,15 @@ async fn the_sweep_returns_each_ended_session_once() {
     let bench = bench();
     bench.tree.add(&format!("{CLAUDE}/sub"));
     let session = bench.identify(&format!("{CLAUDE}/sub")).await.unwrap().session;
-    assert!(bench.registry.ended().is_empty());
+    assert!(bench.registry.gone().is_empty());
     // The leaf alone is not the session.
     bench.tree.end(&format!("{CLAUDE}/sub"));
-    assert!(bench.registry.ended().is_empty());
+    assert!(bench.registry.gone().is_empty());
 
     bench.tree.end(CLAUDE);
-    let ended: Vec<_> = bench.registry.ended().iter().map(|session| session.id).collect();
+    let ended: Vec<_> = bench.registry.gone().iter().map(|session| session.id).collect();
     assert_eq!(ended, [session.id]);
-    assert!(bench.registry.ended().is_empty());
+    assert!(bench.registry.gone().is_empty());
     // A new cgroup of the same name is a new session.
     bench.tree.add(CLAUDE);
     assert_ne!(bench.identify(CLAUDE).await.unwrap().session.id, session.id);
@@ -277,9 +286,14 @@ async fn a_launched_session_is_bound_to_its_cgroup_whatever_the_globs_say() {
     let session_id = SessionId::generate();
     let session = bench
         .registry
-        .launched(session_id, tagged.clone(), path.clone(), id, launch.clone(), async |_: &Session| {
-            Ok::<(), Infallible>(())
-        })
+        .launched(
+            session_id,
+            tagged.clone(),
+            (path.clone(), id),
+            launch.clone(),
+            None,
+            async |_: &Session| Ok::<(), Infallible>(()),
+        )
         .await
         .unwrap();
     assert_eq!((session.id, session.launch.as_ref()), (session_id, Some(&launch)));
@@ -293,9 +307,9 @@ async fn a_launched_session_is_bound_to_its_cgroup_whatever_the_globs_say() {
         .launched(
             SessionId::generate(),
             tagged,
-            CgroupPath::new("agents.slice/other"),
-            other,
+            (CgroupPath::new("agents.slice/other"), other),
             launch,
+            None,
             async |_: &Session| Err(io::Error::other("disk full")),
         )
         .await;

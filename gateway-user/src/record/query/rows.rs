@@ -50,6 +50,16 @@ pub struct SessionView {
     pub subject: String,
     /// Who vouches.
     pub issuer: String,
+    /// Its groups, as last known.
+    #[sqlx(try_from = "String")]
+    pub groups: Json,
+    /// Further claims of its token, as last known.
+    #[sqlx(try_from = "String")]
+    pub claims: Json,
+    /// When its token ends, if it has one.
+    pub token_expires: Option<String>,
+    /// SHA-256 of its token, if it has one.
+    pub token_digest: Option<String>,
     /// The machine.
     pub hostname: String,
     /// The machine's boot.

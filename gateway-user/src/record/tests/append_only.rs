@@ -26,6 +26,7 @@ async fn update_delete_and_replace_are_refused_in_every_table() {
     let mut conn = bench.sqlite().await;
     let keys = [
         ("sessions", "id"),
+        ("identities", "session"),
         ("session_ends", "session"),
         ("calls", "id"),
         ("outcomes", "call"),

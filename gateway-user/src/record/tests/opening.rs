@@ -4,8 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::support::{Bench, START, intent, session, session_id};
 use crate::{
+    identify::Launch,
     prim::CgroupId,
-    record::{OpenSession, RecordError, Recorder, SessionEnd, SessionStart},
+    record::{RecordError, Recorder, SessionEnd, SessionStart},
 };
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -117,18 +118,14 @@ async fn open_sessions_are_handed_over_for_adoption() {
     let open = bench.open().await.open_sessions;
     assert_eq!(open.iter().map(|session| session.id).collect::<Vec<_>>(), [session_id(1), session_id(2)]);
     let start = session(2);
-    let expected = OpenSession {
-        id: start.id,
-        started: START,
-        workload: start.workload,
-        subject: start.subject,
-        issuer: start.issuer,
-        hostname: start.hostname,
-        boot_id: start.boot_id,
-        cgroup_path: start.cgroup_path,
-        cgroup_id: huge,
-    };
-    assert_eq!(open.get(1), Some(&expected));
+    let found = open.get(1).unwrap();
+    assert_eq!((found.started, &found.workload), (START, &start.workload));
+    assert_eq!((&found.hostname, &found.boot_id), (&start.hostname, &start.boot_id));
+    assert_eq!((&found.cgroup_path, found.cgroup_id), (&start.cgroup_path, huge));
+    let launch = Launch { command: start.command, uid: 1000 };
+    assert_eq!(found.launch.as_ref(), Some(&launch));
+    assert!(found.identity.is(&start.identity), "{:?}", found.identity);
+    assert_eq!(found.identity.groups, start.identity.groups);
 }
 
 #[tokio::test]

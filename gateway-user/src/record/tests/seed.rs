@@ -1,11 +1,11 @@
 //! A small night of two agents, always the same: what queries and listings are tried on.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 
-use super::support::{Bench, call_id, session, session_id};
+use super::support::{Bench, call_id, identity, session, session_id};
 use crate::record::{
     Decision, Event, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, query::Reader,
 };
@@ -100,7 +100,7 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     let docs = SessionStart {
         started: bench.clock.now(),
         workload: "docs-bot".parse().unwrap(),
-        subject: "host:docs-bot".to_owned(),
+        identity: Arc::new(identity("docs-bot")),
         hostname: "build8".to_owned(),
         command: vec!["aider".to_owned(), "--api-key".to_owned(), "k".to_owned()],
         ..session(2)

@@ -1,12 +1,13 @@
 //! A database in a directory of its own, and rows to put into it.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 use crate::{
     clock::Clock,
+    identify::{Identity, WorkloadConfig},
     prim::{CallId, CgroupId, CgroupPath, SessionId},
     record::{Config, Decision, Intent, Opened, Recorder, SessionStart},
 };
@@ -87,8 +88,7 @@ pub(crate) fn session(n: u32) -> SessionStart {
         id: session_id(n),
         started: START,
         workload: "claude-builds".parse().unwrap(),
-        subject: "host:claude-builds".to_owned(),
-        issuer: "host".to_owned(),
+        identity: Arc::new(identity("claude-builds")),
         hostname: "build7".to_owned(),
         boot_id: "6f1d7c1e-4a7b-4a53-9d8e-3f2c3b1a0e55".to_owned(),
         cgroup_path: CgroupPath::new("agents.slice/claude-1.scope"),
@@ -96,6 +96,12 @@ pub(crate) fn session(n: u32) -> SessionStart {
         command: vec!["claude".to_owned(), "-p".to_owned(), "fix the build".to_owned()],
         uid: Some(1000),
     }
+}
+
+/// Vouched for by the host.
+pub(crate) fn identity(workload: &str) -> Identity {
+    let groups = vec!["ai-agents".to_owned()];
+    Identity::host(&WorkloadConfig { groups, ..WorkloadConfig::named(workload.parse().unwrap()) })
 }
 
 /// An allowed call of session 1.

@@ -6,7 +6,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::{
-    identify::{Egress, Identity, WorkloadConfig},
+    identify::{Placeholder, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -18,30 +18,17 @@ const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 
 fn session() -> Session {
     let workload = WorkloadConfig {
-        name: "builds".parse().unwrap(),
-        cgroup: None,
-        tag: None,
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: crate::identify::Mode::Enforce,
         region: Some("eu-central-1".parse().unwrap()),
         account: Some("123456789012".parse().unwrap()),
-        groups: vec![],
-        role_arn: None,
+        ..WorkloadConfig::named("builds".parse().unwrap())
     };
-    Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("agents.slice/builds.service"),
-        cgroup_id: CgroupId(7),
-        started: NOW,
-        launch: None,
-        placeholder: Placeholder {
-            access_key_id: "ASIAPLACEHOLDER00000".to_owned(),
-            secret: SecretText::new("secret/placeholder".to_owned()),
-            session_token: SecretText::new("token/placeholder".to_owned()),
-        },
-    }
+    let placeholder = Placeholder {
+        access_key_id: "ASIAPLACEHOLDER00000".to_owned(),
+        secret: SecretText::new("secret/placeholder".to_owned()),
+        session_token: SecretText::new("token/placeholder".to_owned()),
+    };
+    let cgroup = (CgroupPath::new("agents.slice/builds.service"), CgroupId(7));
+    Session::new(SessionId::generate(), Arc::new(workload), cgroup, NOW, placeholder, None)
 }
 
 fn ask(

@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{
     classify::{ActionOn, Param},
-    identify::{Egress, Identity, Mode, Placeholder, WorkloadConfig},
+    identify::{Placeholder, WorkloadConfig},
     parse::RequestDigest,
     prim::{CgroupId, CgroupPath},
     secret::SecretText,
@@ -21,32 +21,15 @@ fn now() -> OffsetDateTime {
 }
 
 fn caller(workload: &str) -> Caller {
-    let workload = WorkloadConfig {
-        name: workload.parse().unwrap(),
-        cgroup: None,
-        tag: None,
-        identity: Identity::Host,
-        egress: Egress::Aws,
-        mode: Mode::Enforce,
-        region: None,
-        account: None,
-        groups: Vec::new(),
-        role_arn: None,
-    };
+    let workload = WorkloadConfig::named(workload.parse().unwrap());
     let secret = || SecretText::new("none".to_owned());
-    let session = Session {
-        id: SessionId::generate(),
-        workload: Arc::new(workload),
-        cgroup: CgroupPath::new("agents.slice/a"),
-        cgroup_id: CgroupId(7),
-        started: now(),
-        launch: None,
-        placeholder: Placeholder {
-            access_key_id: "ASIA0000000000000000".to_owned(),
-            secret: secret(),
-            session_token: secret(),
-        },
+    let placeholder = Placeholder {
+        access_key_id: "ASIA0000000000000000".to_owned(),
+        secret: secret(),
+        session_token: secret(),
     };
+    let cgroup = (CgroupPath::new("agents.slice/a"), CgroupId(7));
+    let session = Session::new(SessionId::generate(), Arc::new(workload), cgroup, now(), placeholder, None);
     Caller { session: Arc::new(session), pid: 1, uid: 1 }
 }
 

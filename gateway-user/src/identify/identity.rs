@@ -1,0 +1,96 @@
+//! Who a session is, and who says so.
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+
+use super::WorkloadConfig;
+use crate::{
+    issuer::{Claims, TokenDigest},
+    secret::SecretText,
+};
+
+/// Who a session is: to policy, to AWS, in records.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Who vouches: an issuer's name, or `host`.
+    pub issuer: String,
+    /// Who it is to the issuer, or `host:WORKLOAD`.
+    pub subject: String,
+    /// Cedar groups of the principal: the workload's and the token's.
+    pub groups: Vec<String>,
+    /// Further claims of the token, as the issuer's `claims` says.
+    pub claims: BTreeMap<String, String>,
+    /// Until when this holds; `None` where only the host vouches.
+    pub expires: Option<OffsetDateTime>,
+    /// SHA-256 of the token, in hexadecimal.
+    pub token_digest: Option<String>,
+    /// The token itself, for roles that AWS gives to it directly; not known after a restart of the daemon.
+    pub token: Option<SecretText>,
+}
+
+impl Identity {
+    /// Being in the cgroup is the proof.
+    #[must_use]
+    pub fn host(workload: &WorkloadConfig) -> Self {
+        Self {
+            issuer: "host".to_owned(),
+            subject: format!("host:{}", workload.name),
+            groups: workload.groups.clone(),
+            claims: BTreeMap::new(),
+            expires: None,
+            token_digest: None,
+            token: None,
+        }
+    }
+
+    /// What a verified token says.
+    #[must_use]
+    pub fn of_token(claims: Claims, token: SecretText, workload: &WorkloadConfig) -> Self {
+        let mut groups = workload.groups.clone();
+        groups.extend(claims.groups);
+        groups.sort_unstable();
+        groups.dedup();
+        Self {
+            issuer: claims.issuer.to_string(),
+            subject: claims.subject,
+            groups,
+            claims: claims.attributes,
+            expires: Some(claims.expires),
+            token_digest: Some(claims.digest.to_string()),
+            token: Some(token),
+        }
+    }
+
+    /// By which a token is recognised without being kept: its SHA-256, in hexadecimal.
+    #[must_use]
+    pub fn digest(token: &SecretText) -> String {
+        TokenDigest::of(token.expose()).to_string()
+    }
+
+    /// Nobody: in no group, and over before it began.
+    #[must_use]
+    pub(super) fn nobody() -> Self {
+        Self {
+            issuer: String::new(),
+            subject: String::new(),
+            groups: Vec::new(),
+            claims: BTreeMap::new(),
+            expires: Some(OffsetDateTime::UNIX_EPOCH),
+            token_digest: None,
+            token: None,
+        }
+    }
+
+    /// Whether it still holds at `now`.
+    #[must_use]
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Whether `other` is the same subject of the same issuer.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.subject == other.subject
+    }
+}

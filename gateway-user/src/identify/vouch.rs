@@ -1,0 +1,149 @@
+//! Finds out who a session is: from its host, or from a token.
+
+use std::sync::Arc;
+
+use globset::GlobBuilder;
+
+use super::{
+    Identity, Session, Voucher, WorkloadConfig,
+    token_file::{self, TokenFileError},
+};
+use crate::{
+    issuer::{Issuers, TokenError},
+    secret::SecretText,
+};
+
+/// Why nobody vouches for a session. The agent learns only that its identity is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum VouchError {
+    /// The workload needs a token, has no file of it, and none was presented.
+    #[error("workload needs a token: configure `token_file`, or present one with chaperone run --token-file")]
+    NoToken,
+    /// The file has none.
+    #[error("no token in {0}")]
+    File(#[from] TokenFileError),
+    /// The issuer's rules do not accept it.
+    #[error("the token is not accepted: {0}")]
+    Token(#[from] TokenError),
+    /// It is another subject's than the workload is for.
+    #[error("the token's subject {subject:?} is none of the workload's `subjects`")]
+    Subject {
+        /// `sub`.
+        subject: String,
+    },
+    /// A renewed token is somebody else's.
+    #[error("the new token's subject {new:?} is not {old:?}, who the session is")]
+    OtherSubject {
+        /// Who the session is.
+        old: String,
+        /// Who the token is.
+        new: String,
+    },
+    /// The file could not be read for a reason of the daemon's own.
+    #[error("reading the token failed")]
+    Interrupted,
+}
+
+impl VouchError {
+    /// A fixed word for queries.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoToken => "no-token",
+            Self::File(_) => "no-token-file",
+            Self::Token(error) => error.reason(),
+            Self::Subject { .. } => "subject-not-allowed",
+            Self::OtherSubject { .. } => "other-subject",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// All who may vouch.
+#[derive(Debug, Clone)]
+pub struct Vouchers {
+    issuers: Arc<Issuers>,
+}
+
+impl Vouchers {
+    /// The host, and these issuers.
+    #[must_use]
+    pub fn new(issuers: Arc<Issuers>) -> Self {
+        Self { issuers }
+    }
+
+    /// Who `session` is: by the token that was presented for it, else by that in its workload's file.
+    ///
+    /// # Errors
+    /// [`VouchError`].
+    pub async fn vouch(
+        &self,
+        session: &Session,
+        presented: Option<SecretText>,
+    ) -> Result<Identity, VouchError> {
+        let workload = &session.workload;
+        if workload.identity == Voucher::Host {
+            return Ok(Identity::host(workload));
+        }
+        let token = match presented {
+            Some(token) => token,
+            None => from_file(session).await?.ok_or(VouchError::NoToken)?,
+        };
+        self.verified(workload, token).await
+    }
+
+    /// A newer token of `session`, which must be of the same subject.
+    ///
+    /// # Errors
+    /// [`VouchError`].
+    pub async fn renewed(&self, session: &Session, token: SecretText) -> Result<Identity, VouchError> {
+        let identity = self.verified(&session.workload, token).await?;
+        let known = session.identity();
+        if !identity.is(&known) {
+            return Err(VouchError::OtherSubject { old: known.subject.clone(), new: identity.subject });
+        }
+        Ok(identity)
+    }
+
+    async fn verified(&self, workload: &WorkloadConfig, token: SecretText) -> Result<Identity, VouchError> {
+        let issuer = workload.issuer.as_ref().ok_or(VouchError::NoToken)?;
+        let claims = self.issuers.verify(issuer, &token).await?;
+        if !fits(&workload.subjects, &claims.subject) {
+            return Err(VouchError::Subject { subject: claims.subject });
+        }
+        Ok(Identity::of_token(claims, token, workload))
+    }
+}
+
+/// The token in the workload's file, if it has one.
+pub(super) async fn from_file(session: &Session) -> Result<Option<SecretText>, VouchError> {
+    let Some(template) = &session.workload.token_file else { return Ok(None) };
+    let path = token_file::path(template, &session.cgroup);
+    // A file of a network file system may take its time.
+    let read = tokio::task::spawn_blocking(move || token_file::read(&path)).await;
+    Ok(Some(read.map_err(|_| VouchError::Interrupted)??))
+}
+
+/// A glob of subjects, as `*` and `?`; nothing in a subject is special. `None` where it is none.
+#[must_use]
+pub fn subject_glob(glob: &str) -> Option<globset::GlobMatcher> {
+    GlobBuilder::new(glob).literal_separator(false).build().ok().map(|glob| glob.compile_matcher())
+}
+
+fn fits(globs: &[String], subject: &str) -> bool {
+    globs.is_empty() || globs.iter().filter_map(|glob| subject_glob(glob)).any(|glob| glob.is_match(subject))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_told_by_globs() {
+        let globs = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+        assert!(fits(&[], "anyone"));
+        assert!(fits(&globs(&["a", "repo:acme/*"]), "repo:acme/app:ref:refs/heads/main"));
+        assert!(!fits(&globs(&["repo:acme/*"]), "repo:evil/app"));
+        assert!(!fits(&globs(&["repo:acme/app"]), "repo:acme/app2"));
+    }
+}
