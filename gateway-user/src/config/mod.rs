@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api, credentials, decide, forward,
     identify::{self, WorkloadConfig},
-    record, redirect, route, serve, telemetry, terminate,
+    issuer, record, redirect, route, serve, telemetry, terminate,
 };
 
 mod check;
@@ -49,6 +49,8 @@ pub struct Config {
     pub log: telemetry::Config,
     /// The kinds of agents.
     pub workload: Vec<WorkloadConfig>,
+    /// The issuers whose tokens are believed.
+    pub issuer: Vec<issuer::Config>,
 }
 
 /// Why the configuration cannot be used.
