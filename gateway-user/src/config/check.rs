@@ -1,5 +1,7 @@
 //! What the types cannot say: ranges, addresses, and what must fit together.
 
+mod issuers;
+
 use std::{
     collections::HashSet,
     net::{IpAddr, SocketAddr},
@@ -40,6 +42,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     problems.forward(config);
     problems.others(config);
     problems.workloads(config);
+    problems.issuers(config);
     problems.0
 }
 

@@ -51,6 +51,8 @@ pub struct Config {
     pub issuer: Vec<issuer::Config>,
     /// The kinds of agents.
     pub workload: Vec<WorkloadConfig>,
+    /// The issuers whose tokens are believed.
+    pub issuer: Vec<issuer::Config>,
 }
 
 /// Why the configuration cannot be used.

@@ -272,6 +272,88 @@ fn the_rights_of_a_workload() {
     assert!(parse(&fine).is_ok());
 }
 
+/// An issuer with these lines, the first of which is line 2, before a workload.
+#[track_caller]
+fn check_issuer(lines: &str, expected: &str) {
+    check(&format!("[[issuer]]\n{lines}"), expected);
+}
+
+const ISSUER: &str = "name = \"i\"\nurl = \"https://i.example\"\naudiences = [\"a\"]";
+
+#[test]
+fn issuers() {
+    assert!(parse(&format!("[[issuer]]\n{ISSUER}\n{WORKLOAD}")).is_ok());
+    check_issuer("url = \"https://i.example\"\naudiences = [\"a\"]", "1:1: missing field `name`");
+    check_issuer("name = \"i\"\naudiences = [\"a\"]", "1:1: missing field `url`");
+    check_issuer("name = \"i\"\nurl = \"https://i.example\"", "1:1: missing field `audiences`");
+    check_issuer(
+        &format!("{ISSUER}\naudience = \"a\""),
+        "5:1: unknown key `audience`: did you mean `audiences`?",
+    );
+    check_issuer(
+        "name = \"I\"\nurl = \"https://i.example\"\naudiences = [\"a\"]",
+        "2:8: \"I\" is not a valid issuer name: only a-z, 0-9 and - are allowed",
+    );
+    check_issuer(
+        &format!("{ISSUER}\n[[issuer]]\n{ISSUER}"),
+        "6:8: another issuer has the name \"i\" already",
+    );
+    for url in ["http://i.example", "https://i.example?x", "https://i.example#x", "i.example", ""] {
+        check_issuer(
+            &format!("name = \"i\"\nurl = \"{url}\"\naudiences = [\"a\"]"),
+            &format!("3:7: \"{url}\" is not an https URL without query and fragment"),
+        );
+    }
+    let audiences = |list: &str, expected: &str| {
+        check_issuer(&format!("name = \"i\"\nurl = \"https://i.example\"\naudiences = [{list}]"), expected);
+    };
+    let none = "4:13: 1 to 32 audiences are needed: what `aud` of a token for chaperone says";
+    audiences("", none);
+    let many: Vec<String> = (0..33).map(|number| format!("\"{number}\"")).collect();
+    audiences(&many.join(","), none);
+    audiences("\"a\", \"\"", "4:19: 1 to 256 bytes without control characters are allowed");
+    audiences("\"a\", \"a\"", "4:19: \"a\" is listed twice");
+}
+
+#[test]
+fn the_claims_of_an_issuer() {
+    let with = |line: &str, expected: &str| check_issuer(&format!("{ISSUER}\n{line}"), expected);
+    with("ca_file = \"ca.pem\"", "5:11: `ca_file` must be an absolute path");
+    with("groups_prefix = \"a\\n\"", "5:17: 1 to 256 bytes without control characters are allowed");
+    for wrong in ["", ".", "a.", ".a", "a..b"] {
+        with(&format!("groups_claim = \"{wrong}\""), "5:16: a claim is a name, or names joined by dots");
+        with(&format!("claims = [\"{wrong}\"]"), "5:11: a claim is a name, or names joined by dots");
+    }
+    with("claims = [\"a\", \"a\"]", "5:16: \"a\" is listed twice");
+    let many: Vec<String> = (10..43).map(|number| format!("\"{number}\"")).collect();
+    with(&format!("claims = [{}]", many.join(",")), "5:171: `claims` takes at most 32 names");
+    with(
+        "keys_refresh_secs = 7200\nkeys_max_age_secs = 3600",
+        "6:21: `keys_max_age_secs` must not be less than `keys_refresh_secs`: keys would end before they are renewed",
+    );
+}
+
+#[test]
+fn every_number_of_an_issuer_has_a_range() {
+    let text = format!("[[issuer]]\n{ISSUER}\n{WORKLOAD}");
+    let whole: toml::Table = parse(&text).unwrap().effective_toml().unwrap().parse().unwrap();
+    let numbers = whole["issuer"][0].as_table().unwrap().iter().filter(|(_, value)| value.is_integer());
+    let mut seen = 0;
+    for key in numbers.map(|(key, _)| key) {
+        seen += 1;
+        for wrong in [0, i64::MAX] {
+            if (key.as_str(), wrong) == ("skew_secs", 0) {
+                continue;
+            }
+            let line = format!("{ISSUER}\n{key} = {wrong}\n{WORKLOAD}");
+            let error = parse(&format!("[[issuer]]\n{line}")).expect_err(&line).to_string();
+            assert!(error.contains(&format!("`{key}` must be between")), "{error}");
+        }
+    }
+    assert_eq!(seen, 8);
+    check_issuer(&format!("{ISSUER}\nskew_secs = 301"), "5:13: `skew_secs` must be between 0 and 300");
+}
+
 #[test]
 fn files() {
     let dir = tempfile::tempdir().unwrap();

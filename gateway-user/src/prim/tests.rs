@@ -16,6 +16,22 @@ fn host_names_are_lower_case_and_never_addresses() {
 }
 
 #[test]
+fn configured_names() {
+    let check = |text: &str, expected: bool| {
+        assert_eq!(text.parse::<WorkloadName>().is_ok(), expected, "{text:?}");
+        assert_eq!(text.parse::<IssuerName>().is_ok(), expected, "{text:?}");
+    };
+    for fine in ["a", "0", "a-b", &"a".repeat(63)] {
+        check(fine, true);
+    }
+    for wrong in ["", "A", "a_b", "a.b", "a b", "-a", "a-", "ü", "a\n", &"a".repeat(64)] {
+        check(wrong, false);
+    }
+    let error = "I".parse::<IssuerName>().unwrap_err().to_string();
+    assert_eq!(error, "\"I\" is not a valid issuer name: only a-z, 0-9 and - are allowed");
+}
+
+#[test]
 fn ids_read_back_what_they_write() {
     let id = SessionId::generate();
     assert_eq!(id.to_string().parse(), Ok(id));

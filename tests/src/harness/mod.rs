@@ -8,6 +8,7 @@ mod agent;
 mod cgroup;
 mod daemon;
 mod moto;
+mod oidc;
 mod process;
 mod programs;
 
@@ -16,6 +17,7 @@ pub use self::{
     cgroup::Cgroup,
     daemon::{Gateway, GatewayConfig},
     moto::Moto,
+    oidc::{Oidc, Wanted},
     process::{Running, start_pinned},
     programs::{built, node_modules, peer_scripts, repository, venv},
 };

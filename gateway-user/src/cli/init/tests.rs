@@ -51,14 +51,37 @@ fn the_guide_names_every_key() {
     workload.role_arn = Some("r".to_owned());
     workload.region = Some("eu-central-1".parse().unwrap());
     workload.account = Some("123456789012".parse().unwrap());
+    config.issuer = vec![every_key_of_an_issuer()];
     config.forward.extra_ca = Some("/x".into());
     config.credentials.sts_endpoint = Some("https://x".to_owned());
     let table = table(&config);
-    let workload = table["workload"][0].as_table().unwrap().keys().cloned();
-    for key in keys(&table).into_iter().map(|path| path.split('.').nth(1).unwrap().to_owned()).chain(workload)
-    {
+    let items = |section: &str| table[section][0].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+    let sections = keys(&table).into_iter().map(|path| path.split('.').nth(1).unwrap().to_owned());
+    for key in sections.chain(items("workload")).chain(items("issuer")) {
         assert!(guide.contains(&format!("`{key}`")), "{key}");
     }
+}
+
+fn every_key_of_an_issuer() -> crate::issuer::Config {
+    let url = "https://idp.example.com/realms/agents".to_owned();
+    let mut issuer = crate::issuer::Config::new("idp".parse().unwrap(), url, vec!["chaperone".to_owned()]);
+    issuer.groups_claim = Some("groups".to_owned());
+    issuer.groups_prefix = "idp:".to_owned();
+    issuer.claims = vec!["team".to_owned()];
+    issuer.ca_file = Some("/etc/chaperone/idp.pem".into());
+    issuer
+}
+
+/// The example is complete, loads, and shows the defaults.
+#[test]
+fn the_example_of_an_issuer() {
+    let lines = CONFIG.1.lines().skip_while(|line| *line != "#   [[issuer]]");
+    let example: String =
+        lines.map_while(|line| line.strip_prefix("#   ")).map(|line| format!("{line}\n")).collect();
+    let config = Config::parse(&format!("{}\n{example}", CONFIG.1), Path::new("template")).unwrap();
+    let wanted = Config { issuer: vec![every_key_of_an_issuer()], ..Config::default() };
+    assert_eq!(table(&config)["issuer"], table(&wanted)["issuer"]);
+    assert_eq!(example.lines().count() - 1, table(&wanted)["issuer"][0].as_table().unwrap().len());
 }
 
 #[test]
