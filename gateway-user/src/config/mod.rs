@@ -47,8 +47,6 @@ pub struct Config {
     pub api: api::Config,
     /// Logging.
     pub log: telemetry::Config,
-    /// The OIDC issuers whose tokens workloads may need.
-    pub issuer: Vec<issuer::Config>,
     /// The kinds of agents.
     pub workload: Vec<WorkloadConfig>,
     /// The issuers whose tokens are believed.

@@ -18,10 +18,10 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Vouchers, WorkloadConfig,
-        Workloads,
+        self, BootId, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Session, Vouchers,
+        WorkloadConfig, Workloads,
     },
-    issuer::Issuers,
+    issuer::{self, Issuers},
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
     route,
@@ -70,6 +70,12 @@ pub struct Setup {
     pub upstream: Box<dyn FnOnce(&mut UpstreamConfig)>,
     /// Nothing listens where AWS should be.
     pub upstream_down: bool,
+    /// Changes the one workload.
+    pub workload: Box<dyn FnOnce(&mut WorkloadConfig)>,
+    /// Who may vouch besides the host.
+    pub issuers: Vec<issuer::Config>,
+    /// The gateway's time.
+    pub clock: Clock,
 }
 
 impl Default for Setup {
@@ -84,6 +90,9 @@ impl Default for Setup {
             record: record::Config::default(),
             upstream: Box::new(|_| {}),
             upstream_down: false,
+            workload: Box::new(|_| {}),
+            issuers: Vec::new(),
+            clock: Clock::system(),
         }
     }
 }
@@ -110,7 +119,7 @@ impl Direct {
     /// When a part does not start.
     pub async fn start(setup: Setup) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let clock = Clock::system();
+        let clock = setup.clock;
         let ca = Arc::new(TestCa::new()?);
         let upstream = start_upstream(&ca, setup.upstream).await?;
         let extra_ca = dir.path().join("upstream-ca.pem");
@@ -136,13 +145,16 @@ impl Direct {
         let client =
             forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
         let (connections, calls, memory) = setup.serve.shares(record.open_calls);
+        let mut workload = workload(setup.egress, setup.mode)?;
+        (setup.workload)(&mut workload);
+        let vouchers = Vouchers::new(Arc::new(Issuers::new(&setup.issuers, clock.clone())?));
         let gateway = Arc::new(Gateway {
             config: setup.serve,
             route: setup.route,
             overrides,
             own: vec![address],
             origins: Arc::clone(&kernel) as Arc<dyn gateway_user::redirect::Origins>,
-            registry: Arc::new(registry(setup.egress, setup.mode, Arc::clone(&kernel), &clock)?),
+            registry: Arc::new(registry(workload, vouchers, Arc::clone(&kernel), &clock)?),
             hostname: "direct".to_owned(),
             terminator,
             metadata_key: [7; 32],
@@ -199,13 +211,18 @@ impl Direct {
     /// # Errors
     /// When the session cannot be enrolled.
     pub async fn placeholder(&self) -> Result<Placeholder> {
+        Ok(self.session().await?.placeholder.clone())
+    }
+
+    /// The agent's session, which this enrols if there is none yet.
+    ///
+    /// # Errors
+    /// When it cannot be enrolled.
+    pub async fn session(&self) -> Result<Arc<Session>> {
         let origin = kernel::origin(([192, 0, 2, 1], 443).into());
         let gateway = &self.gateway;
-        let caller = gateway
-            .registry
-            .identify(&origin, async |session: &identify::Session| gateway.enrol(session).await)
-            .await?;
-        Ok(caller.session.placeholder.clone())
+        let enrol = async |session: &Session| gateway.enrol(session).await;
+        Ok(gateway.registry.identify(&origin, enrol).await?.session)
     }
 
     /// What the database says: rows of `sql` as JSON objects.
@@ -284,8 +301,8 @@ pub fn policies(text: &str) -> Result<Policies> {
     Ok(Policies::parse([(PathBuf::from("test.cedar"), text.to_owned())])?)
 }
 
-fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
-    let workload = WorkloadConfig {
+fn workload(egress: Egress, mode: Mode) -> Result<WorkloadConfig> {
+    Ok(WorkloadConfig {
         cgroup: Some(format!("{AGENT_CGROUP}*")),
         egress,
         mode,
@@ -293,11 +310,18 @@ fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) 
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],
         ..WorkloadConfig::named("builds".parse()?)
-    };
+    })
+}
+
+fn registry(
+    workload: WorkloadConfig,
+    vouchers: Vouchers,
+    kernel: Arc<FakeKernel>,
+    clock: &Clock,
+) -> Result<Registry> {
     let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload])?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");
-    let vouchers = Vouchers::new(Arc::new(Issuers::new(&[], clock.clone())?));
     let config = identify::Config::default();
     Ok(Registry::new(&config, workloads, kernel, placeholders, vouchers, boot, clock.clone()))
 }
