@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     classify::ActionOn,
-    identify::{Caller, Egress, Identity, Mode, Placeholder, Session, WorkloadConfig},
+    identify::{AssumedWith, Caller, Egress, Identity, Mode, Placeholder, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -29,6 +29,8 @@ pub(super) fn caller(groups: &[&str]) -> Caller {
         account: None,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         role_arn: None,
+        scope: None,
+        credentials: AssumedWith::Gateway,
     };
     let secret = || SecretText::new("none".to_owned());
     let session = Session {

@@ -12,14 +12,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use gateway_user::{
     clock::Clock,
     credentials::{self, Keys},
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry, WorkloadConfig,
-        Workloads,
+        self, AssumedWith, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry,
+        WorkloadConfig, Workloads,
     },
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
@@ -69,6 +70,9 @@ pub struct Setup {
     pub upstream: Box<dyn FnOnce(&mut UpstreamConfig)>,
     /// Nothing listens where AWS should be.
     pub upstream_down: bool,
+    /// Changes the workload, and with it whose keys sign: where it or a rule has a role that the upstream
+    /// has too, its STS is asked.
+    pub workload: Box<dyn FnOnce(&mut WorkloadConfig)>,
 }
 
 impl Default for Setup {
@@ -83,6 +87,7 @@ impl Default for Setup {
             record: record::Config::default(),
             upstream: Box::new(|_| {}),
             upstream_down: false,
+            workload: Box::new(|_| {}),
         }
     }
 }
@@ -141,13 +146,19 @@ impl Direct {
             overrides,
             own: vec![address],
             origins: Arc::clone(&kernel) as Arc<dyn gateway_user::redirect::Origins>,
-            registry: Arc::new(registry(setup.egress, setup.mode, Arc::clone(&kernel), &clock)?),
+            registry: Arc::new(registry(
+                setup.egress,
+                setup.mode,
+                setup.workload,
+                Arc::clone(&kernel),
+                &clock,
+            )?),
             hostname: "direct".to_owned(),
             terminator,
             metadata_key: [7; 32],
             policies: arc_swap::ArcSwap::from_pointee(policies(&setup.policies)?),
             recorder,
-            credentials: credentials::Source::fixed(gateway_keys(), clock.clone()),
+            credentials: credentials(&upstream, &clock),
             upstream: client,
             clock,
             counters: serve::Counters::default(),
@@ -265,6 +276,17 @@ async fn start_upstream(ca: &Arc<TestCa>, change: Box<dyn FnOnce(&mut UpstreamCo
     Upstream::start(config).await
 }
 
+/// The gateway's own keys, or those that the upstream's STS gives for them.
+fn credentials(upstream: &Upstream, clock: &Clock) -> credentials::Source {
+    if !upstream.has_roles() {
+        return credentials::Source::fixed(gateway_keys(), clock.clone());
+    }
+    let (id, secret, token) = GATEWAY_KEY;
+    let own = Credentials::new(id, secret, Some(token.to_owned()), None, "direct");
+    let config = credentials::Config { sts_endpoint: Some(upstream.sts_url()), ..Default::default() };
+    credentials::Source::with_provider(SharedCredentialsProvider::new(own), config, clock.clone())
+}
+
 fn gateway_keys() -> Keys {
     let (id, secret, token) = GATEWAY_KEY;
     Keys {
@@ -283,8 +305,14 @@ pub fn policies(text: &str) -> Result<Policies> {
     Ok(Policies::parse([(PathBuf::from("test.cedar"), text.to_owned())])?)
 }
 
-fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
-    let workload = WorkloadConfig {
+fn registry(
+    egress: Egress,
+    mode: Mode,
+    change: Box<dyn FnOnce(&mut WorkloadConfig)>,
+    kernel: Arc<FakeKernel>,
+    clock: &Clock,
+) -> Result<Registry> {
+    let mut workload = WorkloadConfig {
         name: "builds".parse()?,
         cgroup: Some(format!("{AGENT_CGROUP}*")),
         tag: None,
@@ -295,7 +323,10 @@ fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) 
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],
         role_arn: None,
+        scope: None,
+        credentials: AssumedWith::Gateway,
     };
+    change(&mut workload);
     let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload])?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");

@@ -6,7 +6,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::{
-    identify::{Egress, Identity, WorkloadConfig},
+    identify::{AssumedWith, Egress, Identity, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -28,6 +28,8 @@ fn session() -> Session {
         account: Some("123456789012".parse().unwrap()),
         groups: vec![],
         role_arn: None,
+        scope: None,
+        credentials: AssumedWith::Gateway,
     };
     Session {
         id: SessionId::generate(),

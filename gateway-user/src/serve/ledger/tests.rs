@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{
     classify::{ActionOn, Param},
-    identify::{Egress, Identity, Mode, Placeholder, WorkloadConfig},
+    identify::{AssumedWith, Egress, Identity, Mode, Placeholder, WorkloadConfig},
     parse::RequestDigest,
     prim::{CgroupId, CgroupPath},
     secret::SecretText,
@@ -32,6 +32,8 @@ fn caller(workload: &str) -> Caller {
         account: None,
         groups: Vec::new(),
         role_arn: None,
+        scope: None,
+        credentials: AssumedWith::Gateway,
     };
     let secret = || SecretText::new("none".to_owned());
     let session = Session {

@@ -18,7 +18,7 @@ use gateway_user::{
     catalog::{Member, Shape, catalog},
     classify::{self, Operation},
     decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
-    identify::{Caller, Egress, Identity, Mode, Session, WorkloadConfig},
+    identify::{AssumedWith, Caller, Egress, Identity, Mode, Session, WorkloadConfig},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, CgroupId, CgroupPath, HostName, SessionId},
 };
@@ -248,6 +248,8 @@ fn caller() -> Result<Caller> {
         groups: vec!["agents".to_owned()],
         mode: Mode::Enforce,
         role_arn: None,
+        scope: None,
+        credentials: AssumedWith::Gateway,
     };
     let session = Session {
         id: SessionId::generate(),
