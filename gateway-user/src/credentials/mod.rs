@@ -11,13 +11,14 @@ use std::{
 };
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use self::{
     account::Learnt,
     ambient::Own,
     cache::{Owner, Slots},
     compiled::Compiled,
+    flights::Flights,
     session_policy::SessionPolicy,
     sts::Clients,
     token::token,
@@ -35,6 +36,7 @@ mod account;
 mod ambient;
 mod cache;
 mod compiled;
+mod flights;
 mod session_policy;
 mod sts;
 #[cfg(test)]
@@ -131,7 +133,7 @@ pub struct Source {
     /// What the rules permit each workload, and by which rules.
     compiled: Compiled,
     /// Keys for single calls that may be asked for at the same time.
-    flights: Semaphore,
+    flights: Flights,
 }
 
 enum Origin {
@@ -167,7 +169,7 @@ impl Source {
 
     fn of(origin: Origin, config: Config, clock: Clock) -> Self {
         let slots = Slots::new(config.cache);
-        let flights = Semaphore::new(config.sts_max_in_flight);
+        let flights = Flights::new(config.sts_max_in_flight);
         let (own_account, compiled) = (Learnt::default(), Compiled::default());
         Self { origin, config, clock, slots, own_account, compiled, flights }
     }
@@ -242,6 +244,7 @@ impl Source {
     /// Drops and zeroes the keys of a session that has ended.
     pub fn forget(&self, session: SessionId) {
         self.slots.forget(session);
+        self.flights.forget(session);
     }
 
     async fn own_keys(&self) -> Result<Keys, CredentialsError> {
@@ -256,8 +259,7 @@ impl Source {
         let policy = session_policy::for_call(permit)?;
         let limit = self.timeout();
         let fetch = async {
-            // The semaphore is never closed.
-            let _flight = self.flights.acquire().await;
+            let _flight = self.flights.begin(caller.session.id).await;
             self.assume(role, Some(&policy), SHORTEST, &permit.operation().region, caller).await
         };
         timeout(limit, fetch).await.unwrap_or(Err(CredentialsError::Timeout(limit)))
@@ -383,7 +385,8 @@ pub struct Config {
     /// How long keys of roles work that are kept, in seconds. STS gives no more than 3600 where the
     /// gateway's own keys are those of a role.
     pub role_duration_secs: u64,
-    /// Keys for single calls that are asked for at the same time; further calls wait.
+    /// Keys for single calls that are asked for at the same time; further calls wait. A session may take
+    /// a quarter of it.
     pub sts_max_in_flight: usize,
     /// Whether `AssumeRole` carries the session's subject as SourceIdentity; the role's trust policy
     /// must then allow `sts:SetSourceIdentity`.

@@ -19,8 +19,8 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, AssumedWith, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry,
-        WorkloadConfig, Workloads,
+        self, AssumedWith, BootId, Caller, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders,
+        Registry, WorkloadConfig, Workloads,
     },
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
@@ -209,13 +209,18 @@ impl Direct {
     /// # Errors
     /// When the session cannot be enrolled.
     pub async fn placeholder(&self) -> Result<Placeholder> {
+        Ok(self.caller().await?.session.placeholder.clone())
+    }
+
+    /// The agent, as the gateway knows it.
+    ///
+    /// # Errors
+    /// When its session cannot be enrolled.
+    pub async fn caller(&self) -> Result<Caller> {
         let origin = kernel::origin(([192, 0, 2, 1], 443).into());
         let gateway = &self.gateway;
-        let caller = gateway
-            .registry
-            .identify(&origin, async |session: &identify::Session| gateway.enrol(session).await)
-            .await?;
-        Ok(caller.session.placeholder.clone())
+        let enrol = async |session: &identify::Session| gateway.enrol(session).await;
+        Ok(gateway.registry.identify(&origin, enrol).await?)
     }
 
     /// What the database says: rows of `sql` as JSON objects.
