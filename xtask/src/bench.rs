@@ -19,7 +19,8 @@ pub struct Args {
     /// Seconds of each timed leg
     #[arg(long, default_value_t = 3)]
     seconds: u32,
-    /// Measure only this part: `understand` is reading, classifying and deciding, without any connection
+    /// Measure only this part: `understand` is reading, classifying and deciding, without any connection;
+    /// `keys` is what keys of a role cost
     #[arg(long, conflicts_with = "write")]
     only: Option<String>,
 }

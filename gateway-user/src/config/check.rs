@@ -15,7 +15,7 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::{self, TAG_MAX, Voucher, WorkloadConfig},
+    identify::{self, AssumedWith, TAG_MAX, Voucher, WorkloadConfig},
     prim::{CgroupPath, HostName},
 };
 
@@ -59,7 +59,7 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 39] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 41] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -90,6 +90,8 @@ impl Problems {
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
             ("credentials", "cache", size(credentials.cache), 1, 1_000_000),
+            ("credentials", "role_duration_secs", credentials.role_duration_secs, 900, 43_200),
+            ("credentials", "sts_max_in_flight", size(credentials.sts_max_in_flight), 1, 10_000),
             ("forward", "connect_timeout_secs", forward.connect_timeout_secs, 1, DAY),
             ("forward", "response_timeout_secs", forward.response_timeout_secs, 1, DAY),
             ("forward", "idle_timeout_secs", forward.idle_timeout_secs, 1, DAY),
@@ -316,7 +318,18 @@ impl Problems {
                 self.add(here("groups").item(number), format!("the group {group:?} is listed twice"));
             }
         }
-        let Some(role) = &workload.role_arn else { return };
+        let Some(role) = &workload.role_arn else {
+            if workload.credentials == AssumedWith::WebIdentity {
+                self.add(here("credentials"), "\"web-identity\" needs the `role_arn` that the token is for");
+            }
+            if workload.scope.is_some() {
+                self.add(
+                    here("scope"),
+                    "without `role_arn` the gateway's own keys sign, and those cannot be limited: add the role",
+                );
+            }
+            return;
+        };
         match identify::role_account(role) {
             None => self.add(
                 here("role_arn"),

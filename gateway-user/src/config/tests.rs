@@ -254,6 +254,7 @@ fn the_rights_of_a_workload() {
         "arn:aws:iam::123456789012:user/u",
         "arn:aws:iam::1:role/r",
         "arn:aws:iam::123456789012:role/",
+        "arn:aws:iam::123456789012:role/*",
     ] {
         with(
             &format!("role_arn = \"{wrong}\""),
@@ -266,6 +267,19 @@ fn the_rights_of_a_workload() {
         "account = \"111111111111\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"",
         "11:12: the role is of account 123456789012, but `account` says 111111111111",
     );
+    with(
+        "scope = \"call\"",
+        "10:9: without `role_arn` the gateway's own keys sign, and those cannot be limited: add the role",
+    );
+    with("scope = \"all\"", "10:9: unknown variant `all`, expected one of `call`, `session`, `role`");
+    with(
+        "credentials = \"web-identity\"",
+        "10:15: \"web-identity\" needs the `role_arn` that the token is for",
+    );
+    for more in ["scope = \"session\"", "scope = \"role\"\ncredentials = \"web-identity\""] {
+        let fine = format!("{WORKLOAD}role_arn = \"arn:aws:iam::123456789012:role/r\"\n{more}");
+        assert!(parse(&fine).is_ok(), "{more}");
+    }
     let fine = format!(
         "{WORKLOAD}role_arn = \"arn:aws-cn:iam::123456789012:role/path/r\"\naccount = \"123456789012\""
     );

@@ -6,18 +6,22 @@
 //!
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
+use std::{fmt, time::Duration};
+
 use aws_config::{
     default_provider::credentials::DefaultCredentialsChain, environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
 };
 use aws_credential_types::{
     Credentials,
-    provider::{ProvideCredentials, SharedCredentialsProvider, future},
+    provider::{
+        ProvideCredentials, SharedCredentialsProvider, error::CredentialsError as SdkCredentialsError, future,
+    },
 };
 use tokio::sync::OnceCell;
 
-use super::{CredentialsError, Keys, chain};
-use crate::secret::SecretText;
+use super::{Config, CredentialsError, Keys, cache::Slot, chain, unexpired};
+use crate::{clock::Clock, secret::SecretText};
 
 /// The SDK's default chain, built at its first use.
 #[derive(Debug, Default)]
@@ -46,11 +50,62 @@ impl ProvideCredentials for Ambient {
     }
 }
 
-/// The gateway's own keys.
-pub(super) async fn keys(provider: &SharedCredentialsProvider) -> Result<Keys, CredentialsError> {
+/// The gateway's own keys, kept until shortly before their end.
+pub(super) struct Own {
+    provider: SharedCredentialsProvider,
+    slot: Slot,
+    clock: Clock,
+    refresh_before: Duration,
+    timeout: Duration,
+}
+
+impl Own {
+    pub(super) fn new(provider: SharedCredentialsProvider, config: &Config, clock: Clock) -> Self {
+        Self {
+            provider,
+            slot: Slot::default(),
+            clock,
+            refresh_before: Duration::from_secs(config.refresh_before_secs),
+            timeout: Duration::from_secs(config.timeout_secs),
+        }
+    }
+
+    /// Keys that work now.
+    pub(super) async fn keys(&self) -> Result<Keys, CredentialsError> {
+        let fetch = async { unexpired(keys(&self.provider).await?, "the gateway", self.clock.now().into()) };
+        self.slot.keys(&self.clock, self.refresh_before, self.timeout, fetch).await
+    }
+}
+
+/// STS is asked with them.
+impl ProvideCredentials for Own {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let keys = self.keys().await.map_err(SdkCredentialsError::provider_error)?;
+            Ok(to_sdk(&keys))
+        })
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own").finish_non_exhaustive()
+    }
+}
+
+async fn keys(provider: &SharedCredentialsProvider) -> Result<Keys, CredentialsError> {
     let credentials =
         provider.provide_credentials().await.map_err(|error| CredentialsError::NoSource(chain(&error)))?;
     Ok(from_sdk(&credentials))
+}
+
+pub(super) fn to_sdk(keys: &Keys) -> Credentials {
+    let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
+    let (id, secret) = (keys.access_key_id.as_str(), keys.secret.expose());
+    Credentials::new(id, secret, token, keys.expires, "gateway")
 }
 
 fn from_sdk(credentials: &Credentials) -> Keys {

@@ -12,18 +12,20 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::time::timeout;
 
-use super::{CredentialsError, Keys};
+use super::{CredentialsError, Keys, session_policy::Digest};
 use crate::{clock::Clock, prim::SessionId};
 
 /// How long after a renewal keys that still work are not renewed again: it may have failed, or the
 /// source may go on giving the same keys until shortly before their end.
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
-/// Whose keys.
+/// Whose keys, and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Owner {
-    Gateway,
-    Role { role: String, session: SessionId },
+pub(super) struct Owner {
+    pub(super) role: String,
+    pub(super) session: SessionId,
+    /// Of the session policy that limits them.
+    pub(super) policy: Option<Digest>,
 }
 
 /// A bounded number of slots; the one used longest ago makes room.
@@ -60,10 +62,7 @@ impl Slots {
     /// Drops what is kept for a session.
     pub(super) fn forget(&self, ended: SessionId) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|owner, _| match owner {
-            Owner::Gateway => true,
-            Owner::Role { session, .. } => *session != ended,
-        });
+        slots.retain(|owner, _| owner.session != ended);
     }
 }
 

@@ -1,33 +1,48 @@
 //! `Permit` → short-lived keys that only the gateway holds.
 //!
 //! The ambient chain of the AWS SDK gives the gateway's own keys; where the workload has a role,
-//! STS gives keys of that role for this session alone, so that CloudTrail names the session.
+//! STS gives keys of that role for this session alone, so that CloudTrail names the session, and good
+//! for no more than the call, or the workload's rules, ask for.
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use tokio::time::timeout;
 
 use self::{
     account::Learnt,
+    ambient::Own,
     cache::{Owner, Slots},
+    compiled::Compiled,
+    flights::Flights,
+    session_policy::SessionPolicy,
+    sts::Clients,
+    token::token,
+    whom::{tags, whom},
 };
 use crate::{
     clock::Clock,
-    decide::Permit,
-    identify::Caller,
-    prim::{AccountId, Region, SessionId},
+    decide::{Permit, Policies},
+    identify::{AssumedWith, Caller, Scope, role_account},
+    prim::{AccountId, Region, SessionId, WorkloadName},
     secret::SecretText,
 };
 
 mod account;
 mod ambient;
 mod cache;
+mod compiled;
+mod flights;
+mod session_policy;
 mod sts;
 #[cfg(test)]
 mod tests;
+mod token;
+mod whom;
 
 /// AWS keys of the gateway. They never leave `sign`.
 #[derive(Debug, Clone)]
@@ -67,6 +82,34 @@ pub enum CredentialsError {
         /// The account of the keys, or that it is not known.
         keys: String,
     },
+    /// A call needs more than a session policy can say.
+    #[error(
+        "the call needs {pairs} actions on resources, a session policy of {characters} characters where STS takes 2048: \
+         name fewer resources in one call, or set the workload's scope to \"session\" or \"role\""
+    )]
+    PolicyTooLarge {
+        /// How many pairs of action and resource.
+        pairs: usize,
+        /// Characters of the policy.
+        characters: usize,
+    },
+    /// A workload's rules are more than a session policy can say.
+    #[error(
+        "the rules about {workload} make a session policy of {characters} characters ({statements} statements) where STS \
+         takes 2048: name groups of a service instead of many actions, and fewer resources, or set its scope to \"call\" \
+         or \"role\""
+    )]
+    RulesTooLarge {
+        /// The workload.
+        workload: WorkloadName,
+        /// Statements of the policy.
+        statements: usize,
+        /// Characters of the policy.
+        characters: usize,
+    },
+    /// The role is assumed with a token that the session does not have.
+    #[error("the session has no token to assume its role with")]
+    NoToken,
     /// The source gave keys that no longer work.
     #[error("the keys of {0} have expired")]
     Expired(String),
@@ -75,21 +118,27 @@ pub enum CredentialsError {
     Timeout(Duration),
 }
 
-/// Where keys come from: the ambient chain, then `sts:AssumeRole` where the workload has a role.
+/// Where keys come from: the ambient chain, then STS where the workload, or the rule that permits the
+/// call, has a role.
 ///
-/// Keys are kept per role and session, renewed in time by one caller while the others go on with
-/// what they have, and never handed out after their expiry.
+/// Keys of a role are limited by a session policy, unless the workload's scope says otherwise. Those that
+/// are made for one call are not kept; others are kept per role, session and policy, renewed in time by one
+/// caller while the others go on with what they have, and never handed out after their expiry.
 pub struct Source {
     origin: Origin,
     config: Config,
     clock: Clock,
     slots: Slots,
     own_account: Learnt,
+    /// What the rules permit each workload, and by which rules.
+    compiled: Compiled,
+    /// Keys for single calls that may be asked for at the same time.
+    flights: Flights,
 }
 
 enum Origin {
     /// The gateway's own keys, and STS with them.
-    Provider(SharedCredentialsProvider),
+    Own { own: Arc<Own>, sts: Clients },
     /// These keys, whatever the workload.
     Fixed(Keys),
 }
@@ -106,36 +155,68 @@ impl Source {
     /// are not AWS.
     #[must_use]
     pub fn fixed(keys: Keys, clock: Clock) -> Self {
-        let slots = Slots::new(1);
-        Self {
-            origin: Origin::Fixed(keys),
-            config: Config::default(),
-            clock,
-            slots,
-            own_account: Learnt::default(),
-        }
+        Self::of(Origin::Fixed(keys), Config { cache: 1, ..Config::default() }, clock)
     }
 
-    fn with_provider(provider: SharedCredentialsProvider, config: Config, clock: Clock) -> Self {
+    /// The gateway's own keys come from `provider`.
+    #[must_use]
+    pub fn with_provider(provider: SharedCredentialsProvider, config: Config, clock: Clock) -> Self {
+        let own = Arc::new(Own::new(provider, &config, clock.clone()));
+        let sts =
+            Clients::new(SharedCredentialsProvider::new(Arc::clone(&own) as Arc<dyn ProvideCredentials>));
+        Self::of(Origin::Own { own, sts }, config, clock)
+    }
+
+    fn of(origin: Origin, config: Config, clock: Clock) -> Self {
         let slots = Slots::new(config.cache);
-        Self { origin: Origin::Provider(provider), config, clock, slots, own_account: Learnt::default() }
+        let flights = Flights::new(config.sts_max_in_flight);
+        let (own_account, compiled) = (Learnt::default(), Compiled::default());
+        Self { origin, config, clock, slots, own_account, compiled, flights }
     }
 
-    /// The keys to sign this permit with.
+    /// The keys to sign this permit with. `policies` are those in force: they say what a session's keys
+    /// are good for.
     ///
     /// # Errors
     /// [`CredentialsError`]; never an expired key, and never one of another account than was decided on.
-    pub async fn keys(&self, permit: &Permit, caller: &Caller) -> Result<Keys, CredentialsError> {
+    pub async fn keys(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        policies: &Policies,
+    ) -> Result<Keys, CredentialsError> {
         let operation = permit.operation();
-        let keys = self.keys_in(&operation.region, caller).await?;
-        if let (Some(decided), None) = (&operation.account, caller.session.workload.stated_account()) {
-            let account = self.account_of(&keys, &operation.region, caller).await;
-            if account.as_ref() != Some(decided) {
-                let keys = account.map_or("an unknown one".to_owned(), |account| account.to_string());
-                return Err(CredentialsError::OtherAccount { decided: decided.clone(), keys });
+        let decided = operation.account.as_ref();
+        let other = |decided: &AccountId, keys: Option<AccountId>| CredentialsError::OtherAccount {
+            decided: decided.clone(),
+            keys: keys.map_or("an unknown one".to_owned(), |account| account.to_string()),
+        };
+        let workload = &caller.session.workload;
+        let Some(role) = permit.role().or(workload.role_arn.as_deref()) else {
+            let keys = self.own_keys().await?;
+            if let (Some(decided), None) = (decided, workload.stated_account()) {
+                let account = self.account_of(&keys, &operation.region, caller).await;
+                if account.as_ref() != Some(decided) {
+                    return Err(other(decided, account));
+                }
             }
+            return Ok(keys);
+        };
+        if let Some(decided) = decided
+            && let account = role_account(role)
+            && account.as_ref() != Some(decided)
+        {
+            return Err(other(decided, account));
         }
-        Ok(keys)
+        let Origin::Own { .. } = &self.origin else { return self.own_keys().await };
+        match scope(permit, caller) {
+            Scope::Call => self.for_call(role, permit, caller).await,
+            Scope::Session => {
+                let policy = self.compiled.get(policies, caller, role)?;
+                self.for_session(role, Some(&policy), &operation.region, caller).await
+            }
+            Scope::Role => self.for_session(role, None, &operation.region, caller).await,
+        }
     }
 
     /// The account that a call of this workload acts in: as configured, that of its role, or what STS
@@ -148,7 +229,7 @@ impl Source {
             return None;
         }
         // Without keys the call fails anyway, and says why once it is decided.
-        let keys = self.keys_in(region, caller).await.ok()?;
+        let keys = self.own_keys().await.ok()?;
         self.account_of(&keys, region, caller).await
     }
 
@@ -156,47 +237,84 @@ impl Source {
         if matches!(self.origin, Origin::Fixed(_)) {
             return None;
         }
-        let place = self.sts(region, caller);
+        let place = self.place(region, caller);
         self.own_account.of(keys, &self.clock, &place).await
     }
 
     /// Drops and zeroes the keys of a session that has ended.
     pub fn forget(&self, session: SessionId) {
         self.slots.forget(session);
+        self.flights.forget(session);
     }
 
-    async fn keys_in(&self, region: &Region, caller: &Caller) -> Result<Keys, CredentialsError> {
-        let provider = match &self.origin {
-            Origin::Provider(provider) => provider,
-            Origin::Fixed(keys) => return unexpired(keys.clone(), "the gateway", self.now()),
-        };
-        let workload = &caller.session.workload;
-        let owner = match &workload.role_arn {
-            None => Owner::Gateway,
-            Some(role) => Owner::Role { role: role.clone(), session: caller.session.id },
-        };
+    async fn own_keys(&self) -> Result<Keys, CredentialsError> {
+        match &self.origin {
+            Origin::Own { own, .. } => own.keys().await,
+            Origin::Fixed(keys) => unexpired(keys.clone(), "the gateway", self.now()),
+        }
+    }
+
+    /// Keys that this call alone is signed with: nobody keeps them.
+    async fn for_call(&self, role: &str, permit: &Permit, caller: &Caller) -> Result<Keys, CredentialsError> {
+        let policy = session_policy::for_call(permit)?;
+        let limit = self.timeout();
         let fetch = async {
-            let keys = match &workload.role_arn {
-                None => ambient::keys(provider).await?,
-                Some(role) => {
-                    let role = sts::Role {
-                        arn: role,
-                        session: caller.session.id,
-                        source_identity: self.config.source_identity.then(|| workload.name.as_str()),
-                    };
-                    sts::assume_role(provider, &self.sts(region, caller), role).await?
-                }
-            };
-            unexpired(keys, workload.role_arn.as_deref().unwrap_or("the gateway"), self.now())
+            let _flight = self.flights.begin(caller.session.id).await;
+            self.assume(role, Some(&policy), SHORTEST, &permit.operation().region, caller).await
         };
-        self.slots
-            .get(owner)
-            .keys(&self.clock, Duration::from_secs(self.config.refresh_before_secs), self.timeout(), fetch)
-            .await
+        timeout(limit, fetch).await.unwrap_or(Err(CredentialsError::Timeout(limit)))
+    }
+
+    /// Keys for all calls of the session with this role and policy.
+    async fn for_session(
+        &self,
+        role: &str,
+        policy: Option<&SessionPolicy>,
+        region: &Region,
+        caller: &Caller,
+    ) -> Result<Keys, CredentialsError> {
+        let digest = policy.map(SessionPolicy::digest);
+        let owner = Owner { role: role.to_owned(), session: caller.session.id, policy: digest };
+        let fetch = self.assume(role, policy, self.config.role_duration_secs, region, caller);
+        let refresh_before = Duration::from_secs(self.config.refresh_before_secs);
+        self.slots.get(owner).keys(&self.clock, refresh_before, self.timeout(), fetch).await
+    }
+
+    async fn assume(
+        &self,
+        arn: &str,
+        policy: Option<&SessionPolicy>,
+        seconds: u64,
+        region: &Region,
+        caller: &Caller,
+    ) -> Result<Keys, CredentialsError> {
+        let Origin::Own { own, sts } = &self.origin else { return self.own_keys().await };
+        let whom = whom(caller);
+        let role = sts::Role {
+            arn,
+            session: caller.session.id,
+            source_identity: self.config.source_identity.then(|| whom.source_identity()),
+            tags: if self.config.session_tags { tags(caller, &whom) } else { Vec::new() },
+            policy: policy.map(SessionPolicy::text),
+            seconds: i32::try_from(seconds).unwrap_or(i32::MAX),
+        };
+        let place = self.place(region, caller);
+        let keys = match caller.session.workload.credentials {
+            AssumedWith::Gateway => {
+                // Kept ones; where there are none, the reason is better said here than by the SDK.
+                own.keys().await?;
+                sts.assume_role(&place, role).await?
+            }
+            AssumedWith::WebIdentity => {
+                let token = token(caller).ok_or(CredentialsError::NoToken)?;
+                sts.assume_role_with_web_identity(&place, role, &token).await?
+            }
+        };
+        unexpired(keys, arn, self.now())
     }
 
     /// STS for this caller. Keys work in every region of a partition; the workload's own is nearest.
-    fn sts<'a>(&'a self, region: &'a Region, caller: &'a Caller) -> sts::Place<'a> {
+    fn place<'a>(&'a self, region: &'a Region, caller: &'a Caller) -> sts::Place<'a> {
         sts::Place {
             region: caller.session.workload.region.as_ref().unwrap_or(region),
             endpoint: self.config.sts_endpoint.as_deref(),
@@ -216,6 +334,19 @@ impl Source {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The shortest life of a role's keys, in seconds.
+const SHORTEST: u64 = 900;
+
+/// How far the keys for this call reach. What policy objects to and is only observed is not in what the
+/// rules permit, so it has keys of its own.
+fn scope(permit: &Permit, caller: &Caller) -> Scope {
+    let scope = caller.session.workload.scope.unwrap_or_default();
+    match (scope, permit.objection()) {
+        (Scope::Session, Some(_)) => Scope::Call,
+        (scope, _) => scope,
     }
 }
 
@@ -249,11 +380,20 @@ pub struct Config {
     pub timeout_secs: u64,
     /// Time before their expiry at which keys are renewed, in seconds.
     pub refresh_before_secs: u64,
-    /// Keys of roles kept, one for each role and session.
+    /// Keys of roles kept, one for each role, session and session policy.
     pub cache: usize,
-    /// Whether `AssumeRole` carries the workload's name as SourceIdentity; the role's trust policy
+    /// How long keys of roles work that are kept, in seconds. STS gives no more than 3600 where the
+    /// gateway's own keys are those of a role.
+    pub role_duration_secs: u64,
+    /// Keys for single calls that are asked for at the same time; further calls wait. A session may take
+    /// a quarter of it.
+    pub sts_max_in_flight: usize,
+    /// Whether `AssumeRole` carries the session's subject as SourceIdentity; the role's trust policy
     /// must then allow `sts:SetSourceIdentity`.
     pub source_identity: bool,
+    /// Whether `AssumeRole` carries workload, session and issuer as tags of the session; the role's trust
+    /// policy must then allow `sts:TagSession`.
+    pub session_tags: bool,
     /// Whether STS is asked which account the gateway's own keys belong to, for workloads that state
     /// neither `account` nor `role_arn`.
     pub learn_account: bool,
@@ -267,7 +407,10 @@ impl Default for Config {
             timeout_secs: 10,
             refresh_before_secs: 300,
             cache: 4096,
-            source_identity: false,
+            role_duration_secs: 3600,
+            sts_max_in_flight: 64,
+            source_identity: true,
+            session_tags: true,
             learn_account: true,
             sts_endpoint: None,
         }

@@ -1,31 +1,41 @@
-//! What STS is asked with the gateway's own keys: for those of a role, and whose they are.
+//! What STS is asked: for keys of a role, and whose keys are.
 //!
 //! - <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+//! - <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
 //! - <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_sts::{
-    Client,
-    config::{BehaviorVersion, Builder, Region as SdkRegion, timeout::TimeoutConfig},
-    error::{ProvideErrorMetadata, SdkError},
-    operation::assume_role::AssumeRoleOutput,
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
-use super::{CredentialsError, Keys, chain};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::{
+    Client,
+    config::{BehaviorVersion, Builder, IdentityCache, Region as SdkRegion, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata, SdkError},
+    types::{Credentials as Given, Tag},
+};
+
+use super::{CredentialsError, Keys, ambient::to_sdk, chain};
 use crate::{
     prim::{AccountId, InvalidName, Region, SessionId},
     secret::SecretText,
 };
 
-/// Whose keys are asked for.
+/// Whose keys are asked for, and what for.
 #[derive(Debug)]
 pub(super) struct Role<'a> {
     pub(super) arn: &'a str,
     /// Becomes the RoleSessionName, by which CloudTrail rows are joined.
     pub(super) session: SessionId,
-    pub(super) source_identity: Option<&'a str>,
+    pub(super) source_identity: Option<String>,
+    pub(super) tags: Vec<(&'static str, String)>,
+    /// The session policy; `None` where the role alone limits the keys.
+    pub(super) policy: Option<&'a str>,
+    /// How long they are to work.
+    pub(super) seconds: i32,
 }
 
 /// Where STS is asked, and how long.
@@ -36,31 +46,85 @@ pub(super) struct Place<'a> {
     pub(super) timeout: Duration,
 }
 
-/// Asks STS for keys of the role, with the SDK's usual retries within the time.
-pub(super) async fn assume_role(
-    provider: &SharedCredentialsProvider,
-    place: &Place<'_>,
-    role: Role<'_>,
-) -> Result<Keys, CredentialsError> {
-    let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
-    let output = client(provider.clone(), place)
-        .assume_role()
-        .role_arn(role.arn)
-        .role_session_name(role.session.to_string())
-        .set_source_identity(role.source_identity.map(str::to_owned))
-        .send()
-        .await
-        .map_err(|error| refused(words(&error)))?;
-    keys(output).map_err(|detail| refused(detail.to_owned()))
+/// Regions whose client is kept. Agents name the region where the workload has none.
+const CLIENTS: usize = 64;
+
+/// The clients that ask with the gateway's own keys, one for each region: each keeps its connections.
+#[derive(Debug)]
+pub(super) struct Clients {
+    provider: SharedCredentialsProvider,
+    by_region: Mutex<HashMap<Region, Client>>,
+}
+
+impl Clients {
+    pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
+        Self { provider, by_region: Mutex::default() }
+    }
+
+    fn at(&self, place: &Place<'_>) -> Client {
+        let mut clients = self.by_region.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(place.region) {
+            return client.clone();
+        }
+        if clients.len() >= CLIENTS {
+            clients.clear();
+        }
+        let client = client(self.provider.clone(), place);
+        clients.insert(place.region.clone(), client.clone());
+        client
+    }
+
+    /// Asks for keys of the role with the gateway's own, with the SDK's usual retries within the time.
+    pub(super) async fn assume_role(
+        &self,
+        place: &Place<'_>,
+        role: Role<'_>,
+    ) -> Result<Keys, CredentialsError> {
+        let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
+        let mut request = self
+            .at(place)
+            .assume_role()
+            .role_arn(role.arn)
+            .role_session_name(role.session.to_string())
+            .set_source_identity(role.source_identity)
+            .set_policy(role.policy.map(str::to_owned))
+            .duration_seconds(role.seconds);
+        for (key, value) in role.tags {
+            let tag = Tag::builder().key(key).value(value).build();
+            request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
+        }
+        let output = request.send().await.map_err(|error| refused(words(&error)))?;
+        keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
+    }
+
+    /// Asks for keys of the role with the workload's token. The gateway's own keys are not needed, and
+    /// what the token says of its subject takes the place of source identity and tags.
+    pub(super) async fn assume_role_with_web_identity(
+        &self,
+        place: &Place<'_>,
+        role: Role<'_>,
+        token: &SecretText,
+    ) -> Result<Keys, CredentialsError> {
+        let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
+        let output = self
+            .at(place)
+            .assume_role_with_web_identity()
+            .role_arn(role.arn)
+            .role_session_name(role.session.to_string())
+            .web_identity_token(token.expose())
+            .set_policy(role.policy.map(str::to_owned))
+            .duration_seconds(role.seconds)
+            .send()
+            .await
+            .map_err(|error| refused(words(&error)))?;
+        keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
+    }
 }
 
 /// Asks STS which account these keys belong to. Needs no permission of IAM.
 pub(super) async fn account_of(keys: &Keys, place: &Place<'_>) -> Result<AccountId, CredentialsError> {
-    let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
-    let (id, secret) = (keys.access_key_id.as_str(), keys.secret.expose());
-    let credentials = Credentials::new(id, secret, token, keys.expires, "gateway");
     let refused = |detail: String| CredentialsError::CallerIdentity(detail);
-    let output = client(SharedCredentialsProvider::new(credentials), place)
+    let output = client(SharedCredentialsProvider::new(to_sdk(keys)), place)
         .get_caller_identity()
         .send()
         .await
@@ -75,6 +139,8 @@ fn client(provider: SharedCredentialsProvider, place: &Place<'_>) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .region(SdkRegion::new(place.region.as_str().to_owned()))
         .credentials_provider(provider)
+        // The provider keeps what it gives, and knows until when.
+        .identity_cache(IdentityCache::no_cache())
         .timeout_config(timeouts);
     let config = match place.endpoint {
         Some(endpoint) => config.endpoint_url(endpoint),
@@ -83,8 +149,8 @@ fn client(provider: SharedCredentialsProvider, place: &Place<'_>) -> Client {
     Client::from_conf(config.build())
 }
 
-fn keys(output: AssumeRoleOutput) -> Result<Keys, &'static str> {
-    let given = output.credentials.ok_or("the answer carries no credentials")?;
+fn keys(given: Option<Given>) -> Result<Keys, &'static str> {
+    let given = given.ok_or("the answer carries no credentials")?;
     let expires = SystemTime::try_from(given.expiration).map_err(|_| "the answer's expiry is no date")?;
     Ok(Keys {
         access_key_id: given.access_key_id,

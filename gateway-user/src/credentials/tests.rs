@@ -19,7 +19,7 @@ use crate::{
     prim::{CgroupId, CgroupPath},
 };
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
+pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
 const START: i64 = 1_800_000_000;
 
 fn clock() -> Clock {
@@ -30,12 +30,21 @@ fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(START + seconds).unwrap()
 }
 
-fn caller(role: Option<&str>) -> Caller {
+pub(super) fn caller(role: Option<&str>) -> Caller {
+    caller_of(role, &[])
+}
+
+pub(super) fn caller_of(role: Option<&str>, groups: &[&str]) -> Caller {
+    caller_with(|workload| {
+        workload.role_arn = role.map(str::to_owned);
+        workload.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    })
+}
+
+fn caller_with(change: impl FnOnce(&mut WorkloadConfig)) -> Caller {
     let secret = || SecretText::new("none".to_owned());
-    let workload = WorkloadConfig {
-        role_arn: role.map(str::to_owned),
-        ..WorkloadConfig::named("builds".parse().unwrap())
-    };
+    let mut workload = WorkloadConfig::named("builds".parse().unwrap());
+    change(&mut workload);
     let placeholder = Placeholder {
         access_key_id: "ASIA0000000000000000".to_owned(),
         secret: secret(),
@@ -98,12 +107,23 @@ fn source(ambient: &Ambient, config: Config, clock: &Clock) -> Source {
     Source::with_provider(SharedCredentialsProvider::new(ambient.clone()), config, clock.clone())
 }
 
+/// Keys for a call that everything permits; kept ones where there is a role.
+async fn keys(source: &Source, caller: &Caller) -> Result<Keys, CredentialsError> {
+    let mut workload = WorkloadConfig::clone(&caller.session.workload);
+    workload.scope = workload.scope.or(Some(Scope::Role));
+    let permit = permit(None, caller);
+    let Session { id, cgroup, cgroup_id, started, placeholder, .. } = &*caller.session;
+    let place = (cgroup.clone(), *cgroup_id);
+    let session = Session::new(*id, Arc::new(workload), place, *started, placeholder.clone(), None);
+    source.keys(&permit, &Caller { session: Arc::new(session), pid: 1, uid: 1 }, &everything()).await
+}
+
 async fn id(source: &Source, caller: &Caller) -> String {
-    source.keys_in(&region(), caller).await.unwrap().access_key_id
+    keys(source, caller).await.unwrap().access_key_id
 }
 
 async fn error(source: &Source, caller: &Caller) -> String {
-    source.keys_in(&region(), caller).await.unwrap_err().to_string()
+    keys(source, caller).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
@@ -289,7 +309,7 @@ async fn a_role_is_assumed_once_for_each_session() {
     let (clock, ambient) = (clock(), Ambient::default());
     let source = source(&ambient, at_endpoint(&sts), &clock);
     let (one, two) = (caller(Some(ROLE)), caller(Some(ROLE)));
-    let keys = source.keys_in(&region(), &one).await.unwrap();
+    let keys = keys(&source, &one).await.unwrap();
     assert_eq!(keys.access_key_id, "ASIAONE");
     assert_eq!(keys.secret.expose(), "role-secret");
     assert_eq!(keys.session_token.as_ref().unwrap().expose(), "role-token");
@@ -303,17 +323,206 @@ async fn a_role_is_assumed_once_for_each_session() {
     assert!(requests[0].contains("Action=AssumeRole&"), "{}", requests[0]);
     assert!(requests[0].contains(&format!("RoleSessionName={}", one.session.id)));
     assert!(requests[0].contains("RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fagents"));
-    assert!(!requests[0].contains("SourceIdentity"));
     assert!(requests[0].contains("/eu-central-1/sts/aws4_request"), "{}", requests[0]);
     assert!(requests[1].contains(&format!("RoleSessionName={}", two.session.id)));
 }
 
 #[tokio::test]
-async fn the_source_identity_is_sent_where_configured() {
-    let sts = sts(vec![granted("ASIAONE", 3600)]).await;
-    let source = source(&Ambient::default(), Config { source_identity: true, ..at_endpoint(&sts) }, &clock());
-    assert_eq!(id(&source, &caller(Some(ROLE))).await, "ASIAONE");
-    assert!(sts.requests.lock().unwrap()[0].contains("SourceIdentity=builds"));
+async fn aws_is_told_who_calls_unless_configured_otherwise() {
+    let sts = sts(vec![granted("ASIAONE", 3600), granted("ASIATWO", 3600)]).await;
+    let clock = clock();
+    let caller = caller(Some(ROLE));
+    assert_eq!(id(&source(&Ambient::default(), at_endpoint(&sts), &clock), &caller).await, "ASIAONE");
+    let quiet = Config { source_identity: false, session_tags: false, ..at_endpoint(&sts) };
+    assert_eq!(id(&source(&Ambient::default(), quiet, &clock), &caller).await, "ASIATWO");
+    let requests = sts.requests.lock().unwrap().clone();
+    for words in [
+        "SourceIdentity=host-builds-".to_owned(),
+        "Tags.member.1.Key=chaperone%3Aworkload&Tags.member.1.Value=builds&".to_owned(),
+        format!("Tags.member.2.Key=chaperone%3Asession&Tags.member.2.Value={}&", caller.session.id),
+        "Tags.member.3.Key=chaperone%3Aissuer&Tags.member.3.Value=host".to_owned(),
+        "DurationSeconds=3600".to_owned(),
+    ] {
+        assert!(requests[0].contains(&words), "{words}: {}", requests[0]);
+    }
+    assert!(
+        !requests[0].contains("TransitiveTagKeys") && !requests[0].contains("Policy="),
+        "{}",
+        requests[0]
+    );
+    assert!(!requests[1].contains("SourceIdentity") && !requests[1].contains("Tags"), "{}", requests[1]);
+}
+
+/// The session policy in a request to STS.
+fn policy_in(request: &str) -> String {
+    let body = request.split_once("\r\n\r\n").unwrap().1;
+    let value = body.split('&').find_map(|pair| pair.strip_prefix("Policy=")).unwrap();
+    percent_encoding::percent_decode_str(value).decode_utf8().unwrap().into_owned()
+}
+
+#[tokio::test]
+async fn each_call_has_keys_of_its_own() {
+    let sts = sts(vec![granted("ASIAONE", 900), granted("ASIATWO", 900), None]).await;
+    let config = Config { timeout_secs: 1, ..at_endpoint(&sts) };
+    let (ambient, clock) = (Ambient::default(), clock());
+    let source = source(&ambient, config, &clock);
+    let caller = caller_of(Some(ROLE), &[]);
+    let call = |key: &str| allowed(vec![("s3:GetObject", format!("arn:aws:s3:::b/{key}"))], &caller);
+    for expected in ["ASIAONE", "ASIATWO"] {
+        let keys = source.keys(&call("k"), &caller, &everything()).await.unwrap();
+        assert_eq!(keys.access_key_id, expected);
+    }
+    // STS is silent: there are no older keys to fall back to.
+    source.keys(&call("k"), &caller, &everything()).await.unwrap_err();
+    let requests = sts.requests.lock().unwrap().clone();
+    assert!(requests[0].contains("DurationSeconds=900"), "{}", requests[0]);
+    let statement = r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k"}"#;
+    assert_eq!(
+        policy_in(&requests[0]),
+        format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{statement}]}}")
+    );
+    // The gateway's own keys are read once for all of them.
+    assert_eq!(ambient.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_much_for_a_policy_does_not_reach_sts() {
+    let sts = sts(vec![granted("ASIAONE", 900)]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    let caller = caller_of(Some(ROLE), &[]);
+    let pairs = (0..1000).map(|key| ("s3:DeleteObject", format!("arn:aws:s3:::b/{key}"))).collect();
+    let error = source.keys(&allowed(pairs, &caller), &caller, &everything()).await.unwrap_err();
+    assert!(matches!(error, CredentialsError::PolicyTooLarge { pairs: 1000, .. }), "{error}");
+    assert!(sts.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_keys_as_long_as_its_rules_stay() {
+    let sts = sts(vec![granted("ASIAONE", 3600), granted("ASIATWO", 3600), granted("ASIATHREE", 3600)]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    let caller = caller_with(|workload| {
+        workload.role_arn = Some(ROLE.to_owned());
+        workload.scope = Some(Scope::Session);
+    });
+    let reads = policies("permit (principal, action in Action::\"sqs:Read\", resource);");
+    let all = policies("permit (principal, action in Action::\"sqs:*\", resource);");
+    let call = |name: &str| {
+        allowed(vec![("sqs:SendMessage", format!("arn:aws:sqs:eu-central-1:123456789012:{name}"))], &caller)
+    };
+    for (rules, name, expected) in
+        [(&reads, "a", "ASIAONE"), (&reads, "b", "ASIAONE"), (&all, "a", "ASIATWO"), (&reads, "a", "ASIAONE")]
+    {
+        assert_eq!(source.keys(&call(name), &caller, rules).await.unwrap().access_key_id, expected);
+    }
+    let requests = sts.requests.lock().unwrap().clone();
+    assert!(policy_in(&requests[0]).contains(r#""Action":["sqs:Get"#), "{}", policy_in(&requests[0]));
+    assert!(policy_in(&requests[1]).contains(r#""Action":"sqs:*""#), "{}", policy_in(&requests[1]));
+    // The keys of a session that has ended are gone.
+    source.forget(caller.session.id);
+    assert_eq!(source.keys(&call("a"), &caller, &all).await.unwrap().access_key_id, "ASIATHREE");
+}
+
+#[tokio::test]
+async fn a_call_that_is_only_observed_has_keys_for_itself() {
+    let sts = sts(vec![granted("ASIAONE", 900)]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    let caller = caller_with(|workload| {
+        workload.role_arn = Some(ROLE.to_owned());
+        workload.scope = Some(Scope::Session);
+        workload.mode = crate::identify::Mode::Observe;
+    });
+    let nothing = policies("");
+    let observed = decide(&nothing, vec![("sqs:ListQueues", "*".to_owned())], &caller).unwrap();
+    assert!(observed.objection().is_some());
+    assert_eq!(source.keys(&observed, &caller, &nothing).await.unwrap().access_key_id, "ASIAONE");
+    assert!(policy_in(&sts.requests.lock().unwrap()[0]).contains(r#""Action":"sqs:ListQueues""#));
+}
+
+#[tokio::test]
+async fn the_role_of_a_rule_is_assumed_instead() {
+    const OTHER: &str = "arn:aws:iam::222222222222:role/x";
+    let sts = sts(vec![granted("ASIAONE", 900)]).await;
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+    // Also where the workload itself has none.
+    let caller = caller(None);
+    let rules = policies(&format!("@role(\"{OTHER}\") permit (principal, action, resource);"));
+    let pairs = || vec![("s3:GetObject", "arn:aws:s3:::b/k".to_owned())];
+    let here = decide_in(Some("222222222222"), &rules, pairs(), &caller).unwrap();
+    assert_eq!(source.keys(&here, &caller, &rules).await.unwrap().access_key_id, "ASIAONE");
+    assert!(sts.requests.lock().unwrap()[0].contains("RoleArn=arn%3Aaws%3Aiam%3A%3A222222222222%3Arole%2Fx"));
+    // Decided for an account that is not the role's.
+    let elsewhere = decide_in(Some("123456789012"), &rules, pairs(), &caller).unwrap();
+    assert_eq!(
+        source.keys(&elsewhere, &caller, &rules).await.unwrap_err().to_string(),
+        "the call was decided for account 123456789012, but the gateway's keys are of 222222222222"
+    );
+    assert_eq!(sts.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_no_web_identity() {
+    let sts = sts(vec![granted("ASIAONE", 900)]).await;
+    let (ambient, clock) = (Ambient::default(), clock());
+    let source = source(&ambient, at_endpoint(&sts), &clock);
+    let caller = caller_with(|workload| {
+        workload.role_arn = Some(ROLE.to_owned());
+        workload.credentials = AssumedWith::WebIdentity;
+    });
+    assert_eq!(error(&source, &caller).await, "the session has no token to assume its role with");
+    assert!(sts.requests.lock().unwrap().is_empty());
+    assert_eq!(ambient.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_token_takes_the_place_of_the_gateways_keys() {
+    let answer = granted("ASIAONE", 900).unwrap().1.replace("AssumeRole", "AssumeRoleWithWebIdentity");
+    let sts = sts(vec![Some((200, answer))]).await;
+    let ambient = Ambient::default();
+    let own =
+        Arc::new(Own::new(SharedCredentialsProvider::new(ambient.clone()), &Config::default(), clock()));
+    let clients = Clients::new(SharedCredentialsProvider::new(own as Arc<dyn ProvideCredentials>));
+    let region = region();
+    let place =
+        sts::Place { region: &region, endpoint: Some(&sts.endpoint), timeout: Duration::from_secs(10) };
+    let session = SessionId::generate();
+    let role = sts::Role {
+        arn: ROLE,
+        session,
+        source_identity: None,
+        tags: Vec::new(),
+        policy: Some("{}"),
+        seconds: 900,
+    };
+    let token = SecretText::new("eyJ.token".to_owned());
+    let keys = clients.assume_role_with_web_identity(&place, role, &token).await.unwrap();
+    assert_eq!(keys.access_key_id, "ASIAONE");
+    let request = sts.requests.lock().unwrap()[0].clone();
+    for words in [
+        "Action=AssumeRoleWithWebIdentity&",
+        "WebIdentityToken=eyJ.token",
+        "Policy=%7B%7D",
+        "DurationSeconds=900",
+    ] {
+        assert!(request.contains(words), "{words}: {request}");
+    }
+    assert!(!request.to_ascii_lowercase().contains("authorization:"), "it is not signed: {request}");
+    assert_eq!(ambient.asked(), 0);
+}
+
+#[tokio::test]
+async fn calls_for_keys_of_their_own_are_bounded() {
+    let sts = sts(vec![granted("ASIAONE", 900)]).await;
+    let config = Config { timeout_secs: 1, sts_max_in_flight: 1, ..at_endpoint(&sts) };
+    let source = source(&Ambient::default(), config, &clock());
+    let caller = caller_of(Some(ROLE), &[]);
+    let call = allowed(vec![("s3:GetObject", "arn:aws:s3:::b/k".to_owned())], &caller);
+    // As if another call were asking.
+    let other = source.flights.begin(SessionId::generate()).await;
+    let error = source.keys(&call, &caller, &everything()).await.unwrap_err();
+    assert_eq!(error.to_string(), "no credentials within 1s");
+    assert!(sts.requests.lock().unwrap().is_empty());
+    drop(other);
+    assert_eq!(source.keys(&call, &caller, &everything()).await.unwrap().access_key_id, "ASIAONE");
 }
 
 #[tokio::test]
@@ -378,39 +587,70 @@ async fn a_role_whose_keys_are_born_expired_is_refused() {
     assert_eq!(error(&source, &caller(Some(ROLE))).await, format!("the keys of {ROLE} have expired"));
 }
 
-/// The public signature, in a task of its own: calls run on several threads.
-/// Allowed by a policy that allows everything.
-fn permit(account: Option<&str>, caller: &Caller, clock: &Clock) -> Permit {
+/// The permit for these pairs, where the rules give one.
+pub(super) fn decide(policies: &Policies, pairs: Vec<(&str, String)>, caller: &Caller) -> Option<Permit> {
+    decide_in(None, policies, pairs, caller)
+}
+
+fn decide_in(
+    account: Option<&str>,
+    policies: &Policies,
+    pairs: Vec<(&str, String)>,
+    caller: &Caller,
+) -> Option<Permit> {
     use crate::{
         classify::{ActionOn, Operation},
-        decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
+        decide::{DayUsage, Facts, SessionUsage, Verdict},
         parse::RequestDigest,
     };
-    let policies =
-        Policies::parse([("p.cedar".into(), "permit (principal, action, resource);".to_owned())]).unwrap();
+    let actions = pairs
+        .into_iter()
+        .map(|(action, resource)| ActionOn { action: action.to_owned(), resource })
+        .collect();
     let operation = Operation {
         service: "s3".to_owned(),
         name: "GetObject".to_owned(),
         region: region(),
         account: account.map(|account| account.parse().unwrap()),
-        actions: vec![ActionOn { action: "s3:GetObject".to_owned(), resource: "*".to_owned() }],
+        actions,
         params: Default::default(),
         unread: Default::default(),
         digest: RequestDigest([0; 32]),
     };
-    let facts = Facts { now: clock.now(), session: &SessionUsage::default(), day: &DayUsage::default() };
-    let Verdict::Allow(permit) = policies.decide(caller, operation, facts) else { panic!("denied") };
-    permit
+    let facts = Facts { now: at(0), session: &SessionUsage::default(), day: &DayUsage::default() };
+    match policies.decide(caller, operation, facts) {
+        Verdict::Allow(permit) => Some(permit),
+        Verdict::Ask(_) | Verdict::Deny(_) => None,
+    }
+}
+
+fn policies(text: &str) -> Policies {
+    Policies::parse([("p.cedar".into(), text.to_owned())]).unwrap()
+}
+
+/// Rules that allow everything.
+fn everything() -> Policies {
+    policies("permit (principal, action, resource);")
+}
+
+/// Allowed by a policy that allows everything.
+pub(super) fn allowed(pairs: Vec<(&str, String)>, caller: &Caller) -> Permit {
+    decide(&everything(), pairs, caller).unwrap()
+}
+
+fn permit(account: Option<&str>, caller: &Caller) -> Permit {
+    decide_in(account, &everything(), vec![("s3:GetObject", "*".to_owned())], caller).unwrap()
 }
 
 #[tokio::test]
 async fn a_permit_gets_its_keys() {
     let clock = clock();
     let caller = caller(None);
-    let permit = permit(None, &caller, &clock);
+    let permit = permit(None, &caller);
     let source = source(&Ambient::default(), Config::default(), &clock);
-    let call =
-        tokio::spawn(async move { source.keys(&permit, &caller).await.map(|keys| keys.access_key_id) });
+    let call = tokio::spawn(async move {
+        source.keys(&permit, &caller, &everything()).await.map(|keys| keys.access_key_id)
+    });
     assert_eq!(call.await.unwrap().unwrap(), "AKIA1");
 }
 
@@ -461,12 +701,12 @@ async fn the_account_of_renewed_keys_is_asked_for_again() {
     let source = source(&ambient, at_endpoint(&sts), &clock);
     let caller = caller(None);
     assert_eq!(account(&source, "eu-central-1", &caller).await.unwrap(), "222233334444");
-    let decided = permit(Some("222233334444"), &caller, &clock);
-    assert_eq!(source.keys(&decided, &caller).await.unwrap().access_key_id, "AKIA1");
+    let decided = permit(Some("222233334444"), &caller);
+    assert_eq!(source.keys(&decided, &caller, &everything()).await.unwrap().access_key_id, "AKIA1");
     // Between the decision and the signing the keys become another account's.
     clock.set(at(1500));
     ambient.set(9000);
-    let error = source.keys(&decided, &caller).await.unwrap_err();
+    let error = source.keys(&decided, &caller, &everything()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the call was decided for account 222233334444, but the gateway's keys are of 555566667777"

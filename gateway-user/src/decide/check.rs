@@ -9,12 +9,13 @@ use super::{
     names::{self, ActionName},
     question::{GRANT, REASON, REVIEWERS, TTL, Terms},
     reads::{APPROVAL, CONTEXT},
+    rule::ROLE,
     syntax::{context_accesses, each_clause, names_any_resource},
 };
-use crate::prim::WorkloadName;
+use crate::{identify::role_account, prim::WorkloadName};
 
 /// Annotations that mean something here.
-const ANNOTATIONS: [&str; 6] = ["id", "description", REVIEWERS, GRANT, REASON, TTL];
+const ANNOTATIONS: [&str; 7] = ["id", "description", REVIEWERS, GRANT, REASON, TTL, ROLE];
 /// Annotations that say more about an approval.
 const APPROVAL_DETAILS: [&str; 3] = [GRANT, REASON, TTL];
 /// The attributes of `principal`.
@@ -58,6 +59,21 @@ pub(super) fn check_id(id: &str) -> Result<(), Complaint> {
     Ok(())
 }
 
+/// A role is for what is done: a `forbid` does nothing.
+fn role(rule: &pst::Template) -> Result<(), Complaint> {
+    let Some(role) = rule.annotations.get(ROLE) else { return Ok(()) };
+    let about = format!("@{ROLE}");
+    if rule.effect == pst::Effect::Forbid {
+        return Err(Complaint::new("a `forbid` assumes no role").about(about).help("use a `permit`"));
+    }
+    if role_account(role).is_none() {
+        return Err(Complaint::new(format!("`@{ROLE}(\"{role}\")` is not the ARN of a role"))
+            .about(about)
+            .help("write @role(\"arn:aws:iam::123456789012:role/name\")"));
+    }
+    Ok(())
+}
+
 #[derive(Debug, Default)]
 struct Checker {
     complaints: Vec<Complaint>,
@@ -84,6 +100,7 @@ impl Checker {
             );
         }
         self.approval(rule);
+        self.complain(role(rule));
         if let Some(id) = rule.annotations.get("id") {
             self.complain(check_id(id));
         }

@@ -44,6 +44,7 @@ pub fn policy_context(data: &[u8]) -> bool {
             Reason::Forbidden { rules } => Expected::Forbidden(rules),
             Reason::EvaluationFailed { rules, .. } => Expected::Failed(rules),
             Reason::NothingPermits { action, resource } => Expected::Nothing(action, resource),
+            Reason::DifferentRoles { roles } => panic!("no rule names a role: {roles:?}"),
         },
     };
     assert_eq!(decided, expected, "{operation:?}");

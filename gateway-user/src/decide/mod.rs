@@ -4,7 +4,10 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use self::{policies::Judgement, view::Call};
+use self::{
+    policies::{Allowed, Judgement},
+    view::Call,
+};
 use crate::{
     classify::{ActionOn, Operation},
     identify::{Caller, Mode},
@@ -13,6 +16,7 @@ use crate::{
 
 mod arn;
 mod check;
+mod elsewhere;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -22,6 +26,7 @@ mod members;
 mod meters;
 mod names;
 mod never;
+mod outline;
 mod policies;
 mod question;
 mod reads;
@@ -38,6 +43,7 @@ mod view;
 
 pub use self::{
     error::{PolicyError, PolicyErrors, Position},
+    outline::{Actions, Outline, Piece, Place},
     policies::Policies,
     question::{Approvable, Approvals, Question, Terms, Wanted},
     usage::{Charge, DayUsage, SessionUsage, Supposed, sum_name},
@@ -49,13 +55,14 @@ pub use self::{
 ///
 /// ```compile_fail,E0451
 /// # fn forge(operation: gateway_user::classify::Operation) -> gateway_user::decide::Permit {
-/// gateway_user::decide::Permit { operation, rules: Vec::new(), objection: None }
+/// gateway_user::decide::Permit { operation, rules: Vec::new(), role: None, objection: None }
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Permit {
     operation: Operation,
     rules: Vec<String>,
+    role: Option<String>,
     objection: Option<Objection>,
 }
 
@@ -63,7 +70,7 @@ impl Permit {
     /// A permit without a decision, for tests of the stages after it.
     #[cfg(test)]
     pub(crate) fn for_tests(operation: Operation, rules: Vec<String>) -> Self {
-        Self { operation, rules, objection: None }
+        Self { operation, rules, role: None, objection: None }
     }
     /// What was allowed.
     #[must_use]
@@ -74,6 +81,11 @@ impl Permit {
     #[must_use]
     pub fn rules(&self) -> &[String] {
         &self.rules
+    }
+    /// The ARN of the role that the rules want it done in (`@role`); `None`: the workload's own.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
     /// What policy has against the call, where the workload is only observed.
     #[must_use]
@@ -109,6 +121,11 @@ pub enum Reason {
         /// Cedar's words.
         detail: String,
     },
+    /// Its parts are permitted in different roles, and it can be signed in one only.
+    DifferentRoles {
+        /// Their ARNs, or that one is the workload's own.
+        roles: Vec<String>,
+    },
 }
 
 impl Reason {
@@ -117,7 +134,7 @@ impl Reason {
     pub fn rules(&self) -> &[String] {
         match self {
             Self::Forbidden { rules } | Self::EvaluationFailed { rules, .. } => rules,
-            Self::NothingPermits { .. } => &[],
+            Self::NothingPermits { .. } | Self::DifferentRoles { .. } => &[],
         }
     }
 }
@@ -130,6 +147,9 @@ impl fmt::Display for Reason {
             Self::NothingPermits { action, resource } => write!(f, "no rule permits {action} on {resource}"),
             Self::EvaluationFailed { rules, detail } => {
                 write!(f, "{} could not be evaluated: {detail}", rules.join(", "))
+            }
+            Self::DifferentRoles { roles } => {
+                write!(f, "it would have to be done in different roles: {}", roles.join(", "))
             }
         }
     }
@@ -215,11 +235,12 @@ impl Policies {
             return Verdict::Deny(Denial { operation, reason });
         }
         match (self.conclude(caller, &operation, facts), caller.session.workload.mode) {
-            (Ok(rules), Mode::Enforce | Mode::Observe) => {
-                Verdict::Allow(Permit { operation, rules, objection: None })
+            (Ok(Allowed { rules, role }), Mode::Enforce | Mode::Observe) => {
+                Verdict::Allow(Permit { operation, rules, role, objection: None })
             }
             (Err(objection), Mode::Observe) => {
-                Verdict::Allow(Permit { operation, rules: objection.rules(), objection: Some(objection) })
+                let rules = objection.rules();
+                Verdict::Allow(Permit { operation, rules, role: None, objection: Some(objection) })
             }
             (Err(Objection::Ask(approvals)), Mode::Enforce) => {
                 Verdict::Ask(Question { operation, approvals })
@@ -233,15 +254,15 @@ impl Policies {
         caller: &Caller,
         operation: &Operation,
         facts: Facts<'_>,
-    ) -> Result<Vec<String>, Objection> {
+    ) -> Result<Allowed, Objection> {
         let call = Call::new(&caller.session, operation, facts, self.meters());
         let mut all = Judgement::default();
         for pair in &operation.actions {
             all.add(self.judge(&call, pair), pair);
         }
         let unpermitted = all.unpermitted();
-        match all.conclude() {
-            Ok(rules) => Ok(rules),
+        match all.conclude(caller.session.workload.role_arn.as_deref()) {
+            Ok(allowed) => Ok(allowed),
             // Only what nothing forbids can be approved of.
             Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(&call, unpermitted) {
                 Some(approvals) => Objection::Ask(approvals),

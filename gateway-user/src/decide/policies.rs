@@ -1,7 +1,7 @@
 //! A loaded set of rules, indexed by the actions they are about.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
 };
 
@@ -166,6 +166,11 @@ impl Policies {
         &self.meters
     }
 
+    /// Every rule, in file order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
     fn about(&self, action: &str) -> impl Iterator<Item = &Rule> {
         self.index.about(action).into_iter().filter_map(|number| self.rules.get(number))
     }
@@ -183,7 +188,10 @@ impl Policies {
         for rule in rules {
             match (rule.applies(&view), rule.effect) {
                 (Applies::No, _) => {}
-                (Applies::Yes, Effect::Permit) => judgement.permits.push(&rule.id),
+                (Applies::Yes, Effect::Permit) => {
+                    judgement.permits.push(&rule.id);
+                    judgement.roles.insert(rule.role.as_deref());
+                }
                 (Applies::Yes, Effect::Forbid) => judgement.forbids.push(&rule.id),
                 (Applies::Failed(detail), _) => judgement.failed.push((&rule.id, detail)),
             }
@@ -219,6 +227,8 @@ pub(super) struct Judgement<'a> {
     failed: Vec<(&'a str, String)>,
     /// The pairs that no rule permits.
     unpermitted: Vec<&'a ActionOn>,
+    /// The roles that permitting rules name; `None`: one of them names none.
+    roles: BTreeSet<Option<&'a str>>,
 }
 
 impl<'a> Judgement<'a> {
@@ -227,6 +237,9 @@ impl<'a> Judgement<'a> {
         if other.permits.is_empty() {
             self.unpermitted.push(pair);
         }
+        // Of the rules that permit a pair, those that name a role say in which it is done.
+        let named = other.roles.iter().any(Option::is_some);
+        self.roles.extend(other.roles.into_iter().filter(|role| role.is_some() || !named));
         self.permits.extend(other.permits);
         self.forbids.extend(other.forbids);
         self.failed.extend(other.failed);
@@ -237,8 +250,9 @@ impl<'a> Judgement<'a> {
         self.unpermitted.clone()
     }
 
-    /// The permitting rules, or the gravest reason: a forbid, a failure, no permit.
-    pub(super) fn conclude(self) -> Result<Vec<String>, Reason> {
+    /// The permitting rules and the role that they name, or the gravest reason: a forbid, a failure,
+    /// no permit, several roles. `own` is the workload's role: naming it is naming none.
+    pub(super) fn conclude(self, own: Option<&str>) -> Result<Allowed, Reason> {
         if !self.forbids.is_empty() {
             return Err(Reason::Forbidden { rules: distinct(self.forbids) });
         }
@@ -253,9 +267,30 @@ impl<'a> Judgement<'a> {
             Some(ActionOn { action, resource }) => {
                 Err(Reason::NothingPermits { action: action.clone(), resource: resource.clone() })
             }
-            None => Ok(distinct(self.permits)),
+            None => Ok(Allowed { role: only(&self.roles, own)?, rules: distinct(self.permits) }),
         }
     }
+}
+
+/// What the role is called that no rule names.
+pub(super) const OWN_ROLE: &str = "the workload's own";
+
+/// What was allowed, and how.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    pub(super) rules: Vec<String>,
+    pub(super) role: Option<String>,
+}
+
+/// The one role of all pairs; `None`: the workload's own. A call is signed once, so it has one.
+fn only(roles: &BTreeSet<Option<&str>>, own: Option<&str>) -> Result<Option<String>, Reason> {
+    let roles: BTreeSet<Option<&str>> =
+        roles.iter().map(|role| role.filter(|role| Some(*role) != own)).collect();
+    if roles.len() > 1 {
+        let name = |role: Option<&str>| role.unwrap_or(OWN_ROLE).to_owned();
+        return Err(Reason::DifferentRoles { roles: roles.into_iter().map(name).collect() });
+    }
+    Ok(roles.into_iter().flatten().next().map(str::to_owned))
 }
 
 fn distinct<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<String> {

@@ -8,12 +8,16 @@ use cedar_policy::{
 use super::{
     error::Complaint,
     names::ActionName,
+    outline::Sketch,
     question::Terms,
     reads::Reads,
     syntax::{each_clause, mentions, names_any_resource, without_resource},
     view::View,
 };
 use crate::{identify::Identity, prim::WorkloadName};
+
+/// The role that what a rule permits is done in.
+pub(super) const ROLE: &str = "role";
 
 /// One `permit` or `forbid`.
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub(super) struct Rule {
     unknown: WhenUnknown,
     /// Whom it asks: a `permit` that reads `context.approval`.
     pub(super) terms: Option<Terms>,
+    /// The role that what it permits is done in; `None`: the workload's own.
+    pub(super) role: Option<String>,
+    pub(super) sketch: Sketch,
 }
 
 /// Whether a rule says something about a pair of action and resource.
@@ -93,6 +100,8 @@ impl Rule {
             effect,
             unknown,
             terms,
+            role: tree.annotations.get(ROLE).map(|role| role.to_string()),
+            sketch: Sketch::of(tree),
             id,
         })
     }

@@ -14,6 +14,7 @@ mod decisions;
 mod fuzzing;
 mod levels;
 mod load;
+mod roles;
 mod slicing;
 mod typed;
 mod warnings;

@@ -128,6 +128,37 @@ pub struct WorkloadConfig {
     /// Role the gateway assumes for it; without one the gateway's own credentials sign.
     #[serde(default)]
     pub role_arn: Option<String>,
+    /// How far the keys of its role reach; [`Scope::Call`] where nothing is said. Only keys of a role
+    /// can be limited.
+    #[serde(default)]
+    pub scope: Option<Scope>,
+    /// What its role is assumed with.
+    #[serde(default)]
+    pub credentials: AssumedWith,
+}
+
+/// How far the keys of a role reach that sign a workload's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Each call has keys of its own, good for the actions on resources that the call needs.
+    #[default]
+    Call,
+    /// Each session has keys that are good for what the rules permit its workload.
+    Session,
+    /// Each session has keys that are good for all that the role may do.
+    Role,
+}
+
+/// What a workload's role is assumed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssumedWith {
+    /// The gateway's own keys.
+    #[default]
+    Gateway,
+    /// The token by which the workload proved who it is (OpenID Connect).
+    WebIdentity,
 }
 
 impl WorkloadConfig {
@@ -148,6 +179,8 @@ impl WorkloadConfig {
             account: None,
             groups: Vec::new(),
             role_arn: None,
+            scope: None,
+            credentials: AssumedWith::Gateway,
         }
     }
 
@@ -164,7 +197,10 @@ pub fn role_account(arn: &str) -> Option<AccountId> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let [scheme, partition, "iam", "", account, resource] = parts.as_slice() else { return None };
     let name = resource.strip_prefix("role/")?;
-    let ok = *scheme == "arn" && partition.starts_with("aws") && !name.is_empty() && arn.len() <= 2048;
+    // The characters of paths and names of roles; a wildcard names no role.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b);
+    let named = !name.is_empty() && !name.ends_with('/') && name.bytes().all(plain);
+    let ok = *scheme == "arn" && partition.starts_with("aws") && named && arn.len() <= 2048;
     if ok { account.parse().ok() } else { None }
 }
 

@@ -155,9 +155,14 @@ impl Refusal {
                 format!("{operation} cannot be decided, because {} failed to evaluate", rule_names(rules)),
                 "Do not retry; tell the administrator",
             ),
+            Reason::DifferentRoles { .. } => (
+                format!("{operation} touches things that are permitted in different roles"),
+                "Split it into calls that each touch the things of one role",
+            ),
         };
         let log = match &denial.reason {
             Reason::EvaluationFailed { detail, .. } => format!("{why}: {detail}"),
+            Reason::DifferentRoles { roles } => format!("{why}: {}", roles.join(", ")),
             Reason::Forbidden { .. } | Reason::NothingPermits { .. } => why.clone(),
         };
         let message = format!("Denied by Chaperone policy: {why} (session {session}). {remedy}.");
@@ -189,6 +194,12 @@ impl Refusal {
     /// There are no keys to sign with.
     #[must_use]
     pub fn credentials(error: &CredentialsError, session: SessionId, call: CallId) -> Self {
+        if let CredentialsError::PolicyTooLarge { pairs, .. } = error {
+            let message = format!(
+                "the call needs {pairs} actions on resources, too many to be limited to; name fewer in one call"
+            );
+            return Self::internal(Kind::Malformed, &message, error, session, call);
+        }
         let message = "the gateway has no AWS credentials for this call at the moment";
         Self::internal(Kind::Unavailable, message, error, session, call)
     }

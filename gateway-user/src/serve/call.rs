@@ -135,6 +135,17 @@ async fn judge(
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
     let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
+    let (verdict, reservation) = match verdict.elsewhere() {
+        None => (verdict, reservation),
+        // A rule wants it done in another account, where its ARNs are others.
+        Some((role, account)) => {
+            drop(reservation);
+            let operation = classify(&request, Some(&account))?;
+            draft.understood(&operation, policies.digest());
+            let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
+            (verdict.in_role(&role), reservation)
+        }
+    };
     match verdict {
         Verdict::Allow(permit) => {
             Ok(Allowed { permit, request, stream: streams.then(|| unread.take()), reservation })
@@ -158,13 +169,15 @@ async fn carry_out(
     started: &mut Started,
 ) -> Result<Reply, Refused> {
     let Allowed { permit, request, stream, reservation } = allowed;
-    let keys = gateway.credentials.keys(&permit, caller).await?;
+    let policies = gateway.policies.load_full();
+    let keys = gateway.credentials.keys(&permit, caller, &policies).await?;
     // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
     let now = gateway.clock.now();
     if let Some(reason) = caller.session.ended(now) {
         return Err(Refused::Over(reason));
     }
     let signed = sign(permit, request, stream, &keys, caller.session.id, now)?;
+    drop(keys);
     let proof = started.sent();
     if let Some(reservation) = reservation {
         reservation.keep();

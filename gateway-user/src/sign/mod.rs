@@ -9,7 +9,7 @@
 //! ```
 //! ```compile_fail,E0451
 //! use gateway_user::decide::Permit;
-//! let forge = |operation| Permit { operation, rules: Vec::new() };
+//! let forge = |operation| Permit { operation, rules: Vec::new(), role: None, objection: None };
 //! ```
 //! A permit is good for one request:
 //! ```compile_fail,E0382

@@ -12,14 +12,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use gateway_user::{
     clock::Clock,
     credentials::{self, Keys},
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Session, Vouchers,
-        WorkloadConfig, Workloads,
+        self, BootId, Caller, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Session,
+        Vouchers, WorkloadConfig, Workloads,
     },
     issuer::{self, Issuers},
     prim::{AgentAddr, CgroupPath},
@@ -70,7 +71,8 @@ pub struct Setup {
     pub upstream: Box<dyn FnOnce(&mut UpstreamConfig)>,
     /// Nothing listens where AWS should be.
     pub upstream_down: bool,
-    /// Changes the one workload.
+    /// Changes the workload, and with it whose keys sign: where it or a rule has a role that the upstream
+    /// has too, its STS is asked.
     pub workload: Box<dyn FnOnce(&mut WorkloadConfig)>,
     /// Who may vouch besides the host.
     pub issuers: Vec<issuer::Config>,
@@ -160,7 +162,7 @@ impl Direct {
             metadata_key: [7; 32],
             policies: arc_swap::ArcSwap::from_pointee(policies(&setup.policies)?),
             recorder,
-            credentials: credentials::Source::fixed(gateway_keys(), clock.clone()),
+            credentials: credentials(&upstream, &clock),
             upstream: client,
             clock,
             counters: serve::Counters::default(),
@@ -219,10 +221,18 @@ impl Direct {
     /// # Errors
     /// When it cannot be enrolled.
     pub async fn session(&self) -> Result<Arc<Session>> {
+        Ok(self.caller().await?.session)
+    }
+
+    /// The agent, as the gateway knows it.
+    ///
+    /// # Errors
+    /// When its session cannot be enrolled.
+    pub async fn caller(&self) -> Result<Caller> {
         let origin = kernel::origin(([192, 0, 2, 1], 443).into());
         let gateway = &self.gateway;
         let enrol = async |session: &Session| gateway.enrol(session).await;
-        Ok(gateway.registry.identify(&origin, enrol).await?.session)
+        Ok(gateway.registry.identify(&origin, enrol).await?)
     }
 
     /// What the database says: rows of `sql` as JSON objects.
@@ -281,6 +291,17 @@ async fn start_upstream(ca: &Arc<TestCa>, change: Box<dyn FnOnce(&mut UpstreamCo
     let mut config = UpstreamConfig::new(Arc::clone(ca), vec![key]);
     change(&mut config);
     Upstream::start(config).await
+}
+
+/// The gateway's own keys, or those that the upstream's STS gives for them.
+fn credentials(upstream: &Upstream, clock: &Clock) -> credentials::Source {
+    if !upstream.has_roles() {
+        return credentials::Source::fixed(gateway_keys(), clock.clone());
+    }
+    let (id, secret, token) = GATEWAY_KEY;
+    let own = Credentials::new(id, secret, Some(token.to_owned()), None, "direct");
+    let config = credentials::Config { sts_endpoint: Some(upstream.sts_url()), ..Default::default() };
+    credentials::Source::with_provider(SharedCredentialsProvider::new(own), config, clock.clone())
 }
 
 fn gateway_keys() -> Keys {

@@ -38,6 +38,8 @@ pub enum RefusalKind {
     BadBody,
     /// A payload mode nobody here speaks.
     NotImplemented,
+    /// Its policies do not allow it.
+    AccessDenied,
 }
 
 impl Refusal {
@@ -79,6 +81,10 @@ impl Refusal {
         Self::new(RefusalKind::NotImplemented, message)
     }
 
+    pub(super) fn access_denied(message: &str) -> Self {
+        Self::new(RefusalKind::AccessDenied, message)
+    }
+
     /// HTTP status and error code, as the protocol names them.
     fn code(&self, shape: Shape) -> (StatusCode, &'static str) {
         let json = shape == Shape::Json;
@@ -104,6 +110,8 @@ impl Refusal {
             RefusalKind::BadDigest => (400, "BadDigest"),
             RefusalKind::BadBody => (400, "IncompleteBody"),
             RefusalKind::NotImplemented => (501, "NotImplemented"),
+            RefusalKind::AccessDenied if json => (400, "AccessDeniedException"),
+            RefusalKind::AccessDenied => (403, "AccessDenied"),
         };
         (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), code)
     }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod iam;
 mod payload;
 mod serve;
 mod sigv4;
@@ -28,6 +29,7 @@ use tokio::{net::TcpListener, sync::Notify, task::AbortHandle};
 pub use self::{
     answer::{Refusal, RefusalKind},
     body::generated_sha256,
+    iam::{Issued, Role},
 };
 use crate::pki::{CertificateFault, TestCa};
 
@@ -79,6 +81,9 @@ pub struct UpstreamConfig {
     pub max_skew: Duration,
     /// Tells the time.
     pub clock: Clock,
+    /// Roles that can be assumed. With one, keys of roles may do what their policies allow, and nothing
+    /// else.
+    pub roles: Vec<Role>,
     /// Hash bodies even where no check needs it, for [`Received::body_sha256`].
     pub hash_bodies: bool,
 }
@@ -95,6 +100,7 @@ impl UpstreamConfig {
             certificate: None,
             max_skew: Duration::from_secs(15 * 60),
             clock: Clock::system(),
+            roles: Vec::new(),
             hash_bodies: true,
         }
     }
@@ -166,8 +172,9 @@ impl Received {
 #[derive(Debug)]
 pub struct Upstream {
     addr: SocketAddr,
+    sts: SocketAddr,
     state: Arc<State>,
-    accepting: AbortHandle,
+    accepting: [AbortHandle; 2],
 }
 
 impl Upstream {
@@ -178,21 +185,46 @@ impl Upstream {
     pub async fn start(config: UpstreamConfig) -> Result<Self> {
         let listener = TcpListener::bind(config.listen).await.context("upstream: bind")?;
         let addr = listener.local_addr()?;
+        let plain = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.context("upstream: bind")?;
+        let sts = plain.local_addr()?;
+        let iam = iam::Iam::new(config.roles.clone());
         let state = Arc::new(State {
             config,
+            iam,
             script: Mutex::default(),
             received: Mutex::default(),
             arrived: Notify::new(),
             connections: AtomicU64::new(0),
         });
-        let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&state))?).abort_handle();
-        Ok(Self { addr, state, accepting })
+        let accepting = [
+            tokio::spawn(serve::accept(listener, Arc::clone(&state))?).abort_handle(),
+            tokio::spawn(serve::accept_sts(plain, Arc::clone(&state))).abort_handle(),
+        ];
+        Ok(Self { addr, sts, state, accepting })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The URL of STS for the gateway itself, without TLS.
+    #[must_use]
+    pub fn sts_url(&self) -> String {
+        format!("http://{}", self.sts)
+    }
+
+    /// Whether there are roles to assume.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        self.state.iam.is_on()
+    }
+
+    /// The keys that STS gave, oldest first.
+    #[must_use]
+    pub fn issued(&self) -> Vec<Issued> {
+        self.state.iam.issued()
     }
 
     /// The CA that vouches for it.
@@ -233,13 +265,14 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accepting.iter().for_each(AbortHandle::abort);
     }
 }
 
 #[derive(Debug)]
 struct State {
     config: UpstreamConfig,
+    iam: iam::Iam,
     script: Mutex<VecDeque<Behaviour>>,
     received: Mutex<VecDeque<Received>>,
     arrived: Notify,
@@ -247,8 +280,9 @@ struct State {
 }
 
 impl State {
-    fn key(&self, id: &str) -> Option<&Key> {
-        self.config.keys.iter().find(|key| key.id == id)
+    fn key(&self, id: &str) -> Option<Key> {
+        let known = self.config.keys.iter().find(|key| key.id == id).cloned();
+        known.or_else(|| self.iam.key(id, self.config.clock.now()))
     }
 
     fn keep(&self, received: Received) {

@@ -31,7 +31,7 @@ use super::{
     Behaviour, Protocols, Received, State,
     answer::{self, Refusal, Shape},
     body::{Ending, ReplyBody, Reset},
-    lock,
+    iam, lock,
     payload::{Payloaded, Receiver},
     sigv4::{Claim, Payload},
 };
@@ -148,9 +148,19 @@ async fn request_received(
         )
         | None => {}
     }
-    let outcome = verify(&head, &mut body, state).await?;
+    let outcome = verify(&head, &mut body, state).await?.and_then(|verified| {
+        state.iam.decide(&head, &verified.claim, &verified.kept)?;
+        Ok(verified)
+    });
+    let sts = outcome.as_ref().ok().filter(|verified| state.iam.is_on() && verified.claim.service == "sts");
+    let sts = sts.map(|verified| {
+        iam::sts_answer(&state.iam, Some(&verified.claim.key_id), &verified.kept, state.config.clock.now())
+    });
     let refused = outcome.as_ref().err().cloned();
     state.keep(received(&head, outcome, connection));
+    if let Some(answer) = sts {
+        return Ok(answer);
+    }
     match (refused, behaviour) {
         (Some(refusal), _) => Ok(refusal.answer(&head)),
         (None, Some(behaviour)) => behave(behaviour, &head).await,
@@ -174,6 +184,47 @@ async fn behave(behaviour: Behaviour, head: &Parts) -> Result<Response<ReplyBody
     }
 }
 
+/// STS for the gateway itself: no TLS, no script, nothing kept.
+pub(super) async fn accept_sts(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let service = service_fn(|request| sts_asked(request, &state));
+            let http = hyper::server::conn::http1::Builder::new();
+            // Clients that hang up end here.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn sts_asked(request: Request<Incoming>, state: &State) -> Result<Response<ReplyBody>, Reset> {
+    let (head, mut body) = request.into_parts();
+    let now = state.config.clock.now();
+    if !head.headers.contains_key("authorization") {
+        let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
+        return Ok(iam::sts_answer(&state.iam, None, &body, now));
+    }
+    Ok(match verify(&head, &mut body, state).await? {
+        Ok(Verified { claim, kept, .. }) => iam::sts_answer(&state.iam, Some(&claim.key_id), &kept, now),
+        Err(refusal) => refusal.answer(&head),
+    })
+}
+
+/// A request that verified.
+struct Verified {
+    claim: Claim,
+    payload: Payloaded,
+    /// The body as it came, where policies are looked at and it is not longer than [`KEPT_BODY`].
+    kept: Vec<u8>,
+}
+
+/// Longest body that is read for what it asks; that of another is taken for empty.
+const KEPT_BODY: usize = 64 * 1024;
+
 /// Checks signature and body; what is refused by its head is not read, as AWS does.
 ///
 /// The outer error is a client that broke off: there is nobody to answer.
@@ -181,14 +232,14 @@ async fn verify(
     head: &Parts,
     body: &mut Incoming,
     state: &State,
-) -> Result<Result<Payloaded, Refusal>, Reset> {
+) -> Result<Result<Verified, Refusal>, Reset> {
     let checked = || {
         let now = state.config.clock.now();
         let max_skew = time::Duration::try_from(state.config.max_skew).unwrap_or(time::Duration::MAX);
         let claim = Claim::read(head, now, max_skew)?;
         let key = state.key(&claim.key_id).ok_or_else(|| Refusal::unknown_key(&claim.key_id))?;
         if claim.payload != Payload::Absent {
-            claim.verify(head, key, "")?;
+            claim.verify(head, &key, "")?;
         }
         let receiver = Receiver::new(&claim.payload, &head.headers, state.config.hash_bodies)?;
         Ok((claim, key, receiver))
@@ -197,25 +248,33 @@ async fn verify(
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let mut kept = Vec::new();
+    let mut room = if state.iam.is_on() { KEPT_BODY } else { 0 };
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Err(Reset) };
-        if let Some(data) = frame.data_ref()
-            && let Err(refusal) = receiver.push(data)
-        {
+        let Some(data) = frame.data_ref() else { continue };
+        if let Err(refusal) = receiver.push(data) {
             return Ok(Err(refusal));
+        }
+        match room.checked_sub(data.len()) {
+            Some(left) => {
+                kept.extend_from_slice(data);
+                room = left;
+            }
+            None => (kept, room) = (Vec::new(), 0),
         }
     }
     Ok(receiver.finish(&claim.payload).and_then(|payload| {
         if claim.payload == Payload::Absent {
-            claim.verify(head, key, &payload.sha256)?;
+            claim.verify(head, &key, &payload.sha256)?;
         }
-        Ok(payload)
+        Ok(Verified { claim, payload, kept })
     }))
 }
 
-fn received(head: &Parts, outcome: Result<Payloaded, Refusal>, connection: u64) -> Received {
+fn received(head: &Parts, outcome: Result<Verified, Refusal>, connection: u64) -> Received {
     let (payload, refused) = match outcome {
-        Ok(payload) => (Some(payload), None),
+        Ok(verified) => (Some(verified.payload), None),
         Err(refusal) => (None, Some(refusal)),
     };
     Received {

@@ -254,7 +254,7 @@ fn encode(bytes: &[u8], keep: &[u8]) -> String {
     })
 }
 
-fn decode(text: &str) -> Vec<u8> {
+pub(super) fn decode(text: &str) -> Vec<u8> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -49,6 +49,7 @@ fn the_guide_names_every_key() {
     let workload = &mut config.workload[0];
     workload.tag = Some("t".to_owned());
     workload.role_arn = Some("r".to_owned());
+    workload.scope = Some(crate::identify::Scope::Call);
     workload.region = Some("eu-central-1".parse().unwrap());
     workload.account = Some("123456789012".parse().unwrap());
     config.issuer = vec![every_key_of_an_issuer()];

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{
     catalog::{AccessLevel, catalog},
-    classify::{Operation, classify},
+    classify::classify,
     cli::table::printable,
     clock::Clock,
     config::{Config, ConfigError, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
     identify::WorkloadConfig,
-    parse::{AwsRequest, BodyPlan},
+    parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, Region, WorkloadName},
 };
 
@@ -99,10 +99,18 @@ pub(super) async fn run(
     };
     let (method, path) = (captured.head.method.to_string(), captured.head.uri.to_string());
     let host = captured.host.to_string();
-    let operation = understand(captured, &caller)?;
+    let request = understand(captured, &caller)?;
+    let of_account =
+        |account: Option<&AccountId>| classify(&request, account).context("the request is refused");
+    let mut operation = of_account(caller.session.workload.stated_account().as_ref())?;
 
     let facts = Facts { now, session: &SessionUsage::default(), day: &DayUsage::default() };
-    let said = Said::of(&policies.decide(&caller, operation.clone(), facts));
+    let mut verdict = policies.decide(&caller, operation.clone(), facts);
+    if let Some((role, account)) = verdict.elsewhere() {
+        operation = of_account(Some(&account))?;
+        verdict = policies.decide(&caller, operation.clone(), facts).in_role(&role);
+    }
+    let said = Said::of(&verdict);
     let explained = Explained {
         operation: format!("{}:{}", operation.service, operation.name),
         workload: caller.session.workload.name.clone(),
@@ -170,16 +178,15 @@ fn whom(
     Ok((workload, dir))
 }
 
-/// parse → verify → classify, as the daemon does it.
-fn understand(captured: Captured, caller: &crate::identify::Caller) -> anyhow::Result<Operation> {
+/// parse → verify, as the daemon does it.
+fn understand(captured: Captured, caller: &crate::identify::Caller) -> anyhow::Result<VerifiedRequest> {
     let Captured { head, host, body } = captured;
     let request = AwsRequest::read(head, &host).context("the request is refused")?;
     let body = (request.body_plan() == BodyPlan::Inspect).then_some(body);
     let placeholder = &caller.session.placeholder;
-    let request = request
+    request
         .verify(body, placeholder, Clock::system().now(), Duration::minutes(5))
-        .context("the signature is refused")?;
-    classify(&request, caller.session.workload.stated_account().as_ref()).context("the request is refused")
+        .context("the signature is refused")
 }
 
 fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
@@ -221,6 +228,9 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
     }
     let rules = if said.rules.is_empty() { String::new() } else { format!("  by {}", said.rules.join(", ")) };
     writeln!(out, "verdict    {} for {workload}{rules}", said.verdict)?;
+    if let Some(role) = &said.role {
+        writeln!(out, "role       {}", printable(role))?;
+    }
     if let Some(reason) = &said.reason {
         writeln!(out, "because    {}", printable(reason))?;
     }

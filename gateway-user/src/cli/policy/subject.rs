@@ -43,17 +43,21 @@ pub(super) struct Said {
     pub(super) rules: Vec<String>,
     /// Why, where it is not allowed.
     pub(super) reason: Option<String>,
+    /// The role that the rules name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
 }
 
 impl Said {
     pub(super) fn of(verdict: &Verdict) -> Self {
         let (verdict, objection) = match verdict {
             Verdict::Allow(permit) => {
-                return Self { verdict: "allow", rules: permit.rules().to_vec(), reason: None };
+                let (rules, role) = (permit.rules().to_vec(), permit.role().map(str::to_owned));
+                return Self { verdict: "allow", rules, reason: None, role };
             }
             Verdict::Ask(question) => ("ask", Objection::Ask(question.approvals.clone())),
             Verdict::Deny(denial) => ("deny", Objection::Deny(denial.reason.clone())),
         };
-        Self { verdict, rules: objection.rules(), reason: Some(objection.to_string()) }
+        Self { verdict, rules: objection.rules(), reason: Some(objection.to_string()), role: None }
     }
 }

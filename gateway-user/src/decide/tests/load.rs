@@ -54,6 +54,23 @@ fn ids() {
 }
 
 #[test]
+fn roles() {
+    let fine =
+        "@role(\"arn:aws-us-gov:iam::222222222222:role/path/x\") permit (principal, action, resource);";
+    assert_eq!(policies(fine).rule_count(), 1);
+    for wrong in
+        ["x", "arn:aws:iam::2:role/x", "arn:aws:iam::222222222222:user/x", "arn:aws:iam::222222222222:role/*"]
+    {
+        let rule = format!("@role(\"{wrong}\") permit (principal, action, resource);");
+        check(&rule, &format!("1:1: `@role(\"{wrong}\")` is not the ARN of a role"));
+    }
+    check(
+        "@id(\"a\")\n@role(\"arn:aws:iam::222222222222:role/x\") forbid (principal, action, resource);",
+        "2:1: a `forbid` assumes no role",
+    );
+}
+
+#[test]
 fn annotations() {
     let rule = "permit (principal, action, resource);";
     check(&format!("@reviewer(\"x\") {rule}"), "1:1: unknown annotation `@reviewer`");
@@ -297,7 +314,7 @@ fn the_guide_is_right() {
     let guide = include_str!("../../../../docs/policy-guide.md");
     let examples: Vec<&str> =
         guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     for example in &examples {
         policies(example);
     }

@@ -116,6 +116,7 @@ proptest! {
             Err(Reason::NothingPermits { action, resource }) => {
                 prop_assert!(pairs.contains(&(action.as_str(), resource.as_str())));
             }
+            Err(Reason::DifferentRoles { roles }) => prop_assert!(false, "no rule names a role: {:?}", roles),
         }
     }
 

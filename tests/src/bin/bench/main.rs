@@ -3,6 +3,7 @@
 //! Everything runs in one go, interleaved round by round, the proxy on one processor core, generator
 //! and upstream on the other. Absolute figures move with the machine; the ratios are what counts.
 
+mod keys;
 mod legs;
 mod memory;
 mod peers;
@@ -52,6 +53,8 @@ struct Args {
 enum Part {
     /// Reading, classifying and deciding, without any connection
     Understand,
+    /// Keys of a role: kept ones, and those made for one call
+    Keys,
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     match args.only {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
+        Some(Part::Keys) => publish(args, &keys::measure()?.report()),
         None => everything(args),
     }
 }
@@ -99,7 +103,8 @@ fn everything(args: &Args) -> Result<()> {
     let legs = table::report(&measures, &bench.names(), &samples, memory.as_ref());
     // The gateway and its peers are gone before the processor is needed alone.
     drop(bench);
-    publish(args, &format!("{legs}\n\n{}", understand::measure()?.report()))?;
+    let (understand, keys) = (understand::measure()?.report(), keys::measure()?.report());
+    publish(args, &format!("{legs}\n\n{understand}\n\n{keys}"))?;
     anyhow::ensure!(
         memory.is_none_or(|memory| memory.is_within()),
         "the daemon took more memory than its limit"

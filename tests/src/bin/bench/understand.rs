@@ -246,7 +246,7 @@ impl Figures {
 
 /// In microseconds.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn percentile(turns: &[u64], of_100: usize) -> f64 {
+pub(crate) fn percentile(turns: &[u64], of_100: usize) -> f64 {
     let mut sorted = turns.to_vec();
     sorted.sort_unstable();
     let at = (sorted.len() * of_100 / 100).min(sorted.len().saturating_sub(1));

@@ -12,7 +12,9 @@ struct Line {
 
 const POLICY: &str =
     "@id(\"builds\") permit (principal in Group::\"ai\", action in Action::\"s3:Read\", resource)
-    when { resource.arn like \"arn:aws:s3:::builds/*\" };";
+    when { resource.arn like \"arn:aws:s3:::builds/*\" };
+    @id(\"lake\") @role(\"arn:aws:iam::222222222222:role/x\")
+    permit (principal in Group::\"lake\", action in Action::\"s3:Read\", resource);";
 
 /// What `explain` prints with these arguments and [`POLICY`], without a configuration.
 fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
@@ -55,6 +57,16 @@ fn a_request_from_a_file() {
       VersionId  "3"
     verdict    allow for agent  by builds
     "#);
+}
+
+#[test]
+fn the_role_of_the_rule_and_its_account() {
+    let (allowed, words) =
+        explained(&["--group", "lake", "--account", "123456789012", "--request", "DIR/get.http"]).unwrap();
+    assert!(allowed);
+    assert!(words.contains("account    222222222222\n"), "{words}");
+    let end = "verdict    allow for agent  by lake\nrole       arn:aws:iam::222222222222:role/x\n";
+    assert!(words.ends_with(end), "{words}");
 }
 
 #[test]
