@@ -13,7 +13,7 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::{self, TAG_MAX, WorkloadConfig},
+    identify::{self, CredentialSource, TAG_MAX, WorkloadConfig},
     prim::{CgroupPath, HostName},
 };
 
@@ -268,6 +268,13 @@ impl Problems {
             }
         }
         let Some(role) = &workload.role_arn else { return };
+        if workload.credentials == CredentialSource::Passthrough {
+            self.add(
+                here("role_arn"),
+                "the gateway assumes no role for a workload with `credentials = \"passthrough\"`: \
+                 its agents use keys of their own",
+            );
+        }
         match identify::role_account(role) {
             None => self.add(
                 here("role_arn"),

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    identify::{Egress, Identity, Placeholder, Session, WorkloadConfig},
+    identify::{CredentialSource, Egress, Identity, Placeholder, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath},
 };
 
@@ -42,6 +42,7 @@ fn caller(role: Option<&str>) -> Caller {
         region: None,
         account: None,
         groups: Vec::new(),
+        credentials: CredentialSource::Gateway,
         role_arn: role.map(str::to_owned),
     };
     let session = Session {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     classify::ActionOn,
-    identify::{Caller, Egress, Identity, Mode, Placeholder, Session, WorkloadConfig},
+    identify::{Caller, CredentialSource, Egress, Identity, Mode, Placeholder, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -28,6 +28,7 @@ pub(super) fn caller(groups: &[&str]) -> Caller {
         region: None,
         account: None,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        credentials: CredentialSource::Gateway,
         role_arn: None,
     };
     let secret = || SecretText::new("none".to_owned());

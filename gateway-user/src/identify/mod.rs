@@ -80,6 +80,18 @@ pub enum Mode {
     Observe,
 }
 
+/// Whose keys a workload's calls are made with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialSource {
+    /// The gateway's: agents sign with a placeholder, which is worthless outside their session.
+    #[default]
+    Gateway,
+    /// The agents' own, which AWS knows and the gateway does not: calls are decided and recorded, and forwarded
+    /// as they were signed.
+    Passthrough,
+}
+
 /// A configured kind of agent, as the configuration file writes it (`[[workload]]`).
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +112,9 @@ pub struct WorkloadConfig {
     /// Whether policy is enforced. What is not understood or not authentic is refused either way.
     #[serde(default = "default_mode")]
     pub mode: Mode,
+    /// Whose keys its calls are made with.
+    #[serde(default)]
+    pub credentials: CredentialSource,
     /// The region its SDKs are told by the metadata endpoint.
     #[serde(default)]
     pub region: Option<Region>,

@@ -18,8 +18,8 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Registry, WorkloadConfig,
-        Workloads,
+        self, BootId, CredentialSource, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders,
+        Registry, WorkloadConfig, Workloads,
     },
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
@@ -57,6 +57,8 @@ pub struct Setup {
     pub egress: Egress,
     /// Whether policy is enforced.
     pub mode: Mode,
+    /// Whose keys the agent's calls are made with.
+    pub credentials: CredentialSource,
     /// Changes the bounds of connections and calls.
     pub serve: serve::Config,
     /// Changes the bounds of first bytes.
@@ -77,6 +79,7 @@ impl Default for Setup {
             policies: ALLOW_ALL.to_owned(),
             egress: Egress::Aws,
             mode: Mode::Enforce,
+            credentials: CredentialSource::Gateway,
             serve: serve::Config::default(),
             route: route::Config::default(),
             forward: forward::Config::default(),
@@ -135,13 +138,14 @@ impl Direct {
         let client =
             forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
         let (connections, calls, memory) = setup.serve.shares(record.open_calls);
+        let workload = workload(setup.egress, setup.mode, setup.credentials)?;
         let gateway = Arc::new(Gateway {
             config: setup.serve,
             route: setup.route,
             overrides,
             own: vec![address],
             origins: Arc::clone(&kernel) as Arc<dyn gateway_user::redirect::Origins>,
-            registry: Arc::new(registry(setup.egress, setup.mode, Arc::clone(&kernel), &clock)?),
+            registry: Arc::new(registry(workload, Arc::clone(&kernel), &clock)?),
             hostname: "direct".to_owned(),
             terminator,
             metadata_key: [7; 32],
@@ -283,8 +287,8 @@ pub fn policies(text: &str) -> Result<Policies> {
     Ok(Policies::parse([(PathBuf::from("test.cedar"), text.to_owned())])?)
 }
 
-fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
-    let workload = WorkloadConfig {
+fn workload(egress: Egress, mode: Mode, credentials: CredentialSource) -> Result<WorkloadConfig> {
+    Ok(WorkloadConfig {
         name: "builds".parse()?,
         cgroup: Some(format!("{AGENT_CGROUP}*")),
         tag: None,
@@ -294,8 +298,12 @@ fn registry(egress: Egress, mode: Mode, kernel: Arc<FakeKernel>, clock: &Clock) 
         region: Some("eu-central-1".parse()?),
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],
+        credentials,
         role_arn: None,
-    };
+    })
+}
+
+fn registry(workload: WorkloadConfig, kernel: Arc<FakeKernel>, clock: &Clock) -> Result<Registry> {
     let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload])?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");

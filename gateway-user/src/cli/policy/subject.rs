@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use crate::{
     decide::{Objection, Verdict},
     identify::{
-        Caller, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Session, WorkloadConfig,
+        Caller, CredentialSource, Egress, Identity, MasterKey, Mode, Placeholder, Placeholders, Session,
+        WorkloadConfig,
     },
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
 };
@@ -24,6 +25,7 @@ pub(super) fn workload(name: WorkloadName, groups: Vec<String>) -> WorkloadConfi
         region: None,
         account: None,
         groups,
+        credentials: CredentialSource::Gateway,
         role_arn: None,
     }
 }

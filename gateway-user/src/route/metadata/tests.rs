@@ -6,7 +6,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::{
-    identify::{Egress, Identity, WorkloadConfig},
+    identify::{CredentialSource, Egress, Identity, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId},
     secret::SecretText,
 };
@@ -27,6 +27,7 @@ fn session() -> Session {
         region: Some("eu-central-1".parse().unwrap()),
         account: Some("123456789012".parse().unwrap()),
         groups: vec![],
+        credentials: CredentialSource::Gateway,
         role_arn: None,
     };
     Session {

@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{
     classify::{ActionOn, Param},
-    identify::{Egress, Identity, Mode, Placeholder, WorkloadConfig},
+    identify::{CredentialSource, Egress, Identity, Mode, Placeholder, WorkloadConfig},
     parse::RequestDigest,
     prim::{CgroupId, CgroupPath},
     secret::SecretText,
@@ -31,6 +31,7 @@ fn caller(workload: &str) -> Caller {
         region: None,
         account: None,
         groups: Vec::new(),
+        credentials: CredentialSource::Gateway,
         role_arn: None,
     };
     let secret = || SecretText::new("none".to_owned());

@@ -18,7 +18,7 @@ use gateway_user::{
     catalog::{Member, Shape, catalog},
     classify::{self, Operation},
     decide::{DayUsage, Facts, Policies, SessionUsage, Verdict},
-    identify::{Caller, Egress, Identity, Mode, Session, WorkloadConfig},
+    identify::{Caller, CredentialSource, Egress, Identity, Mode, Session, WorkloadConfig},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, CgroupId, CgroupPath, HostName, SessionId},
 };
@@ -247,6 +247,7 @@ fn caller() -> Result<Caller> {
         account: Some(ACCOUNT.parse()?),
         groups: vec!["agents".to_owned()],
         mode: Mode::Enforce,
+        credentials: CredentialSource::Gateway,
         role_arn: None,
     };
     let session = Session {
