@@ -5,9 +5,10 @@
 //! make an SDK look elsewhere *first* is removed. `AWS_CONTAINER_CREDENTIALS_*` is left out on
 //! purpose: it would save two local requests per process, but a client older than 2024 refuses the
 //! address (and then does not fall back), and a process that lost its environment works as well.
+//! A workload with keys of its own (`credentials = "passthrough"`) keeps all of these variables.
 
 use super::wire::Environment;
-use crate::identify::Session;
+use crate::identify::{CredentialSource, Session};
 
 /// Variables that make SDKs use other credentials than those they find first, or look for them elsewhere.
 pub(crate) const OTHER_CREDENTIALS: &[&str] = &[
@@ -39,8 +40,15 @@ pub fn environment(session: &Session, client_env: &[(String, String)]) -> Enviro
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut set = client_env.to_vec();
     set.push(pair("CHAPERONE_SESSION", &session.id.to_string()));
-    // Keys in the user's own file would come before the metadata endpoint and only be refused.
-    set.push(pair("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"));
+    let remove = match session.workload.credentials {
+        CredentialSource::Gateway | CredentialSource::WebIdentity => {
+            // Keys in the user's own file would come before the metadata endpoint and only be refused.
+            set.push(pair("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"));
+            OTHER_CREDENTIALS
+        }
+        // Wherever its own keys are, there they stay.
+        CredentialSource::Passthrough => &[],
+    };
     // boto3 gives the metadata endpoint one attempt of one second, too little on a busy build host.
     let mut default =
         vec![pair("AWS_METADATA_SERVICE_TIMEOUT", "5"), pair("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3")];
@@ -49,7 +57,7 @@ pub fn environment(session: &Session, client_env: &[(String, String)]) -> Enviro
         default.push(pair("AWS_REGION", region.as_str()));
         default.push(pair("AWS_DEFAULT_REGION", region.as_str()));
     }
-    Environment { remove: OTHER_CREDENTIALS.iter().map(|name| (*name).to_owned()).collect(), set, default }
+    Environment { remove: remove.iter().map(|name| (*name).to_owned()).collect(), set, default }
 }
 
 #[cfg(test)]

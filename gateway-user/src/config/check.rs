@@ -15,7 +15,7 @@ use super::{
     locate::{KeyPath, Step},
 };
 use crate::{
-    identify::{self, AssumedWith, TAG_MAX, Voucher, WorkloadConfig},
+    identify::{self, CredentialSource, TAG_MAX, Voucher, WorkloadConfig},
     prim::{CgroupPath, HostName},
 };
 
@@ -319,7 +319,7 @@ impl Problems {
             }
         }
         let Some(role) = &workload.role_arn else {
-            if workload.credentials == AssumedWith::WebIdentity {
+            if workload.credentials == CredentialSource::WebIdentity {
                 self.add(here("credentials"), "\"web-identity\" needs the `role_arn` that the token is for");
             }
             if workload.scope.is_some() {
@@ -330,6 +330,13 @@ impl Problems {
             }
             return;
         };
+        if workload.credentials == CredentialSource::Passthrough {
+            self.add(
+                here("role_arn"),
+                "the gateway assumes no role for a workload with `credentials = \"passthrough\"`: \
+                 its agents use keys of their own",
+            );
+        }
         match identify::role_account(role) {
             None => self.add(
                 here("role_arn"),

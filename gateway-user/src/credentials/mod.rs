@@ -27,7 +27,7 @@ use self::{
 use crate::{
     clock::Clock,
     decide::{Permit, Policies},
-    identify::{AssumedWith, Caller, Scope, role_account},
+    identify::{Caller, CredentialSource, Scope, role_account},
     prim::{AccountId, Region, SessionId, WorkloadName},
     secret::SecretText,
 };
@@ -300,14 +300,18 @@ impl Source {
         };
         let place = self.place(region, caller);
         let keys = match caller.session.workload.credentials {
-            AssumedWith::Gateway => {
+            CredentialSource::Gateway => {
                 // Kept ones; where there are none, the reason is better said here than by the SDK.
                 own.keys().await?;
                 sts.assume_role(&place, role).await?
             }
-            AssumedWith::WebIdentity => {
+            CredentialSource::WebIdentity => {
                 let token = token(caller).ok_or(CredentialsError::NoToken)?;
                 sts.assume_role_with_web_identity(&place, role, &token).await?
+            }
+            // Its calls are forwarded as they were signed; nothing of the gateway's is lent to it.
+            CredentialSource::Passthrough => {
+                return Err(CredentialsError::NoSource("the workload uses keys of its own".to_owned()));
             }
         };
         unexpired(keys, arn, self.now())

@@ -466,7 +466,7 @@ async fn without_a_token_there_is_no_web_identity() {
     let source = source(&ambient, at_endpoint(&sts), &clock);
     let caller = caller_with(|workload| {
         workload.role_arn = Some(ROLE.to_owned());
-        workload.credentials = AssumedWith::WebIdentity;
+        workload.credentials = CredentialSource::WebIdentity;
     });
     assert_eq!(error(&source, &caller).await, "the session has no token to assume its role with");
     assert!(sts.requests.lock().unwrap().is_empty());

@@ -86,6 +86,21 @@ pub enum Mode {
     Observe,
 }
 
+/// Whose keys a workload's calls are made with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialSource {
+    /// The gateway's: agents sign with a placeholder, which is worthless outside their session.
+    #[default]
+    Gateway,
+    /// Those of its role, assumed with the token by which the workload proved who it is: the gateway needs none
+    /// of its own.
+    WebIdentity,
+    /// The agents' own, which AWS knows and the gateway does not: calls are decided and recorded, and forwarded
+    /// as they were signed.
+    Passthrough,
+}
+
 /// A configured kind of agent, as the configuration file writes it (`[[workload]]`).
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -132,9 +147,9 @@ pub struct WorkloadConfig {
     /// can be limited.
     #[serde(default)]
     pub scope: Option<Scope>,
-    /// What its role is assumed with.
+    /// Whose keys its calls are made with.
     #[serde(default)]
-    pub credentials: AssumedWith,
+    pub credentials: CredentialSource,
 }
 
 /// How far the keys of a role reach that sign a workload's calls.
@@ -148,17 +163,6 @@ pub enum Scope {
     Session,
     /// Each session has keys that are good for all that the role may do.
     Role,
-}
-
-/// What a workload's role is assumed with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AssumedWith {
-    /// The gateway's own keys.
-    #[default]
-    Gateway,
-    /// The token by which the workload proved who it is (OpenID Connect).
-    WebIdentity,
 }
 
 impl WorkloadConfig {
@@ -180,7 +184,7 @@ impl WorkloadConfig {
             groups: Vec::new(),
             role_arn: None,
             scope: None,
-            credentials: AssumedWith::Gateway,
+            credentials: CredentialSource::Gateway,
         }
     }
 

@@ -1,10 +1,11 @@
-//! The `Authorization` header of Signature Version 4, and every other way to sign, refused by name.
+//! The `Authorization` header of Signature Version 4, and every other way to sign, refused by name;
+//! `presigned` reads the one that is not.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use http::{HeaderMap, header};
 
-use super::query::Query;
+use super::{presigned, query::Query};
 use crate::prim::Region;
 
 /// Why a request is not signed in the one way that is accepted.
@@ -16,9 +17,20 @@ pub enum AuthorizationError {
     /// Two Authorization headers.
     #[error("there is more than one Authorization header")]
     Duplicate,
-    /// The signature is in the query string.
-    #[error("presigned URLs are refused; sign in the Authorization header")]
-    Presigned,
+    /// A parameter of a presigned URL is missing, unknown or not well formed.
+    #[error("the presigned URL is refused for its parameter {parameter}: {why}")]
+    Presigned {
+        /// Its name.
+        parameter: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A URL presigned by Signature Version 2 (`AWSAccessKeyId`, `Signature`, `Expires`).
+    #[error(
+        "URLs presigned by Signature Version 2 are not supported; configure the SDK for Signature Version 4 \
+         (boto3: signature_version \"s3v4\")"
+    )]
+    SigV2,
     /// Signed in the header and in the query string.
     #[error("the request is signed twice: in the Authorization header and in the query string")]
     DoublySigned,
@@ -42,7 +54,7 @@ pub enum AuthorizationError {
     Date,
 }
 
-/// A well-formed `Authorization` header together with the date it belongs to; not verified.
+/// What a well-formed signature says, together with the date it belongs to; not verified.
 #[derive(Debug, Clone)]
 pub(super) struct Authorization {
     access_key_id: String,
@@ -79,7 +91,14 @@ impl Authorization {
     pub(super) fn into_scope(self) -> (Region, String) {
         (self.region, self.service)
     }
-    /// `x-amz-date`, of the form `20150830T123600Z`, on the scope's date.
+    pub(super) fn into_signed_headers(self) -> Vec<String> {
+        self.signed_headers
+    }
+    /// Whether the signature covers the header of this name.
+    pub(super) fn signs(&self, name: &str) -> bool {
+        self.signed_headers.iter().any(|signed| signed == name)
+    }
+    /// `x-amz-date` or `X-Amz-Date`, of the form `20150830T123600Z`, on the scope's date.
     pub(super) fn timestamp(&self) -> &str {
         &self.timestamp
     }
@@ -89,17 +108,44 @@ impl Authorization {
 /// and it is compared with the placeholder's anyway.
 const MAY_BE_UNSIGNED: [&str; 1] = ["x-amz-security-token"];
 
-impl Authorization {
-    pub(super) fn read(headers: &HeaderMap, query: &Query) -> Result<Self, AuthorizationError> {
+/// What a signature says of itself, in whichever place.
+pub(super) struct Claims<'a> {
+    pub(super) credential: &'a str,
+    pub(super) signed_headers: &'a str,
+    pub(super) signature: &'a str,
+    pub(super) timestamp: &'a str,
+}
+
+/// Where a request is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the `Authorization` header.
+    Header,
+    /// In the query string.
+    Query,
+}
+
+impl Place {
+    /// The one place; everything else is refused by name.
+    pub(super) fn of(headers: &HeaderMap, query: &Query) -> Result<Self, AuthorizationError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let in_query = query.pairs().any(|(name, _)| is_signing_parameter(name));
-        let value = match (values.next(), values.next(), in_query) {
-            (None, _, false) => return Err(AuthorizationError::Unsigned),
-            (None, _, true) => return Err(AuthorizationError::Presigned),
-            (Some(_), _, true) => return Err(AuthorizationError::DoublySigned),
-            (Some(_), Some(_), false) => return Err(AuthorizationError::Duplicate),
-            (Some(value), None, false) => value,
-        };
+        let v2 = query.pairs().any(|(name, _)| is_of_v2(name));
+        let in_query = v2 || query.pairs().any(|(name, _)| presigned::is_amz(name));
+        match (values.next(), values.next(), in_query) {
+            (None, _, _) if v2 => Err(AuthorizationError::SigV2),
+            (None, _, _) if presigned::is_presigned(query) => Ok(Self::Query),
+            (None, _, _) => Err(AuthorizationError::Unsigned),
+            (Some(_), _, true) => Err(AuthorizationError::DoublySigned),
+            (Some(_), Some(_), false) => Err(AuthorizationError::Duplicate),
+            (Some(_), None, false) => Ok(Self::Header),
+        }
+    }
+}
+
+impl Authorization {
+    /// From the one `Authorization` header that [`Place::of`] has found.
+    pub(super) fn read(headers: &HeaderMap) -> Result<Self, AuthorizationError> {
+        let value = headers.get(header::AUTHORIZATION).ok_or(AuthorizationError::Unsigned)?;
         let value = value.to_str().map_err(|_| AuthorizationError::Malformed("it is not ASCII"))?;
         let (scheme, fields) = value.split_once(' ').unwrap_or((value, ""));
         match scheme {
@@ -107,11 +153,51 @@ impl Authorization {
             "AWS4-ECDSA-P256-SHA256" => return Err(AuthorizationError::SigV4a),
             _ => return Err(AuthorizationError::Scheme),
         }
-        let fields = Fields::read(fields)?;
-        let timestamp = timestamp(headers)?;
-        let authorization = fields.into_authorization(timestamp)?;
+        let Fields { credential, signed_headers, signature } = Fields::read(fields)?;
+        // The `Date` header that AWS takes in place of `x-amz-date` is not used by any SDK.
+        let timestamp = headers.get("x-amz-date").and_then(|value| value.to_str().ok());
+        let timestamp = timestamp.ok_or(AuthorizationError::Date)?;
+        let authorization = Self::from_claims(&Claims { credential, signed_headers, signature, timestamp })?;
         authorization.check_coverage(headers)?;
         Ok(authorization)
+    }
+
+    /// From what a signature says of itself.
+    pub(super) fn from_claims(claims: &Claims<'_>) -> Result<Self, AuthorizationError> {
+        let timestamp = timestamp(claims.timestamp)?;
+        let mut scope = claims.credential.split('/');
+        let mut part =
+            || scope.next().ok_or(AuthorizationError::Malformed("the credential scope is too short"));
+        let (access_key_id, date, region, service, end) = (part()?, part()?, part()?, part()?, part()?);
+        if scope.next().is_some() {
+            return Err(AuthorizationError::Malformed("the credential scope is too long"));
+        }
+        if end != "aws4_request" {
+            return Err(AuthorizationError::Malformed("the credential scope does not end in aws4_request"));
+        }
+        if !(1..=128).contains(&access_key_id.len())
+            || !access_key_id.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
+            return Err(AuthorizationError::Malformed("the access key id is not one"));
+        }
+        if timestamp.get(..8) != Some(date) {
+            return Err(AuthorizationError::Malformed("the date of the scope is not that of x-amz-date"));
+        }
+        let service_ok = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if service.is_empty() || service.len() > 64 || !service.bytes().all(service_ok) {
+            return Err(AuthorizationError::Malformed("the service of the scope is not one"));
+        }
+        Ok(Self {
+            access_key_id: access_key_id.to_owned(),
+            date: date.to_owned(),
+            region: region
+                .parse()
+                .map_err(|_| AuthorizationError::Malformed("the region of the scope is not one"))?,
+            service: service.to_owned(),
+            signed_headers: signed_headers(claims.signed_headers)?,
+            signature: signature(claims.signature)?,
+            timestamp,
+        })
     }
 
     /// Every signed header exists; host and every `x-amz-*` header are signed.
@@ -120,21 +206,20 @@ impl Authorization {
     /// sign all of them) and makes the digest that a permit is bound to cover everything that
     /// gives a request its meaning. Other unsigned headers are harmless: the gateway signs what it
     /// sends, and the head cannot change in between.
-    fn check_coverage(&self, headers: &HeaderMap) -> Result<(), AuthorizationError> {
-        let signed = |name: &str| self.signed_headers.iter().any(|signed| signed == name);
+    pub(super) fn check_coverage(&self, headers: &HeaderMap) -> Result<(), AuthorizationError> {
         for name in &self.signed_headers {
             // Over HTTP/2 the host is in `:authority`; that there is one is already known.
             if name != "host" && !headers.contains_key(name) {
                 return Err(AuthorizationError::SignedHeaderMissing(name.clone()));
             }
         }
-        if !signed("host") {
+        if !self.signs("host") {
             return Err(AuthorizationError::HeaderNotSigned("host".to_owned()));
         }
         let unsigned = headers
             .keys()
             .map(http::HeaderName::as_str)
-            .find(|name| name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(name) && !signed(name));
+            .find(|name| name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(name) && !self.signs(name));
         match unsigned {
             Some(name) => Err(AuthorizationError::HeaderNotSigned(name.to_owned())),
             None => Ok(()),
@@ -142,10 +227,9 @@ impl Authorization {
     }
 }
 
-/// Parameters of presigned URLs of Signature Version 4 and 2.
-fn is_signing_parameter(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.starts_with("x-amz-") || name == "awsaccesskeyid" || name == "signature"
+/// A parameter that signs by Signature Version 2.
+fn is_of_v2(name: &str) -> bool {
+    ["awsaccesskeyid", "signature"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 struct Fields<'a> {
@@ -180,42 +264,6 @@ impl<'a> Fields<'a> {
             signature: signature.ok_or(AuthorizationError::Malformed("Signature is missing"))?,
         })
     }
-
-    fn into_authorization(self, timestamp: String) -> Result<Authorization, AuthorizationError> {
-        let mut scope = self.credential.split('/');
-        let mut part =
-            || scope.next().ok_or(AuthorizationError::Malformed("the credential scope is too short"));
-        let (access_key_id, date, region, service, end) = (part()?, part()?, part()?, part()?, part()?);
-        if scope.next().is_some() {
-            return Err(AuthorizationError::Malformed("the credential scope is too long"));
-        }
-        if end != "aws4_request" {
-            return Err(AuthorizationError::Malformed("the credential scope does not end in aws4_request"));
-        }
-        if !(1..=128).contains(&access_key_id.len())
-            || !access_key_id.bytes().all(|b| b.is_ascii_alphanumeric())
-        {
-            return Err(AuthorizationError::Malformed("the access key id is not one"));
-        }
-        if timestamp.get(..8) != Some(date) {
-            return Err(AuthorizationError::Malformed("the date of the scope is not that of x-amz-date"));
-        }
-        let service_ok = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if service.is_empty() || service.len() > 64 || !service.bytes().all(service_ok) {
-            return Err(AuthorizationError::Malformed("the service of the scope is not one"));
-        }
-        Ok(Authorization {
-            access_key_id: access_key_id.to_owned(),
-            date: date.to_owned(),
-            region: region
-                .parse()
-                .map_err(|_| AuthorizationError::Malformed("the region of the scope is not one"))?,
-            service: service.to_owned(),
-            signed_headers: signed_headers(self.signed_headers)?,
-            signature: signature(self.signature)?,
-            timestamp,
-        })
-    }
 }
 
 fn signed_headers(text: &str) -> Result<Vec<String>, AuthorizationError> {
@@ -241,10 +289,8 @@ fn signature(text: &str) -> Result<[u8; 32], AuthorizationError> {
     }
 }
 
-/// `x-amz-date`. The `Date` header that AWS takes in its place is not used by any SDK.
-fn timestamp(headers: &HeaderMap) -> Result<String, AuthorizationError> {
-    let text =
-        headers.get("x-amz-date").and_then(|value| value.to_str().ok()).ok_or(AuthorizationError::Date)?;
+/// A date of the form `20150830T123600Z`.
+fn timestamp(text: &str) -> Result<String, AuthorizationError> {
     let shape = b"00000000T000000Z";
     let fits = text.len() == shape.len()
         && text.bytes().zip(shape).all(|(byte, shape)| match shape {

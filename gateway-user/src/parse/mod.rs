@@ -4,11 +4,11 @@
 //! change it, so policy sees the bytes that are signed.
 //!
 //! One file per AWS concept, in the order in which [`AwsRequest::read`] uses them: `strict` (HTTP),
-//! `endpoint` (host), `query`, `authorization`, `payload`; then `canonical` and `verify`. `shape`
+//! `endpoint` (host), `query`, `authorization` or `presigned`, `payload`; then `canonical` and `verify`. `shape`
 //! guesses how an error must be written.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, request::Parts};
+use http::{HeaderMap, Method, Uri, request::Parts};
 
 use crate::prim::{HostName, Region};
 
@@ -16,6 +16,7 @@ mod authorization;
 mod canonical;
 mod endpoint;
 mod payload;
+mod presigned;
 mod query;
 mod shape;
 mod strict;
@@ -25,12 +26,14 @@ pub use authorization::AuthorizationError;
 pub use endpoint::{AddressStyle, Candidate, Endpoint, EndpointError, Partition};
 pub(crate) use endpoint::{check_bucket, directory_zone};
 pub use payload::{PayloadError, PayloadMode};
+pub(crate) use presigned::Token;
 pub use query::{Query, QueryError};
 pub use shape::ErrorShape;
 pub use strict::HeadError;
-pub use verify::SignatureError;
+pub use verify::{SignatureError, Signer};
 
-use authorization::Authorization;
+use authorization::{Authorization, Place};
+use presigned::{Allowed, Presigned};
 
 /// Why a request head is refused before its signature is even looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,13 +66,19 @@ pub enum BodyPlan {
 }
 
 /// A request head that could be read in exactly one way.
+///
+/// A presigned request is what it would be if it were signed in the header: path, query and headers are
+/// without what signs it, and headers that stood in the query string are headers.
 #[derive(Debug)]
 pub struct AwsRequest {
+    /// As it arrived.
     parts: Parts,
     host: HostName,
     endpoint: Endpoint,
+    /// Without what signs a presigned request.
     query: Query,
     authorization: Authorization,
+    presigned: Option<Box<Presigned>>,
     payload: PayloadMode,
 }
 
@@ -82,10 +91,30 @@ impl AwsRequest {
     pub fn read(parts: Parts, sni: &HostName) -> Result<Self, ParseError> {
         let host = strict::check(&parts, sni)?;
         let endpoint = Endpoint::read(&host)?;
-        let query = Query::read(parts.uri.query())?;
-        let authorization = Authorization::read(&parts.headers, &query)?;
-        let payload = PayloadMode::read(&parts.headers, parts.uri.path(), &endpoint)?;
-        Ok(Self { parts, host, endpoint, query, authorization, payload })
+        Self::at(parts, host, endpoint)
+    }
+
+    /// Reads a head whose host is known.
+    fn at(parts: Parts, host: HostName, endpoint: Endpoint) -> Result<Self, ParseError> {
+        let (path, raw) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let query = Query::read(Some(raw))?;
+        let s3 = endpoint.is_s3(path);
+        let (authorization, query, presigned) = match Place::of(&parts.headers, &query)? {
+            Place::Header => (Authorization::read(&parts.headers)?, query, None),
+            Place::Query => {
+                let allowed = Allowed { headers: s3, s3_session: endpoint.is_directory_bucket() };
+                let (authorization, left, presigned) =
+                    Presigned::read(path, raw, &query, &parts.headers, allowed)?;
+                (authorization, left, Some(Box::new(presigned)))
+            }
+        };
+        let headers = presigned.as_ref().map_or(&parts.headers, |presigned| &presigned.headers);
+        let payload = match PayloadMode::read(headers, path, &endpoint)? {
+            // Who presigns for S3 does not know the body yet.
+            PayloadMode::Absent if s3 && presigned.is_some() => PayloadMode::Unsigned,
+            mode => mode,
+        };
+        Ok(Self { parts, host, endpoint, query, authorization, presigned, payload })
     }
 
     /// Whether the body must be read before the call can be verified and decided.
@@ -173,19 +202,53 @@ impl AwsRequest {
         &self.query
     }
 
-    /// The headers as they arrived.
+    /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
+        self.presigned.as_ref().map_or(&self.parts.headers, |presigned| &presigned.headers)
+    }
+
+    /// The headers that stood in the query string of a presigned request, in lower case.
+    pub(crate) fn moved_headers(&self) -> impl Iterator<Item = &str> {
+        self.presigned.iter().flat_map(|presigned| &presigned.moved).map(http::HeaderName::as_str)
+    }
+
+    /// Where the session token is. A directory bucket's own session has another place for it than all others.
+    pub(crate) fn token_place(&self) -> Token {
+        let has = |token: Token| self.parts.headers.contains_key(token.header());
+        match &self.presigned {
+            Some(presigned) => presigned.token.as_ref().map_or(Token::Security, |(place, _)| *place),
+            None if self.endpoint.is_directory_bucket() && has(Token::S3Session) && !has(Token::Security) => {
+                Token::S3Session
+            }
+            None => Token::Security,
+        }
+    }
+
+    /// The session token, wherever it is.
+    fn session_token(&self) -> Option<&[u8]> {
+        match &self.presigned {
+            Some(presigned) => presigned.token.as_ref().map(|(_, token)| token.as_bytes()),
+            None => self.parts.headers.get(self.token_place().header()).map(http::HeaderValue::as_bytes),
+        }
     }
 }
 
-/// A request whose SigV4 signature was verified with the session's placeholder. One constructor:
-/// [`AwsRequest::verify`].
+/// How a request came to be taken for the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifiedBy {
+    /// The gateway, with the session's placeholder: it is signed anew before it is forwarded.
+    Placeholder,
+    /// AWS alone can do it, because the keys are the agent's own: it is forwarded as it was signed.
+    Owner,
+}
+
+/// A request whose SigV4 signature was verified, or is left to AWS to verify where the agent's own keys are
+/// allowed. One constructor: [`AwsRequest::verify`].
 ///
 /// ```compile_fail,E0451
 /// use gateway_user::parse::{RequestDigest, VerifiedRequest};
-/// let forged = |request| VerifiedRequest { request, body: None, digest: RequestDigest([0; 32]) };
+/// let forged = |request, by| VerifiedRequest { request, body: None, digest: RequestDigest([0; 32]), by };
 /// ```
 #[derive(Debug)]
 pub struct VerifiedRequest {
@@ -193,6 +256,7 @@ pub struct VerifiedRequest {
     /// The whole body where it was inspected; `None` where it streams.
     body: Option<Bytes>,
     digest: RequestDigest,
+    by: VerifiedBy,
 }
 
 impl VerifiedRequest {
@@ -214,17 +278,47 @@ impl VerifiedRequest {
         self.digest
     }
 
-    /// Taken apart for signing.
-    pub(crate) fn into_signable(self) -> Signable {
-        let AwsRequest { parts, host, endpoint, authorization, payload, .. } = self.request;
-        let (region, service) = authorization.into_scope();
-        Signable { parts, host, s3: endpoint.signs_as_s3(), region, service, payload, body: self.body }
+    /// Who can tell that the signature is right.
+    #[must_use]
+    pub fn verified_by(&self) -> VerifiedBy {
+        self.by
     }
+
+    /// Taken apart for signing; a presigned request without what signed it.
+    pub(crate) fn into_signable(self) -> Signable {
+        let token = self.request.token_place();
+        let AwsRequest { mut parts, host, endpoint, authorization, presigned, payload, .. } = self.request;
+        if let Some(presigned) = presigned {
+            // Scheme and authority come from the host.
+            parts.uri = Uri::from(presigned.target);
+            parts.headers = presigned.headers;
+        }
+        let (region, service) = authorization.into_scope();
+        Signable { parts, host, s3: endpoint.signs_as_s3(), region, service, token, payload, body: self.body }
+    }
+
+    /// Taken apart to be forwarded as it arrived.
+    pub(crate) fn into_received(self) -> Received {
+        let AwsRequest { parts, host, authorization, .. } = self.request;
+        Received { parts, host, signed_headers: authorization.into_signed_headers(), body: self.body }
+    }
+}
+
+/// A request taken apart to be forwarded as it arrived.
+pub(crate) struct Received {
+    /// The head as it arrived.
+    pub(crate) parts: Parts,
+    /// Where it goes.
+    pub(crate) host: HostName,
+    /// What must stay as it is; in lower case.
+    pub(crate) signed_headers: Vec<String>,
+    /// The whole body where it was inspected.
+    pub(crate) body: Option<Bytes>,
 }
 
 /// A verified request taken apart for signing.
 pub(crate) struct Signable {
-    /// The head as it arrived.
+    /// The head as it arrived; a presigned one as it would be if it were signed in the header.
     pub(crate) parts: Parts,
     /// Where it goes.
     pub(crate) host: HostName,
@@ -234,6 +328,8 @@ pub(crate) struct Signable {
     pub(crate) region: Region,
     /// The verified scope's service.
     pub(crate) service: String,
+    /// Where the session token goes.
+    pub(crate) token: Token,
     /// How the body is announced.
     pub(crate) payload: PayloadMode,
     /// The whole body where it was inspected.

@@ -17,6 +17,9 @@ pub enum PayloadMode {
     /// `UNSIGNED-PAYLOAD`: the signature does not cover the body (S3 over TLS, and a few operations of
     /// other services).
     Unsigned,
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, with or without `-TRAILER`: every chunk has a signature that
+    /// follows from that of the head, so it can only be passed on as it is.
+    SignedChunks(String),
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with a checksum trailer, body not covered.
     StreamingUnsignedTrailer,
 }
@@ -52,6 +55,7 @@ impl PayloadMode {
             Some("UNSIGNED-PAYLOAD") => Self::Unsigned,
             Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Self::StreamingUnsignedTrailer,
             Some("STREAMING-AWS4-HMAC-SHA256-EVENTS") => return Err(PayloadError::EventStream),
+            Some(mode) if SIGNED_CHUNKS.contains(&mode) => Self::SignedChunks(mode.to_owned()),
             Some(mode) if mode.starts_with("STREAMING-AWS4-") => {
                 return Err(PayloadError::SignedChunks(mode.chars().take(60).collect()));
             }
@@ -61,7 +65,7 @@ impl PayloadMode {
         let taken = match mode {
             Self::Hash(_) | Self::Absent => true,
             Self::Unsigned => s3 || endpoint.has_unsigned_bodies(),
-            Self::StreamingUnsignedTrailer => s3,
+            Self::StreamingUnsignedTrailer | Self::SignedChunks(_) => s3,
         };
         if !taken {
             return Err(PayloadError::MustBeSigned);
@@ -69,8 +73,9 @@ impl PayloadMode {
         let coding_is_chunked = text("content-encoding").is_some_and(|codings| {
             codings.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked"))
         });
-        let streaming = mode == Self::StreamingUnsignedTrailer;
-        if streaming && !coding_is_chunked {
+        let streaming = matches!(mode, Self::StreamingUnsignedTrailer | Self::SignedChunks(_));
+        // Signed chunks were there before the coding had a name, which some SDKs leave out to this day.
+        if mode == Self::StreamingUnsignedTrailer && !coding_is_chunked {
             return Err(PayloadError::Chunked("content-encoding is not aws-chunked"));
         }
         if !streaming && coding_is_chunked {
@@ -81,12 +86,20 @@ impl PayloadMode {
         if streaming && text("x-amz-decoded-content-length").is_none() {
             return Err(PayloadError::Chunked("x-amz-decoded-content-length is missing"));
         }
-        if !streaming && text("x-amz-trailer").is_some() {
+        let trailer = match &mode {
+            Self::SignedChunks(mode) => mode.ends_with("-TRAILER"),
+            _ => streaming,
+        };
+        if !trailer && text("x-amz-trailer").is_some() {
             return Err(PayloadError::Chunked("x-amz-trailer without a trailer"));
         }
         Ok(mode)
     }
 }
+
+/// Modes with signed chunks that may be passed on unread.
+const SIGNED_CHUNKS: [&str; 2] =
+    ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"];
 
 fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

@@ -78,6 +78,11 @@ impl Query {
         })
     }
 
+    /// Only the pairs whose name `keep`s.
+    pub(super) fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+
     /// Whether there is no pair.
     #[must_use]
     pub fn is_empty(&self) -> bool {

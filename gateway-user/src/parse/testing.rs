@@ -3,8 +3,8 @@
 use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-        UriPathNormalizationMode,
+        PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,
+        SignatureLocation, SigningSettings, UriPathNormalizationMode,
     },
     sign::v4,
 };
@@ -144,6 +144,60 @@ impl TestCall {
         }
         for (name, value) in instructions.headers() {
             request = request.header(HeaderName::try_from(name).unwrap(), value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    /// The head with its signature in the query string, good for so many seconds.
+    pub(crate) fn presign(&self, seconds: u64) -> Parts {
+        self.presign_as(seconds, SessionTokenMode::Include)
+    }
+
+    pub(crate) fn presign_as(&self, seconds: u64, token_mode: SessionTokenMode) -> Parts {
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(std::time::Duration::from_secs(seconds));
+        settings.session_token_mode = token_mode;
+        if ["s3", "s3-object-lambda", "s3-outposts", "s3express"].contains(&self.service.as_str()) {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        let body = match self.payload {
+            "hash" => SignableBody::Bytes(&self.body),
+            mode => SignableBody::Precomputed(mode.to_owned()),
+        };
+        let token = Some(self.keys.session_token.expose().to_owned());
+        let identity =
+            Credentials::new(&self.keys.access_key_id, self.keys.secret.expose(), token, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(&self.service)
+            .time(self.at.into())
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let uri = format!("https://{}{}", self.host, self.target);
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable = SignableRequest::new(self.method.as_str(), uri, headers, body).unwrap();
+        let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).unwrap().into_parts();
+        let added: Vec<String> = instructions
+            .params()
+            .iter()
+            .map(|(name, value)| {
+                let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+                format!("{name}={value}")
+            })
+            .collect();
+        let separator = if self.target.contains('?') { '&' } else { '?' };
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(format!("{}{separator}{}", self.target, added.join("&")))
+            .header("host", &self.host)
+            .header("user-agent", "curl/8");
+        for (name, value) in &self.headers {
+            request = request.header(name, HeaderValue::from_str(value).unwrap());
         }
         request.body(()).unwrap().into_parts().0
     }

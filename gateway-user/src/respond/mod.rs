@@ -85,15 +85,15 @@ impl Refusal {
             ParseError::Endpoint(EndpointError::NotAws(_) | EndpointError::Unknown(_)) => Kind::Denied,
             ParseError::Endpoint(EndpointError::Unsupported(_)) => Kind::NotImplemented,
             ParseError::Authorization(
-                AuthorizationError::Unsigned
-                | AuthorizationError::Presigned
-                | AuthorizationError::DoublySigned
-                | AuthorizationError::Scheme,
+                AuthorizationError::Unsigned | AuthorizationError::DoublySigned | AuthorizationError::Scheme,
             ) => Kind::Denied,
-            ParseError::Authorization(AuthorizationError::SigV4a) => Kind::NotImplemented,
+            ParseError::Authorization(AuthorizationError::SigV4a | AuthorizationError::SigV2) => {
+                Kind::NotImplemented
+            }
             ParseError::Authorization(
                 AuthorizationError::Duplicate
                 | AuthorizationError::Malformed(_)
+                | AuthorizationError::Presigned { .. }
                 | AuthorizationError::SignedHeaderMissing(_)
                 | AuthorizationError::HeaderNotSigned(_)
                 | AuthorizationError::Date,
@@ -112,7 +112,11 @@ impl Refusal {
     #[must_use]
     pub fn signature(error: &SignatureError, session: SessionId, call: CallId) -> Self {
         let kind = match error {
-            SignatureError::UnknownAccessKey(_) | SignatureError::SessionToken => Kind::UnknownKey,
+            SignatureError::UnknownAccessKey(_)
+            | SignatureError::PlaceholderKey(_)
+            | SignatureError::SessionToken => Kind::UnknownKey,
+            SignatureError::Expired { .. } => Kind::Denied,
+            SignatureError::Payload(_) => Kind::NotImplemented,
             SignatureError::Skew { .. } => Kind::Skew,
             SignatureError::Service { .. }
             | SignatureError::Region { .. }

@@ -19,7 +19,10 @@ use time::{
     Duration, OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
 
-use crate::{identify::Session, prim::Region};
+use crate::{
+    identify::{CredentialSource, Session},
+    prim::Region,
+};
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: &str = "x-aws-ec2-metadata-token";
@@ -61,6 +64,9 @@ fn respond(
     }
     allow(request, &[Method::GET, Method::HEAD])?;
     if is_container_path(path) {
+        if !has_role(session) {
+            return Err(Refusal::Unknown);
+        }
         return json(&ContainerCredentials::of(session, now));
     }
     let remaining = tokens.remaining(&request.headers, now)?;
@@ -88,6 +94,9 @@ fn instance(
 ) -> Result<Response<Bytes>, Refusal> {
     const ROLES: &str = "meta-data/iam/security-credentials";
     let path = path.strip_prefix("/latest/").ok_or(Refusal::Unknown)?;
+    if !has_role(session) && (path == "meta-data/iam" || path.starts_with("meta-data/iam/")) {
+        return Err(Refusal::Unknown);
+    }
     if let Some(role) = path.strip_prefix(ROLES) {
         return match role {
             "" | "/" => Ok(text(role_name.to_owned())),
@@ -98,6 +107,7 @@ fn instance(
     let region = || session.workload.region.as_ref().ok_or(Refusal::Unknown);
     // Some SDKs ask with a trailing slash.
     match path.strip_suffix('/').unwrap_or(path) {
+        "meta-data" if !has_role(session) => Ok(text("placement/".to_owned())),
         "meta-data" => Ok(text("iam/\nplacement/".to_owned())),
         "meta-data/iam" => Ok(text("security-credentials/".to_owned())),
         "meta-data/placement" => Ok(text("availability-zone\nregion".to_owned())),
@@ -105,6 +115,14 @@ fn instance(
         "meta-data/placement/availability-zone" => Ok(text(availability_zone(region()?))),
         "dynamic/instance-identity/document" => json(&IdentityDocument::of(session, region()?)),
         _ => Err(Refusal::Unknown),
+    }
+}
+
+/// A workload with keys of its own has no role here, like an instance to which none was given.
+fn has_role(session: &Session) -> bool {
+    match session.workload.credentials {
+        CredentialSource::Gateway | CredentialSource::WebIdentity => true,
+        CredentialSource::Passthrough => false,
     }
 }
 

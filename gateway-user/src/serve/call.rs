@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, Version, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use serde_json::json;
 
 use super::{
     Gateway,
@@ -19,11 +20,12 @@ use crate::{
     classify::classify,
     decide::{Permit, Verdict},
     forward::Reply,
-    identify::{Caller, EndReason},
-    parse::{AwsRequest, BodyPlan, ErrorShape, VerifiedRequest},
+    identify::{Caller, CredentialSource, EndReason},
+    parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
     prim::{CallId, HostName},
+    record::Event,
     respond::Refusal,
-    sign::sign,
+    sign::{SignedRequest, sign},
 };
 
 /// Answers one request of `caller`, on a connection that asked for `name`.
@@ -43,6 +45,9 @@ pub(super) async fn call(
     let allowed = match while_it_lasts(gateway, caller, judged).await {
         Ok(allowed) => allowed,
         Err(refused) => {
+            if let Some(event) = bypass(caller, name, &refused) {
+                gateway.report(Some(caller.session.cgroup_id), event).await;
+            }
             let answer = refuse(gateway, caller, draft, &wire, &refused).await;
             unread.discard().await;
             return answer;
@@ -116,12 +121,18 @@ async fn judge(
     }
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
+    let signer = match caller.session.workload.credentials {
+        CredentialSource::Gateway | CredentialSource::WebIdentity => {
+            Signer::Placeholder(&caller.session.placeholder)
+        }
+        CredentialSource::Passthrough => Signer::Owner,
+    };
     let inspected = match request.body_plan() {
         BodyPlan::Stream => None,
         BodyPlan::Inspect => {
             let within = Duration::from_secs(config.inspect_timeout_secs);
             // Held only for who holds the session's keys, and only up to the session's share.
-            request.check_claims(&caller.session.placeholder, gateway.clock.now(), skew)?;
+            request.check_claims(signer, gateway.clock.now(), skew)?;
             let size = intake::size(unread, config.inspect_max_bytes)?;
             draft.holding(gateway.memory.take(caller.session.id, size).map_err(IntakeError::from)?);
             Some(intake::inspect(unread.take(), config.inspect_max_bytes, within).await?)
@@ -129,8 +140,14 @@ async fn judge(
     };
     let streams = inspected.is_none();
     let now = gateway.clock.now();
-    let request = request.verify(inspected, &caller.session.placeholder, now, skew)?;
-    let account = gateway.credentials.account(request.request().region(), caller).await;
+    let request = request.verify(inspected, signer, now, skew)?;
+    let account = match caller.session.workload.credentials {
+        CredentialSource::Gateway | CredentialSource::WebIdentity => {
+            gateway.credentials.account(request.request().region(), caller).await
+        }
+        // Whose keys they are is not in a request.
+        CredentialSource::Passthrough => caller.session.workload.stated_account(),
+    };
     let operation = classify(&request, account.as_ref())?;
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
@@ -161,6 +178,22 @@ async fn judge(
     }
 }
 
+/// Keys that are not the session's were brought from elsewhere, or found on the host: somebody should know.
+fn bypass(caller: &Caller, host: &HostName, refused: &Refused) -> Option<Event> {
+    let Refused::Signature(SignatureError::UnknownAccessKey(key)) = refused else { return None };
+    let mut event = Event::new("foreign-key", "a call was signed with keys that are not the session's");
+    event.session = Some(caller.session.id);
+    event.workload = Some(caller.session.workload.name.clone());
+    event.pid = Some(caller.pid);
+    event.uid = Some(caller.uid);
+    event.detail = json!({
+        "access_key_id": key,
+        "host": host.to_string(),
+        "cgroup_id": caller.session.cgroup_id.0,
+    });
+    Some(event)
+}
+
 /// credentials → sign → forward.
 async fn carry_out(
     gateway: &Gateway,
@@ -169,15 +202,18 @@ async fn carry_out(
     started: &mut Started,
 ) -> Result<Reply, Refused> {
     let Allowed { permit, request, stream, reservation } = allowed;
-    let policies = gateway.policies.load_full();
-    let keys = gateway.credentials.keys(&permit, caller, &policies).await?;
-    // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
-    let now = gateway.clock.now();
-    if let Some(reason) = caller.session.ended(now) {
+    let signed = match request.verified_by() {
+        VerifiedBy::Placeholder => {
+            let policies = gateway.policies.load_full();
+            let keys = gateway.credentials.keys(&permit, caller, &policies).await?;
+            // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
+            sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?
+        }
+        VerifiedBy::Owner => SignedRequest::as_received(permit, request, stream)?,
+    };
+    if let Some(reason) = caller.session.ended(gateway.clock.now()) {
         return Err(Refused::Over(reason));
     }
-    let signed = sign(permit, request, stream, &keys, caller.session.id, now)?;
-    drop(keys);
     let proof = started.sent();
     if let Some(reservation) = reservation {
         reservation.keep();

@@ -1,19 +1,27 @@
 //! The head as it leaves the host: without the agent's signature and its connection's headers.
 
-use http::{HeaderName, HeaderValue, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
 use super::SignError;
-use crate::{parse::Signable, prim::SessionId};
+use crate::{
+    parse::{Received, Signable},
+    prim::{HostName, SessionId},
+};
 
-/// Headers that belong to the agent's signature or to its connection (RFC 9110 section 7.6.1), not
-/// to the request. `Connection` names no others: `parse` refuses that.
-const REMOVED: [HeaderName; 16] = [
+/// Headers that belong to the agent's signature, not to the request.
+const OF_THE_SIGNATURE: [HeaderName; 7] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-amz-date"),
     HeaderName::from_static("x-amz-security-token"),
+    HeaderName::from_static("x-amz-s3session-token"),
     HeaderName::from_static("x-amz-content-sha256"),
     header::DATE,
     header::HOST,
+];
+
+/// Headers that belong to the agent's connection (RFC 9110 section 7.6.1). `Connection` names no others: `parse`
+/// refuses that.
+const OF_THE_CONNECTION: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -31,21 +39,44 @@ const REMOVED: [HeaderName; 16] = [
 pub(super) fn prepare(signable: &mut Signable, session: SessionId) -> Result<(), SignError> {
     let failed = |what: &dyn std::fmt::Display| SignError::Signing(what.to_string());
     let parts = &mut signable.parts;
-    for name in &REMOVED {
+    for name in OF_THE_SIGNATURE.iter().chain(&OF_THE_CONNECTION) {
         parts.headers.remove(name);
     }
-    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    parts.uri = Uri::builder()
-        .scheme("https")
-        .authority(signable.host.as_str())
-        .path_and_query(target)
-        .build()
-        .map_err(|error| failed(&error))?;
-    // What the agent's connection spoke says nothing about the upstream's.
-    parts.version = Version::HTTP_11;
+    address(parts, &signable.host)?;
     let agent = parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     let agent = [agent, b" chaperone/", session.to_string().as_bytes()].concat();
     let agent = HeaderValue::from_bytes(agent.trim_ascii_start()).map_err(|error| failed(&error))?;
     parts.headers.insert(header::USER_AGENT, agent);
+    Ok(())
+}
+
+/// Leaves everything as it is but for the headers of the agent's connection that nobody signed.
+pub(super) fn pass_on(received: &mut Received) -> Result<(), SignError> {
+    let Received { parts, host, signed_headers, .. } = received;
+    for name in &OF_THE_CONNECTION {
+        if !signed_headers.iter().any(|signed| signed == name.as_str()) {
+            parts.headers.remove(name);
+        }
+    }
+    // The client writes the host itself; where the agent wrote it otherwise (`host:443`), that was signed.
+    let authority = || HeaderValue::from_str(parts.uri.authority()?.as_str()).ok();
+    let signed = parts.headers.remove(header::HOST).or_else(authority);
+    if let Some(signed) = signed.filter(|signed| signed.as_bytes() != host.as_str().as_bytes()) {
+        parts.headers.insert(header::HOST, signed);
+    }
+    address(parts, host)
+}
+
+/// Makes the URI absolute.
+fn address(parts: &mut Parts, host: &HostName) -> Result<(), SignError> {
+    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::builder()
+        .scheme("https")
+        .authority(host.as_str())
+        .path_and_query(target)
+        .build()
+        .map_err(|error| SignError::Signing(error.to_string()))?;
+    // What the agent's connection spoke says nothing about the upstream's.
+    parts.version = Version::HTTP_11;
     Ok(())
 }

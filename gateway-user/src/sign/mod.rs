@@ -21,6 +21,7 @@
 //! }
 //! ```
 
+use bytes::Bytes;
 use http::request::Parts;
 use time::OffsetDateTime;
 
@@ -28,7 +29,7 @@ use crate::{
     body::{self, Body},
     credentials::Keys,
     decide::Permit,
-    parse::VerifiedRequest,
+    parse::{VerifiedBy, VerifiedRequest},
     prim::{HostName, SessionId},
 };
 
@@ -37,7 +38,8 @@ mod v4;
 
 pub(crate) use v4::apply as sign_head;
 
-/// A request that may leave the host: signed with the gateway's keys. One constructor: [`sign`].
+/// A request that may leave the host: signed with the gateway's keys by [`sign`], or with the agent's own where
+/// those are allowed ([`SignedRequest::as_received`]). There is no third way.
 #[derive(Debug)]
 pub struct SignedRequest {
     parts: Parts,
@@ -46,13 +48,36 @@ pub struct SignedRequest {
 }
 
 impl SignedRequest {
+    /// Forwards `request` as the agent signed it with keys of its own: only AWS can verify it, so that nothing
+    /// which the signature covers may change. `stream` is the body where it was not inspected.
+    ///
+    /// # Errors
+    /// [`SignError::NotByOwner`] for a request that was signed with a placeholder, which must never leave the
+    /// host as it is; the others as [`sign`].
+    pub fn as_received(
+        permit: Permit,
+        request: VerifiedRequest,
+        stream: Option<Body>,
+    ) -> Result<Self, SignError> {
+        if permit.digest() != request.digest() {
+            return Err(SignError::PermitMismatch);
+        }
+        if request.verified_by() != VerifiedBy::Owner {
+            return Err(SignError::NotByOwner);
+        }
+        let mut received = request.into_received();
+        head::pass_on(&mut received)?;
+        let body = one_body(received.body, stream)?;
+        Ok(Self { parts: received.parts, body, host: received.host })
+    }
+
     /// The AWS host it goes to.
     #[must_use]
     pub fn host(&self) -> &HostName {
         &self.host
     }
     /// Taken apart for the HTTP client. The URI is absolute (`https://host/path?query`); there is
-    /// no Host header, the client makes it or `:authority` from the URI. `Content-Length` is there
+    /// no Host header, the client makes it or `:authority` from the URI, unless the agent signed another text. `Content-Length` is there
     /// if the agent sent one; otherwise a body of unknown length is the client's to frame.
     #[must_use]
     pub fn into_http(self) -> http::Request<Body> {
@@ -66,6 +91,12 @@ pub enum SignError {
     /// The permit was given for another request.
     #[error("the permit is bound to another request")]
     PermitMismatch,
+    /// It was signed with keys of the agent's own, which the gateway must not answer for with others.
+    #[error("the request is signed by somebody else")]
+    ByOwner,
+    /// It was not signed with keys of the agent's own.
+    #[error("the request is not signed with keys that AWS knows")]
+    NotByOwner,
     /// There is a stream although the body was inspected, or neither.
     #[error("the body must be either inspected or streamed")]
     Body,
@@ -79,7 +110,9 @@ pub enum SignError {
 /// rows can be joined with the session's records.
 ///
 /// The payload mode, the path and the query stay what they are; the signature covers what the
-/// agent's SDK would have covered.
+/// agent's SDK would have covered. It is always in the header: of a presigned URL what signed it is gone, and
+/// what stood for a header is one ([`AwsRequest`](crate::parse::AwsRequest)), so the request means the same
+/// and can be read in one way only.
 ///
 /// # Errors
 /// [`SignError`].
@@ -94,15 +127,22 @@ pub fn sign(
     if permit.digest() != request.digest() {
         return Err(SignError::PermitMismatch);
     }
+    if request.verified_by() != VerifiedBy::Placeholder {
+        return Err(SignError::ByOwner);
+    }
     let mut signable = request.into_signable();
     head::prepare(&mut signable, session)?;
     v4::apply(&mut signable, keys, now)?;
-    let body = match (signable.body, stream) {
-        (Some(bytes), None) => body::full(bytes),
-        (None, Some(stream)) => stream,
-        (Some(_), Some(_)) | (None, None) => return Err(SignError::Body),
-    };
+    let body = one_body(signable.body, stream)?;
     Ok(SignedRequest { parts: signable.parts, body, host: signable.host })
+}
+
+fn one_body(inspected: Option<Bytes>, stream: Option<Body>) -> Result<Body, SignError> {
+    match (inspected, stream) {
+        (Some(bytes), None) => Ok(body::full(bytes)),
+        (None, Some(stream)) => Ok(stream),
+        (Some(_), Some(_)) | (None, None) => Err(SignError::Body),
+    }
 }
 
 #[cfg(test)]

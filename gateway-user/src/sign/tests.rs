@@ -185,6 +185,120 @@ fn a_body_is_inspected_or_streamed_never_both_or_neither() {
     check(put_object().payload("absent"), Some(body::empty()));
 }
 
+/// A presigned call as it leaves the host, after AWS has accepted it.
+fn presigned(call: &TestCall) -> Parts {
+    let read = || AwsRequest::read(call.presign(60), &call.sni()).unwrap();
+    let request = verify(read(), &call.body).unwrap();
+    let stream = request.body().is_none().then(|| body::full(call.body.clone()));
+    let digest = request.digest();
+    let (parts, _) =
+        sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap().into_http().into_parts();
+    let mut received = parts.clone();
+    received.version = Version::HTTP_2;
+    let received = AwsRequest::read(received, &call.sni()).unwrap();
+    let body = (received.body_plan() == BodyPlan::Inspect).then(|| call.body.clone().into());
+    received.verify(body, &keys_as_placeholder(), NOW, SKEW).unwrap();
+    assert!(!format!("{parts:?}").contains("PLACEHOLDER"), "{parts:?}");
+    parts
+}
+
+#[test]
+fn a_presigned_request_is_signed_in_the_header_and_means_the_same() {
+    let host = "bkt.s3.us-east-1.amazonaws.com";
+    let s3 = |method, target: &str| TestCall::s3(method, host, target).payload("UNSIGNED-PAYLOAD");
+    let parts = presigned(&s3(
+        Method::GET,
+        "/a%20b//c+d%2Fe?response-content-disposition=attachment%3B%20filename%3Da&uploads",
+    ));
+    let target = "/a%20b//c+d%2Fe?response-content-disposition=attachment%3B%20filename%3Da&uploads";
+    assert_eq!(parts.uri.to_string(), format!("https://{host}{target}"));
+    assert_eq!(parts.headers.get("x-amz-content-sha256").unwrap(), "UNSIGNED-PAYLOAD");
+    let put = s3(Method::PUT, "/k?x-amz-acl=private&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&x-amz-meta-a=b");
+    let parts = presigned(&put.header("content-type", "text/plain").body("hello"));
+    assert_eq!(parts.uri.to_string(), format!("https://{host}/k"));
+    for (name, value) in [("x-amz-acl", "private"), ("x-amz-meta-a", "b"), ("content-type", "text/plain")] {
+        assert_eq!(parts.headers.get(name).unwrap(), value);
+    }
+    let target = "/?Action=GetCallerIdentity&Version=2011-06-15";
+    let parts = presigned(&TestCall::new(Method::GET, "sts", "sts.us-east-1.amazonaws.com", target));
+    assert_eq!(parts.uri.to_string(), format!("https://sts.us-east-1.amazonaws.com{target}"));
+    assert!(!parts.headers.contains_key("x-amz-content-sha256"));
+}
+
+#[test]
+fn a_session_of_a_directory_bucket_is_replaced_by_the_gateways() {
+    let host = "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com";
+    let mut call = TestCall::new(Method::GET, "s3express", host, "/k")
+        .header("x-amz-s3session-token", placeholder().session_token.expose());
+    call.keys.session_token = SecretText::new(String::new());
+    let parts = accepted_by_aws(&call);
+    assert_eq!(parts.headers.get("x-amz-s3session-token").unwrap(), "gateway-token");
+    assert!(!parts.headers.contains_key("x-amz-security-token"));
+    let authorization = parts.headers.get("authorization").unwrap().to_str().unwrap();
+    assert!(authorization.contains(";x-amz-s3session-token"), "{authorization}");
+}
+
+/// A request signed with the agent's own keys.
+fn owned(parts: Parts, call: &TestCall) -> VerifiedRequest {
+    let request = AwsRequest::read(parts, &call.sni()).unwrap();
+    let body = (request.body_plan() == BodyPlan::Inspect).then(|| call.body.clone().into());
+    request.verify(body, crate::parse::Signer::Owner, NOW, SKEW).unwrap()
+}
+
+fn as_received(parts: Parts, call: &TestCall) -> Parts {
+    let request = owned(parts, call);
+    let stream = request.body().is_none().then(|| body::full(call.body.clone()));
+    let digest = request.digest();
+    SignedRequest::as_received(permit(digest), request, stream).unwrap().into_http().into_parts().0
+}
+
+#[test]
+fn a_request_of_its_owner_stays_as_it_is() {
+    let call = put_object()
+        .header("connection", "keep-alive")
+        .header("te", "trailers")
+        .header("transfer-encoding", "chunked");
+    // The signer leaves `transfer-encoding` out, and signs the other two.
+    let received = call.sign();
+    let parts = as_received(received.clone(), &call);
+    assert_eq!(parts.uri, "https://bkt.s3.us-east-1.amazonaws.com/a%20b//c%2Fd?x-id=PutObject");
+    let mut expected = received.headers;
+    for name in ["host", "transfer-encoding"] {
+        expected.remove(name);
+    }
+    assert_eq!(parts.headers, expected);
+    assert_eq!(parts.headers.get("user-agent").unwrap(), "test/1");
+
+    // A host with its port is what was signed.
+    let mut received = put_object().sign();
+    received.headers.insert("host", "bkt.s3.us-east-1.amazonaws.com:443".parse().unwrap());
+    let parts = as_received(received, &put_object());
+    assert_eq!(parts.headers.get("host").unwrap(), "bkt.s3.us-east-1.amazonaws.com:443");
+
+    // A presigned URL keeps its signature.
+    let call = put_object().payload("UNSIGNED-PAYLOAD");
+    let received = call.presign(60);
+    let parts = as_received(received.clone(), &call);
+    assert_eq!(parts.uri.path_and_query(), received.uri.path_and_query());
+    assert!(!parts.headers.contains_key("x-amz-security-token"));
+}
+
+#[test]
+fn who_signed_decides_how_it_leaves() {
+    let call = put_object();
+    let request = owned(call.sign(), &call);
+    let digest = request.digest();
+    let error = sign(permit(digest), request, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
+    assert!(matches!(error, SignError::ByOwner));
+    let request = call.verify().unwrap();
+    let digest = request.digest();
+    let error = SignedRequest::as_received(permit(digest), request, Some(body::empty())).unwrap_err();
+    assert!(matches!(error, SignError::NotByOwner));
+    let other = permit(TestCall { target: "/other".to_owned(), ..put_object() }.verify().unwrap().digest());
+    let error = SignedRequest::as_received(other, owned(call.sign(), &call), None).unwrap_err();
+    assert!(matches!(error, SignError::PermitMismatch));
+}
+
 proptest! {
     #[test]
     fn every_target_survives(path in "(/[a-zA-Z0-9:@.+*~_-]{0,6}(%20|%2F|%C3%A9)?){1,4}", query in "([a-z]{1,4}=(%2B|%20|[a-z0-9])*&){0,3}", s3 in any::<bool>()) {

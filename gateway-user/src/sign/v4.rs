@@ -81,6 +81,7 @@ fn settings(signable: &Signable) -> SigningSettings {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     }
+    settings.session_token_name_override = Some(signable.token.header());
     // S3 requires x-amz-content-sha256; elsewhere it stays if the agent's SDK sent it.
     if signable.s3 || signable.payload != PayloadMode::Absent {
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -94,6 +95,8 @@ fn signable_body(signable: &Signable) -> Result<SignableBody<'_>, SignError> {
         (PayloadMode::Absent, Some(bytes)) => Ok(SignableBody::Bytes(bytes)),
         (PayloadMode::Absent, None) => Err(SignError::Body),
         (PayloadMode::Unsigned, _) => Ok(SignableBody::UnsignedPayload),
+        // `parse` verifies none of these: the signatures of the chunks follow from the agent's.
+        (PayloadMode::SignedChunks(_), _) => Err(SignError::Body),
         (PayloadMode::StreamingUnsignedTrailer, _) => Ok(SignableBody::StreamingUnsignedPayloadTrailer),
     }
 }

@@ -19,8 +19,8 @@ use gateway_user::{
     decide::Policies,
     forward::{self, EndpointOverride},
     identify::{
-        self, BootId, Caller, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry, Session,
-        Vouchers, WorkloadConfig, Workloads,
+        self, BootId, Caller, CredentialSource, Egress, MasterKey, Mode, Placeholder, Placeholders, Registry,
+        Session, Vouchers, WorkloadConfig, Workloads,
     },
     issuer::{self, Issuers},
     prim::{AgentAddr, CgroupPath},
@@ -59,6 +59,8 @@ pub struct Setup {
     pub egress: Egress,
     /// Whether policy is enforced.
     pub mode: Mode,
+    /// Whose keys the agent's calls are made with.
+    pub credentials: CredentialSource,
     /// Changes the bounds of connections and calls.
     pub serve: serve::Config,
     /// Changes the bounds of first bytes.
@@ -86,6 +88,7 @@ impl Default for Setup {
             policies: ALLOW_ALL.to_owned(),
             egress: Egress::Aws,
             mode: Mode::Enforce,
+            credentials: CredentialSource::Gateway,
             serve: serve::Config::default(),
             route: route::Config::default(),
             forward: forward::Config::default(),
@@ -147,7 +150,7 @@ impl Direct {
         let client =
             forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
         let (connections, calls, memory) = setup.serve.shares(record.open_calls);
-        let mut workload = workload(setup.egress, setup.mode)?;
+        let mut workload = workload(setup.egress, setup.mode, setup.credentials)?;
         (setup.workload)(&mut workload);
         let vouchers = Vouchers::new(Arc::new(Issuers::new(&setup.issuers, clock.clone())?));
         let gateway = Arc::new(Gateway {
@@ -322,7 +325,7 @@ pub fn policies(text: &str) -> Result<Policies> {
     Ok(Policies::parse([(PathBuf::from("test.cedar"), text.to_owned())])?)
 }
 
-fn workload(egress: Egress, mode: Mode) -> Result<WorkloadConfig> {
+fn workload(egress: Egress, mode: Mode, credentials: CredentialSource) -> Result<WorkloadConfig> {
     Ok(WorkloadConfig {
         cgroup: Some(format!("{AGENT_CGROUP}*")),
         egress,
@@ -330,6 +333,7 @@ fn workload(egress: Egress, mode: Mode) -> Result<WorkloadConfig> {
         region: Some("eu-central-1".parse()?),
         account: Some("123456789012".parse()?),
         groups: vec!["ai-agents".to_owned()],
+        credentials,
         ..WorkloadConfig::named("builds".parse()?)
     })
 }

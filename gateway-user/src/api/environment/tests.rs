@@ -44,3 +44,12 @@ fn no_credential_reaches_a_command() {
     let all = format!("{:?}", environment.set);
     assert!(!all.contains("ASIA"), "the placeholder comes from the metadata endpoint");
 }
+
+#[test]
+fn a_workload_with_keys_of_its_own_keeps_them() {
+    let (id, environment) = of("name = 'a'\nidentity = 'host'\ncredentials = 'passthrough'");
+    assert_eq!(environment.remove, Vec::<String>::new());
+    assert_eq!(value(&environment.set, "AWS_SHARED_CREDENTIALS_FILE"), None);
+    assert_eq!(value(&environment.set, "AWS_CA_BUNDLE"), Some("/ca.pem"));
+    assert_eq!(value(&environment.set, "CHAPERONE_SESSION"), Some(id.as_str()));
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{ActionOn, ClassifyError, Param, members, needs};
 use crate::{
     catalog::{Operation, Partition, Protocol, Service, catalog},
-    parse::AwsRequest,
+    parse::{AwsRequest, Token},
 };
 
 mod address;
@@ -16,6 +16,7 @@ mod beyond;
 mod copy_source;
 mod delete_objects;
 mod extra;
+mod moved;
 mod operations;
 
 use address::Address;
@@ -48,7 +49,8 @@ pub(super) fn read(
         return Err(ClassifyError::Ambiguous("it speaks two protocols at once".to_owned()));
     }
     // Whose rights count is the session's matter then, not that of the keys that the gateway signs with.
-    if head.headers().contains_key("x-amz-s3session-token") {
+    // Where it is the token of the signature itself, the signer puts its own in its place.
+    if head.headers().contains_key("x-amz-s3session-token") && head.token_place() != Token::S3Session {
         return Err(ClassifyError::Ambiguous(
             "it carries a session of S3 Express beside its signature".to_owned(),
         ));
@@ -59,6 +61,7 @@ pub(super) fn read(
         return Err(ClassifyError::MintsCredentials("s3:CreateSession".to_owned()));
     }
     let (service, operation) = modelled(row)?;
+    moved::check(head, service, operation)?;
     let mut params =
         members::read_parts(service, operation, Protocol::RestXml, &address.labels(), (head, body))?;
     params.values.retain(|name, _| !KEYS.contains(&name.as_str()));

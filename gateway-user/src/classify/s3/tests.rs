@@ -9,6 +9,7 @@ mod delete_objects;
 mod further_actions;
 mod operations;
 mod parameters;
+mod presigned;
 
 const HOST: &str = "bkt.s3.us-east-1.amazonaws.com";
 const PATH_HOST: &str = "s3.us-east-1.amazonaws.com";

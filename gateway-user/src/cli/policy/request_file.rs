@@ -12,7 +12,7 @@ use super::capture::Captured;
 use crate::{
     credentials::Keys,
     identify::Placeholder,
-    parse::{Endpoint, PayloadMode, Signable},
+    parse::{Endpoint, PayloadMode, Signable, Token},
     prim::HostName,
     sign::sign_head,
 };
@@ -71,7 +71,7 @@ fn parse(bytes: &[u8], placeholder: &Placeholder, now: OffsetDateTime) -> anyhow
     let payload = PayloadMode::read(&parts.headers, parts.uri.path(), &endpoint)?;
     let s3 = endpoint.signs_as_s3();
     let (region, body) = (region.parse()?, Some(body));
-    let signable = Signable { parts, host, s3, region, service, payload, body };
+    let signable = Signable { parts, host, s3, region, service, token: Token::Security, payload, body };
     sign(signable, placeholder, now)
 }
 

@@ -244,6 +244,12 @@ impl Endpoint {
         self.serves("s3express")
     }
 
+    /// Whether it is a directory bucket at the host of its zone, where sessions are used.
+    #[must_use]
+    pub(super) fn is_directory_bucket(&self) -> bool {
+        matches!(self.style, AddressStyle::S3Directory(_))
+    }
+
     /// Whether requests are signed by S3's rules: paths as they are sent, and the body's hash in a header.
     #[must_use]
     pub fn signs_as_s3(&self) -> bool {

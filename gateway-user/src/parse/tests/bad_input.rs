@@ -180,13 +180,15 @@ fn every_other_way_to_sign_has_its_own_refusal() {
     check(|parts| parts.uri = presigned.parse().unwrap(), DoublySigned);
     check(|parts| parts.uri = "/?x-amz-security-token=t".parse().unwrap(), DoublySigned);
     check(|parts| parts.uri = "/?AWSAccessKeyId=A&Signature=B".parse().unwrap(), DoublySigned);
-    check(
-        |parts| {
-            parts.uri = presigned.parse().unwrap();
+    let unsigned = |target: &'static str| {
+        move |parts: &mut Parts| {
+            parts.uri = Uri::from_static(target);
             parts.headers.remove("authorization");
-        },
-        Presigned,
-    );
+        }
+    };
+    check(unsigned("/?x-amz-acl=private"), Unsigned);
+    check(unsigned("/?AWSAccessKeyId=A&Signature=B&Expires=1"), SigV2);
+    check(unsigned("/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&Signature=B"), SigV2);
     check(|parts| authorization(parts, "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), SigV4a);
     for scheme in ["Bearer abc", "Basic eDp5", "AWS AKIA:c2ln", "AWS4-HMAC-SHA1 x", "", "aws4-hmac-sha256 x"]
     {
@@ -236,13 +238,13 @@ fn payload_modes_that_are_refused() {
     let check = |call: TestCall, expected: PayloadError| {
         assert_eq!(call.read().unwrap_err(), ParseError::Payload(expected));
     };
-    for mode in [
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
-    ] {
-        check(put_object().payload(mode), SignedChunks(mode.to_owned()));
+    let signed = |mode: &'static str| put_object().payload(mode).header("x-amz-decoded-content-length", "5");
+    for mode in ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"] {
+        let refused = SignatureError::Payload(SignedChunks(mode.to_owned()));
+        assert_eq!(signed(mode).verify().unwrap_err(), refused);
     }
+    let other = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD";
+    check(signed(other), SignedChunks(other.to_owned()));
     check(put_object().payload("STREAMING-AWS4-HMAC-SHA256-EVENTS"), EventStream);
     check(put_object().payload("unsigned-payload"), Unknown);
     check(put_object().payload(""), Unknown);

@@ -2,5 +2,8 @@
 
 mod bad_input;
 mod differential;
+mod owner;
+mod presigned;
 mod shape;
+mod suite;
 mod vectors;

@@ -5,12 +5,12 @@ use crate::{
 };
 
 /// A call to what is no general purpose bucket.
-fn other(service: &str, method: &str, host: &str, target: &str) -> TestCall {
+pub(super) fn other(service: &str, method: &str, host: &str, target: &str) -> TestCall {
     TestCall::new(method.parse().unwrap(), service, host, target).payload("UNSIGNED-PAYLOAD")
 }
 
 /// Classified for the workload's account.
-fn known(call: &TestCall) -> Result<Vec<String>, ClassifyError> {
+pub(super) fn known(call: &TestCall) -> Result<Vec<String>, ClassifyError> {
     let account = "123456789012".parse().unwrap();
     let operation = classify(&call.verify().unwrap(), Some(&account))?;
     Ok(operation.actions.iter().map(|on| format!("{} {}", on.action, on.resource)).collect())
