@@ -275,7 +275,9 @@ impl Source {
     ) -> Result<Keys, CredentialsError> {
         let digest = policy.map(SessionPolicy::digest);
         let owner = Owner { role: role.to_owned(), session: caller.session.id, policy: digest };
-        let fetch = self.assume(role, policy, self.config.role_duration_secs, region, caller);
+        let seconds = self.config.role_duration_secs;
+        // Boxed when it is polled: moving what asks STS would be most of what kept keys take.
+        let fetch = async { Box::pin(self.assume(role, policy, seconds, region, caller)).await };
         let refresh_before = Duration::from_secs(self.config.refresh_before_secs);
         self.slots.get(owner).keys(&self.clock, refresh_before, self.timeout(), fetch).await
     }
