@@ -89,6 +89,21 @@ async fn redirects_are_not_followed() {
     assert_eq!(down(redirect, ok).await.counts(), (1, 0));
 }
 
+/// Whoever calls with what URL: nothing is asked in the clear.
+#[tokio::test]
+async fn nothing_is_fetched_without_tls() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let server = Server::start(&[]).await;
+    let fetcher = server.fetcher();
+    tokio::select! {
+        fetched = fetcher.get(&url) => assert!(matches!(fetched, Err(FetchError::Unreachable { .. }))),
+        () = tokio::time::sleep(std::time::Duration::from_secs(5)) => panic!("it is being asked"),
+    }
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it was dialled");
+}
+
 #[tokio::test]
 async fn only_the_configured_roots_vouch() {
     let signer = Signer::ed("k");

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use super::{NOW, Signer, config};
 use crate::{
     clock::Clock,
-    issuer::{Config, Issuers},
+    issuer::{Config, Issuers, fetch::Fetcher},
     prim::IssuerName,
     secret::SecretText,
 };
@@ -141,10 +141,18 @@ impl Server {
         config().name
     }
 
+    fn config(&self) -> Config {
+        Config { url: self.url.clone(), ca_file: Some(self.dir.path().join("ca.pem")), ..config() }
+    }
+
+    /// What fetches from it.
+    pub(super) fn fetcher(&self) -> Fetcher {
+        Fetcher::new(&self.config()).unwrap()
+    }
+
     /// A gateway's issuers with this one, on this server's clock.
     pub(super) fn issuers(&self, change: impl FnOnce(&mut Config)) -> Issuers {
-        let mut config = Config { url: self.url.clone(), ..config() };
-        config.ca_file = Some(self.dir.path().join("ca.pem"));
+        let mut config = self.config();
         change(&mut config);
         Issuers::new(&[config], self.clock.clone()).unwrap()
     }
