@@ -186,6 +186,8 @@ impl Daemon {
             launcher,
             Duration::from_secs(config.identify.sweep_secs),
         ));
+        let sweep = Duration::from_secs(config.identify.sweep_secs);
+        tasks.spawn(upkeep::renew(Arc::clone(&gateway), sweep));
         tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
         // An issuer that is down keeps only its own workloads out.
         tasks.spawn(async move { issuers.warm().await });

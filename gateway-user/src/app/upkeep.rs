@@ -14,8 +14,8 @@ use crate::{
     serve::Gateway,
 };
 
-/// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, reads
-/// tokens again, and records the counts of ended bursts of events.
+/// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, and
+/// records the counts of ended bursts of events.
 pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
@@ -24,6 +24,13 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
         for session in gateway.registry.gone() {
             gateway.end(&session, EndReason::CgroupGone).await;
         }
+    }
+}
+
+/// Reads tokens again. Apart from the rest: files may be on a file system that does not answer.
+pub(super) async fn renew(gateway: Arc<Gateway>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    while tick(&gateway, &mut ticks).await {
         for (session, renewed) in gateway.registry.renewals().await {
             match renewed {
                 Ok(identity) => {

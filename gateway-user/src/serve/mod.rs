@@ -255,12 +255,12 @@ impl Gateway {
                 let asked = accepted.origin.destination;
                 let upstream =
                     passthrough::connect_name(&name, port, asked, fixed, &self.own, &self.route).await?;
-                self.relay(accepted, upstream).await;
+                self.relay(accepted, upstream, &caller.session).await;
                 Ok(())
             }
             Route::PassThroughAddress(address) => {
                 let upstream = passthrough::connect_address(address, &self.own, &self.route).await?;
-                self.relay(accepted, upstream).await;
+                self.relay(accepted, upstream, &caller.session).await;
                 Ok(())
             }
         }
@@ -307,13 +307,14 @@ impl Gateway {
     }
 
     /// Bytes that are none of our business, in both directions.
-    async fn relay(&self, accepted: Accepted, upstream: TcpStream) {
+    async fn relay(&self, accepted: Accepted, upstream: TcpStream, session: &Session) {
         let idle = Duration::from_secs(self.route.idle_timeout_secs);
         tokio::select! {
             ended = passthrough::relay(accepted.io, upstream, idle) => match ended {
                 Ok(traffic) => tracing::debug!(agent = %accepted.agent.0, ?traffic, "relayed"),
                 Err(error) => tracing::debug!(agent = %accepted.agent.0, %error, "a relayed connection broke off"),
             },
+            () = session.over() => tracing::debug!(agent = %accepted.agent.0, "a relayed session is over"),
             () = self.shutdown.cancelled() => {}
         }
     }

@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     count,
-    subject::{self, Said},
+    subject::{self, Said, Vouched},
 };
 use crate::{
     catalog::catalog,
@@ -49,6 +49,11 @@ struct Case {
     workload: WorkloadName,
     #[serde(default)]
     groups: Vec<String>,
+    /// What its token says; without any of it, the host vouches.
+    issuer: Option<String>,
+    subject: Option<String>,
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
     /// `service:Operation`.
     operation: String,
     /// The resource of the action that is called as the operation is,
@@ -175,7 +180,12 @@ impl Case {
             None => NOON,
         };
         let workload = subject::workload(self.workload.clone(), self.groups.clone());
-        let caller = subject::caller(workload, now - Duration::seconds(self.session.age))?;
+        let vouched = Vouched {
+            issuer: self.issuer.clone(),
+            subject: self.subject.clone(),
+            claims: self.claims.clone(),
+        };
+        let caller = subject::caller(workload, vouched, now - Duration::seconds(self.session.age))?;
         let session = SessionUsage::given(now, &self.session.supposed());
         let day = DayUsage::given(now, &self.workload_day.supposed());
         let facts = Facts { now, session: &session, day: &day };
@@ -318,6 +328,24 @@ mod tests {
             "[[case]]\nname = \"{expect} {}\"\noperation = \"ec2:RunInstances\"\nexpect = \"{expect}\"\n{rest}\n",
             rest.replace(['"', '\n', '[', ']'], " ")
         )
+    }
+
+    #[test]
+    fn a_case_says_what_a_token_says() {
+        let policy = "@id(\"main\") permit (principal, action == Action::\"ec2:RunInstances\", resource)
+            when { principal.issuer == \"corp\" && principal.subject like \"repo:acme/*\" &&
+                principal.hasTag(\"ref\") && principal.getTag(\"ref\") == \"main\" };";
+        let (corp, app) = ("issuer = \"corp\"\n", "subject = \"repo:acme/app\"\n");
+        let cases = [
+            case(&format!("{corp}{app}claims = {{ ref = \"main\" }}"), "allow"),
+            case(&format!("{corp}{app}claims = {{ ref = \"other\" }}"), "deny"),
+            case(&format!("{corp}{app}"), "deny"),
+            case(&format!("{app}claims = {{ ref = \"main\" }}"), "deny"),
+            case(&format!("{corp}subject = \"repo:evil/app\"\nclaims = {{ ref = \"main\" }}"), "deny"),
+            case("", "deny"),
+        ];
+        let (fine, text) = printed(&[("p.cedar", policy), ("p.test.toml", &cases.concat())]).unwrap();
+        assert!(fine, "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use time::Duration;
 use super::{
     capture::{self, Captured},
     request_file,
-    subject::{self, Said},
+    subject::{self, Said, Vouched},
 };
 use crate::{
     catalog::{AccessLevel, catalog},
@@ -35,6 +35,12 @@ pub(super) struct Args {
     /// Groups of the workload, instead of the configured ones.
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
+    /// Who the caller is to its issuer, instead of `host:WORKLOAD`.
+    #[arg(long)]
+    subject: Option<String>,
+    /// A further claim of the caller's token; may be given again.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
+    claim: Vec<(String, String)>,
     /// The region that the command is told [default: the workload's, else us-east-1].
     #[arg(long)]
     region: Option<Region>,
@@ -88,11 +94,12 @@ pub(super) async fn run(
     let policies = Policies::parse(policies::read(&dir).context("reading the policies")?.files)
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let now = Clock::system().now();
+    let vouched = vouched(&args);
     let region = match args.region.or_else(|| workload.region.clone()) {
         Some(region) => region,
         None => "us-east-1".parse()?,
     };
-    let caller = subject::caller(workload, now)?;
+    let caller = subject::caller(workload, vouched, now)?;
     let captured = match &args.request {
         Some(file) => request_file::read(file, &caller.session.placeholder, now)?,
         None => capture::capture(&args.command, &caller.session, &region).await?,
@@ -176,6 +183,16 @@ fn whom(
         workload.account = Some(account.clone());
     }
     Ok((workload, dir))
+}
+
+fn vouched(args: &Args) -> Vouched {
+    let claims = args.claim.iter().cloned().collect();
+    Vouched { issuer: None, subject: args.subject.clone(), claims }
+}
+
+fn claim(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// parse → verify, as the daemon does it.

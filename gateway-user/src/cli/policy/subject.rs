@@ -1,6 +1,6 @@
 //! A caller without a daemon: whom a question about policies is asked for.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use time::OffsetDateTime;
 
@@ -15,13 +15,32 @@ pub(super) fn workload(name: WorkloadName, groups: Vec<String>) -> WorkloadConfi
     WorkloadConfig { groups, ..WorkloadConfig::named(name) }
 }
 
+/// What a token would say of the caller; without any of it, the host vouches.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Vouched {
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) claims: BTreeMap<String, String>,
+}
+
 /// A session of `workload` that began at `started`. Policy is enforced on it, so that what is asked
 /// shows what policy says.
-pub(super) fn caller(mut workload: WorkloadConfig, started: OffsetDateTime) -> anyhow::Result<Caller> {
+pub(super) fn caller(
+    mut workload: WorkloadConfig,
+    vouched: Vouched,
+    started: OffsetDateTime,
+) -> anyhow::Result<Caller> {
     workload.mode = Mode::Enforce;
     let id = SessionId::generate();
     let cgroup = (CgroupPath::new("none"), CgroupId(0));
-    let identity = Identity::host(&workload);
+    let host = Identity::host(&workload);
+    let issuer = vouched.issuer.or_else(|| workload.issuer.as_ref().map(ToString::to_string));
+    let identity = Identity {
+        issuer: issuer.unwrap_or_else(|| host.issuer.clone()),
+        subject: vouched.subject.unwrap_or_else(|| host.subject.clone()),
+        claims: vouched.claims,
+        ..host
+    };
     let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder(id)?, None);
     session.is_known_as(identity);
     Ok(Caller { session: Arc::new(session), pid: 0, uid: 0 })
