@@ -100,13 +100,27 @@ def call(client, operation, params):
     return caught["request"], caught["params"]
 
 
+def presigned(client, operation, params, seconds):
+    """As a line, the request of a URL that the client makes for `operation`."""
+    signed = []
+    sign = client._request_signer.sign
+
+    def keep(operation_name, request, *args, **kwargs):
+        sign(operation_name, request, *args, **kwargs)
+        signed.append(request)
+
+    client._request_signer.sign = keep
+    try:
+        client.generate_presigned_url(botocore.xform_name(operation), Params=params, ExpiresIn=seconds)
+    finally:
+        client._request_signer.sign = sign
+    request = signed[-1].prepare()
+    return as_line(request, bytes_of(request.body))
+
+
 def sent(request, signing_name, region):
     """Method, URL, headers and body; signed here where the client leaves the request unsigned."""
-    body = request.body or b""
-    if hasattr(body, "read"):
-        body = body.read()
-    if isinstance(body, str):
-        body = body.encode()
+    body = bytes_of(request.body)
     names = {name.lower() for name in request.headers}
     unsigned = "authorization" not in names
     if unsigned:
@@ -117,6 +131,17 @@ def sent(request, signing_name, region):
         region = "us-east-1" if region == "aws-global" else region
         botocore.auth.SigV4Auth(credentials, signing_name, region).add_auth(plain)
         request = plain.prepare()
+    return as_line(request, body), unsigned
+
+
+def bytes_of(body):
+    body = body or b""
+    if hasattr(body, "read"):
+        body = body.read()
+    return body.encode() if isinstance(body, str) else body
+
+
+def as_line(request, body):
     scheme, _, rest = request.url.partition("://")
     headers = [
         [name.lower(), _text(text)]
@@ -130,7 +155,7 @@ def sent(request, signing_name, region):
         "body": base64.b64encode(body).decode(),
     }
     assert scheme == "https", request.url
-    return line, unsigned
+    return line
 
 
 def _text(header):

@@ -106,9 +106,15 @@ async fn other_ways_to_sign_are_refused() -> Result<()> {
     let mut presigned = agent.signed(Method::GET, &format!("/a?{query}"), &[], "", &signing).await?;
     let doubly = presigned.clone();
     presigned.headers_mut().remove("authorization");
-    let reason = "presigned URLs are refused";
-    let body = ["<Error><Code>AccessDenied</Code><Message>", reason];
-    check(&direct, &agent.send(presigned).await?, (403, "application/xml"), &body, reason).await?;
+    let reason = "refused for its parameter X-Amz-Date: it is there more than once, or in a header, too";
+    let body = ["<Error><Code>AuthorizationHeaderMalformed</Code><Message>", reason];
+    check(&direct, &agent.send(presigned).await?, (400, "application/xml"), &body, reason).await?;
+    let target = "/a?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=c2ln&Expires=1900000000";
+    let mut older = agent.signed(Method::GET, target, &[], "", &signing).await?;
+    older.headers_mut().remove("authorization");
+    let reason = "URLs presigned by Signature Version 2 are not supported";
+    let body = ["<Error><Code>NotImplemented</Code><Message>", reason];
+    check(&direct, &agent.send(older).await?, (501, "application/xml"), &body, reason).await?;
     let reason = "signed twice";
     let body = ["<Error><Code>AccessDenied</Code><Message>", reason];
     check(&direct, &agent.send(doubly).await?, (403, "application/xml"), &body, reason).await?;

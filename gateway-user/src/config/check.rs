@@ -273,6 +273,10 @@ impl Problems {
     ) {
         match (workload.identity, &workload.issuer) {
             (Voucher::Host, _) => {
+                if workload.credentials == CredentialSource::WebIdentity {
+                    let wrong = "\"web-identity\" needs `identity = \"oidc\"`: the host's word is no token";
+                    self.add(here("credentials"), wrong);
+                }
                 let keys = [
                     ("issuer", workload.issuer.is_some()),
                     ("token_file", workload.token_file.is_some()),

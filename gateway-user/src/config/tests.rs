@@ -248,6 +248,15 @@ fn the_rights_of_a_workload() {
     with("groups = [\"a\", \"a\"]", "10:16: the group \"a\" is listed twice");
     with("region = \"EU\"", "10:10: \"EU\" is not a valid region: 1 to 40 of a-z, 0-9 and - are allowed");
     with("account = \"1234\"", "10:11: \"1234\" is not a valid account id: it must be 12 digits");
+    with(
+        "credentials = \"own\"",
+        "10:15: unknown variant `own`, expected one of `gateway`, `web-identity`, `passthrough`",
+    );
+    with(
+        "credentials = \"passthrough\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"",
+        "11:12: the gateway assumes no role for a workload with `credentials = \"passthrough\"`: \
+         its agents use keys of their own",
+    );
     with("egress = \"all\"", "10:10: unknown variant `all`, expected `aws` or `open`");
     for wrong in [
         "agents",

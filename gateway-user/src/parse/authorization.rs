@@ -129,8 +129,10 @@ impl Place {
     /// The one place; everything else is refused by name.
     pub(super) fn of(headers: &HeaderMap, query: &Query) -> Result<Self, AuthorizationError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let v2 = query.pairs().any(|(name, _)| is_of_v2(name));
-        let in_query = v2 || query.pairs().any(|(name, _)| presigned::is_amz(name));
+        let has = |known: &str| query.pairs().any(|(name, _)| name.eq_ignore_ascii_case(known));
+        // Signature Version 2; without its key, `Signature` may be a parameter of the operation's.
+        let v2 = has("AWSAccessKeyId");
+        let in_query = v2 || has("Signature") || query.pairs().any(|(name, _)| presigned::is_amz(name));
         match (values.next(), values.next(), in_query) {
             (None, _, _) if v2 => Err(AuthorizationError::SigV2),
             (None, _, _) if presigned::is_presigned(query) => Ok(Self::Query),
@@ -225,11 +227,6 @@ impl Authorization {
             None => Ok(()),
         }
     }
-}
-
-/// A parameter that signs by Signature Version 2.
-fn is_of_v2(name: &str) -> bool {
-    ["awsaccesskeyid", "signature"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 struct Fields<'a> {

@@ -111,7 +111,7 @@ impl AwsRequest {
         let headers = presigned.as_ref().map_or(&parts.headers, |presigned| &presigned.headers);
         let payload = match PayloadMode::read(headers, path, &endpoint)? {
             // Who presigns for S3 does not know the body yet.
-            PayloadMode::Absent if s3 && presigned.is_some() => PayloadMode::Unsigned,
+            PayloadMode::Absent if presigned.is_some() && endpoint.signs_as_s3() => PayloadMode::Unsigned,
             mode => mode,
         };
         Ok(Self { parts, host, endpoint, query, authorization, presigned, payload })
@@ -344,6 +344,8 @@ pub(crate) struct Signable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 32]);
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod params;
 mod reading;
 mod source;
 mod tally;
+mod tamper;
 
 pub use self::{
     golden::{Case, Expected, Golden, Verdict},
@@ -18,4 +19,5 @@ pub use self::{
     reading::{ACCOUNT, NOW, Reading, Refusal, SKEW, placeholder, read, read_for},
     source::{Generated, Generator},
     tally::Tally,
+    tamper::{Arriving, Tampered},
 };

@@ -1,13 +1,17 @@
 //! An agent: TLS with the gateway's CA, requests signed with the session's placeholder.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result};
 use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-        UriPathNormalizationMode, sign,
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+        SigningSettings, UriPathNormalizationMode, sign,
     },
     sign::v4,
 };
@@ -40,6 +44,10 @@ pub struct Signing {
     pub access_key_id: Option<String>,
     /// Secret; the placeholder's unless set.
     pub secret: Option<String>,
+    /// Session token; the placeholder's unless set, and none if it is empty.
+    pub session_token: Option<String>,
+    /// Signed in the query string, for so long; else in the header.
+    pub expires: Option<Duration>,
     /// The date that is signed.
     pub time: SystemTime,
     /// How the body is signed: its hash, or a constant of S3's.
@@ -68,6 +76,8 @@ impl Signing {
             region: "eu-central-1".to_owned(),
             access_key_id: None,
             secret: None,
+            session_token: None,
+            expires: None,
             time: gateway_user::clock::Clock::system().now().into(),
             payload: Payload::Hash,
         }
@@ -151,8 +161,10 @@ impl<'d> Agent<'d> {
         let placeholder = self.direct.placeholder().await?;
         let id = signing.access_key_id.clone().unwrap_or(placeholder.access_key_id);
         let secret = signing.secret.clone().unwrap_or_else(|| placeholder.secret.expose().to_owned());
-        let token = placeholder.session_token.expose().to_owned();
-        let identity = Credentials::new(id, secret, Some(token), None, "direct").into();
+        let token =
+            signing.session_token.clone().unwrap_or_else(|| placeholder.session_token.expose().to_owned());
+        let token = (!token.is_empty()).then_some(token);
+        let identity = Credentials::new(id, secret, token, None, "direct").into();
         let uri = format!("https://{}{path}", self.host);
         let mut request = Request::builder().method(method).uri(&uri).body(Full::new(body.clone()))?;
         for (name, value) in headers {
@@ -163,7 +175,7 @@ impl<'d> Agent<'d> {
             .region(&signing.region)
             .name(&signing.service)
             .time(signing.time)
-            .settings(settings(&signing.service))
+            .settings(settings(signing))
             .build()?;
         let signable = match signing.payload {
             Payload::Hash => SignableBody::Bytes(&body),
@@ -266,12 +278,18 @@ async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Repl
     Ok(Reply { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
 }
 
-fn settings(service: &str) -> SigningSettings {
+fn settings(signing: &Signing) -> SigningSettings {
     let mut settings = SigningSettings::default();
-    if service == "s3" {
+    if signing.expires.is_some() {
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = signing.expires;
+    }
+    if signing.service == "s3" {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        if signing.expires.is_none() {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
     }
     settings
 }

@@ -31,7 +31,7 @@ impl Receiver {
     pub(super) fn new(kind: &Payload, headers: &HeaderMap, hash: bool) -> Result<Self, Refusal> {
         let chunked = match kind {
             Payload::UnsignedTrailer => Some(Chunked::new(headers)?),
-            Payload::Absent | Payload::Sha256(_) | Payload::Unsigned => None,
+            Payload::Absent | Payload::Sha256(_) | Payload::Unsigned | Payload::SignedChunks => None,
         };
         let needed = hash || matches!(kind, Payload::Absent | Payload::Sha256(_));
         let sha256 = needed.then(|| digest::Context::new(&digest::SHA256));
@@ -64,9 +64,11 @@ impl Receiver {
         let sha256 = sha256.map(|context| hex::encode(context.finish())).unwrap_or_default();
         match kind {
             Payload::Sha256(declared) if *declared != sha256 => Err(Refusal::content_mismatch()),
-            Payload::Sha256(_) | Payload::Absent | Payload::Unsigned | Payload::UnsignedTrailer => {
-                Ok(Payloaded { sha256, length })
-            }
+            Payload::Sha256(_)
+            | Payload::Absent
+            | Payload::Unsigned
+            | Payload::UnsignedTrailer
+            | Payload::SignedChunks => Ok(Payloaded { sha256, length }),
         }
     }
 }

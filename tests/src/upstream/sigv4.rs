@@ -39,6 +39,8 @@ pub(super) enum Payload {
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with a checksum in the trailer.
     UnsignedTrailer,
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`: aws-chunked; the signatures of the chunks are not looked at.
+    SignedChunks,
 }
 
 impl Payload {
@@ -49,6 +51,7 @@ impl Payload {
             Self::Sha256(hex) => Some(hex),
             Self::Unsigned => Some("UNSIGNED-PAYLOAD"),
             Self::UnsignedTrailer => Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+            Self::SignedChunks => Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
         }
     }
 }
@@ -153,6 +156,7 @@ fn payload(headers: &HeaderMap) -> Result<Payload, Refusal> {
         None => Ok(Payload::Absent),
         Some("UNSIGNED-PAYLOAD") => Ok(Payload::Unsigned),
         Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Ok(Payload::UnsignedTrailer),
+        Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") => Ok(Payload::SignedChunks),
         Some(hex) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Ok(Payload::Sha256(hex.to_ascii_lowercase()))
         }

@@ -11,7 +11,7 @@ use crate::{catalog::Protocol, classify::fuzzing};
 pub(crate) type Read = fn(&[u8]) -> bool;
 
 /// Targets with seeds.
-const TARGETS: [(&str, Read); 9] = [
+const TARGETS: [(&str, Read); 10] = [
     ("members_json", |data| fuzzing::body(Protocol::Json, data)),
     ("members_cbor", |data| fuzzing::body(Protocol::Cbor, data)),
     ("members_query", |data| fuzzing::body(Protocol::Query, data)),
@@ -21,10 +21,11 @@ const TARGETS: [(&str, Read); 9] = [
     ("members_head", fuzzing::rest_head),
     ("operation", fuzzing::operation),
     ("s3", fuzzing::s3),
+    ("signature", crate::parse::fuzzing::head),
 ];
 
 /// Pieces that mean something to one of the readers.
-const WORDS: [&[u8]; 28] = [
+const WORDS: [&[u8]; 31] = [
     b"\n",
     b"{\"",
     b"\":",
@@ -53,6 +54,9 @@ const WORDS: [&[u8]; 28] = [
     b"\xbf\x7f",
     b"\xc1\xf9\x7e\x00",
     b"x-id=",
+    b"&X-Amz-",
+    b"&x-amz-meta-a=",
+    b"X-Amz-Security-Token=",
 ];
 
 #[derive(Debug, Clone)]

@@ -188,7 +188,9 @@ fn every_other_way_to_sign_has_its_own_refusal() {
     };
     check(unsigned("/?x-amz-acl=private"), Unsigned);
     check(unsigned("/?AWSAccessKeyId=A&Signature=B&Expires=1"), SigV2);
-    check(unsigned("/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&Signature=B"), SigV2);
+    check(unsigned("/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&awsaccesskeyid=A"), SigV2);
+    check(unsigned("/?Signature=B"), Unsigned);
+    check(|parts| parts.uri = "/?Signature=B".parse().unwrap(), DoublySigned);
     check(|parts| authorization(parts, "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), SigV4a);
     for scheme in ["Bearer abc", "Basic eDp5", "AWS AKIA:c2ln", "AWS4-HMAC-SHA1 x", "", "aws4-hmac-sha256 x"]
     {

@@ -220,3 +220,24 @@ fn methods() {
     check_status(&refused, 405);
     assert_eq!(refused.headers()[ALLOW], "GET, HEAD");
 }
+
+#[test]
+fn who_has_keys_of_its_own_is_given_none() {
+    let mut session = session();
+    let mut workload = (*session.workload).clone();
+    workload.credentials = CredentialSource::Passthrough;
+    session.workload = Arc::new(workload);
+    for path in [
+        CREDENTIALS,
+        "/latest/meta-data/iam/security-credentials",
+        &format!("{CREDENTIALS}{ROLE}"),
+        "/latest/meta-data/iam",
+        "/latest/meta-data/iam/",
+        "/v1/credentials",
+        "/v2/credentials/x",
+    ] {
+        check_status(&get(&session, path), 404);
+    }
+    assert_eq!(get(&session, "/latest/meta-data/").into_body(), "placement/");
+    assert_eq!(get(&session, "/latest/meta-data/placement/region").into_body(), "eu-central-1");
+}

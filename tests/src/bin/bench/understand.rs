@@ -20,6 +20,8 @@ const TURNS: usize = 2000;
 
 /// Limits for a whole call, in microseconds: median, and 99 of 100.
 const LIMITS: (f64, f64) = (30.0, 150.0);
+/// Limit for the median of the signature's verification.
+const SIGNATURE_LIMIT: f64 = 30.0;
 /// Limit for the decision's median.
 const DECISION_LIMIT: f64 = 15.0;
 
@@ -167,7 +169,7 @@ impl Figures {
         ];
         let stages = [
             ("parse", &self.times.parse, None, None),
-            ("verify the signature", &self.times.verify, None, None),
+            ("verify the signature", &self.times.verify, Some(SIGNATURE_LIMIT), None),
             ("classify", &self.times.classify, None, None),
             ("decide", &self.times.decide, Some(DECISION_LIMIT), None),
             ("parse, classify and decide", &self.times.whole, Some(LIMITS.0), Some(LIMITS.1)),
