@@ -273,7 +273,8 @@ impl Problems {
     ) {
         match (workload.identity, &workload.issuer) {
             (Voucher::Host, _) => {
-                if workload.credentials == CredentialSource::WebIdentity {
+                let with_token = workload.credentials == CredentialSource::WebIdentity;
+                if with_token && workload.role_arn.is_some() {
                     let wrong = "\"web-identity\" needs `identity = \"oidc\"`: the host's word is no token";
                     self.add(here("credentials"), wrong);
                 }

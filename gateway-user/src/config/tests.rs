@@ -478,3 +478,33 @@ fn a_policy_directory_is_bounded() {
     let error = policies::load(dir.path()).unwrap_err().to_string();
     assert!(error.ends_with("more than 1000 files"), "{error}");
 }
+
+#[test]
+fn who_vouches_for_a_workload() {
+    let issuer = "[[issuer]]\nname = \"idp\"\nurl = \"https://idp.example.com\"\naudiences = [\"a\"]\n";
+    let workload = |identity: &str, lines: &str| {
+        format!("{issuer}[[workload]]\nname = \"b\"\ntag = \"b\"\nidentity = \"{identity}\"\n{lines}")
+    };
+    let wrong = |identity: &str, lines: &str, expected: &str| {
+        let error = parse(&workload(identity, lines)).unwrap_err().to_string();
+        assert_eq!(error, format!("c.toml:{expected}"), "{lines}");
+    };
+    let host = "`identity = \"oidc\"`: the host alone vouches";
+    wrong("host", "issuer = \"idp\"", &format!("9:10: `issuer` needs {host}"));
+    wrong("host", "token_file = \"/t\"", &format!("9:14: `token_file` needs {host}"));
+    wrong("host", "subjects = [\"a\"]", &format!("9:12: `subjects` needs {host}"));
+    wrong(
+        "host",
+        "credentials = \"web-identity\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"",
+        "9:15: \"web-identity\" needs `identity = \"oidc\"`: the host's word is no token",
+    );
+    wrong("oidc", "", "8:12: `identity = \"oidc\"` needs `issuer`, the name of an [[issuer]]");
+    wrong("oidc", "issuer = \"other\"", "9:10: there is no [[issuer]] with the name other");
+    let with = |line: &str| format!("issuer = \"idp\"\n{line}");
+    wrong("oidc", &with("token_file = \"t\""), "10:14: `token_file` must be an absolute path");
+    wrong("oidc", &with("token_file = \"/{u}\""), "10:14: only {unit} is replaced in `token_file`");
+    wrong("oidc", &with("subjects = [\"\"]"), "10:13: \"\" is no glob of subjects");
+    wrong("oidc", &with("subjects = [\"[\"]"), "10:13: \"[\" is no glob of subjects");
+    let right = with("token_file = \"/run/{unit}/t\"\nsubjects = [\"a-*\"]");
+    assert!(parse(&workload("oidc", &right)).is_ok());
+}
