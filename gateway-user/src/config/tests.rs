@@ -285,7 +285,7 @@ fn the_rights_of_a_workload() {
         "credentials = \"web-identity\"",
         "10:15: \"web-identity\" needs the `role_arn` that the token is for",
     );
-    for more in ["scope = \"session\"", "scope = \"role\"\ncredentials = \"web-identity\""] {
+    for more in ["scope = \"session\"", "scope = \"role\""] {
         let fine = format!("{WORKLOAD}role_arn = \"arn:aws:iam::123456789012:role/r\"\n{more}");
         assert!(parse(&fine).is_ok(), "{more}");
     }
@@ -505,6 +505,8 @@ fn who_vouches_for_a_workload() {
     wrong("oidc", &with("token_file = \"/{u}\""), "10:14: only {unit} is replaced in `token_file`");
     wrong("oidc", &with("subjects = [\"\"]"), "10:13: \"\" is no glob of subjects");
     wrong("oidc", &with("subjects = [\"[\"]"), "10:13: \"[\" is no glob of subjects");
-    let right = with("token_file = \"/run/{unit}/t\"\nsubjects = [\"a-*\"]");
-    assert!(parse(&workload("oidc", &right)).is_ok());
+    let role = "credentials = \"web-identity\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"";
+    for right in ["token_file = \"/run/{unit}/t\"\nsubjects = [\"a-*\"]", role] {
+        assert!(parse(&workload("oidc", &with(right))).is_ok(), "{right}");
+    }
 }
