@@ -287,7 +287,7 @@ async fn killing_a_session_ends_its_calls_under_way_and_bars_its_cgroup() -> Res
     assert_ne!(call["outcome"], "forwarded", "{call}");
 
     // The file still has a good token.
-    stage.check_not_accepted("killed").await?;
+    assert_eq!(stage.check_not_accepted("killed").await?["workload"], "builds");
     assert_eq!(stage.session_row().await?["end_reason"], "killed");
     assert!(gateway.registry.kill(session.id).is_none(), "once");
     Ok(())

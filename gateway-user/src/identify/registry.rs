@@ -113,6 +113,8 @@ pub enum IdentifyError {
     Killed {
         /// The session's cgroup.
         cgroup: CgroupPath,
+        /// The workload that answers for it today.
+        workload: Option<WorkloadName>,
     },
     /// The bound on sessions is reached.
     #[error("{0} sessions are open, and [identify] max_sessions allows no more")]
@@ -156,6 +158,7 @@ impl IdentifyError {
     pub fn workload(&self) -> Option<&WorkloadName> {
         match self {
             Self::NotVouched { workload, .. } | Self::Over { workload, .. } => Some(workload),
+            Self::Killed { workload, .. } => workload.as_ref(),
             _ => None,
         }
     }
@@ -437,15 +440,27 @@ impl Registry {
     fn bound(&self, leaf: &CgroupPath) -> Result<Option<Arc<Slot>>, IdentifyError> {
         for prefix in self.workloads.below_slice(leaf) {
             let Ok(id) = self.tree.id(&prefix) else { continue };
-            let state = self.state();
-            if state.barred.contains(&id) {
-                return Err(IdentifyError::Killed { cgroup: prefix });
+            let (barred, slot) = {
+                let state = self.state();
+                (state.barred.contains(&id), state.slots.get(&id).cloned())
+            };
+            if barred {
+                return Err(self.killed(leaf, prefix));
             }
-            if let Some(slot) = state.slots.get(&id) {
-                return Ok(Some(Arc::clone(slot)));
+            if slot.is_some() {
+                return Ok(slot);
             }
         }
         Ok(None)
+    }
+
+    /// The refusal of what comes from `leaf` in the barred `cgroup`: records say whose it is.
+    fn killed(&self, leaf: &CgroupPath, cgroup: CgroupPath) -> IdentifyError {
+        let workload = match self.workloads.find(&*self.tree, leaf) {
+            Ok(Match::Found(workload, _)) => Some(workload.name.clone()),
+            Ok(_) | Err(_) => None,
+        };
+        IdentifyError::Killed { cgroup, workload }
     }
 
     fn slot(&self, cgroup: CgroupId, session: impl FnOnce() -> Session) -> Result<Arc<Slot>, IdentifyError> {

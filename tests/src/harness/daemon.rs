@@ -53,6 +53,15 @@ pub struct GatewayConfig {
     pub extra: String,
 }
 
+/// Who starts an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// Root, who may do everything to sessions.
+    Root,
+    /// `nobody`, a member of the group that the daemon serves.
+    Nobody,
+}
+
 /// A running daemon and everything it needs.
 // Fields are dropped in this order: processes, cgroups, mount, directory.
 #[derive(Debug)]
@@ -120,6 +129,8 @@ listen_v6 = [{}]
 
 [identify]
 placeholder_key = "{dir}/placeholder.key"
+# Tests wait for what is looked at every so often.
+sweep_secs = 1
 
 [terminate]
 ca_dir = "{dir}/ca"
@@ -285,7 +296,7 @@ account = "123456789012"
     /// # Errors
     /// When `chaperone` or the peers are missing.
     pub fn agent(&self) -> Result<Command> {
-        self.launched(&[])
+        self.launched(User::Root, &["--workload", self.config.workload])
     }
 
     /// The same for the user `nobody`, whom the daemon serves as a member of its group.
@@ -293,19 +304,25 @@ account = "123456789012"
     /// # Errors
     /// When `chaperone` or the peers are missing.
     pub fn agent_as_nobody(&self) -> Result<Command> {
-        self.launched(&["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        self.launched(User::Nobody, &["--workload", self.config.workload])
     }
 
-    fn launched(&self, user: &[&str]) -> Result<Command> {
+    /// The same with these options of `chaperone run`.
+    ///
+    /// # Errors
+    /// When `chaperone` or the peers are missing.
+    pub fn launched(&self, user: User, options: &[&str]) -> Result<Command> {
         let mut command = self.at_home(Command::new("/usr/bin/unshare"))?;
+        command.args(KNOWS_AWS).arg(self.dir.path().join("hosts"));
+        if user == User::Nobody {
+            command.args(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
         command
-            .args(KNOWS_AWS)
-            .arg(self.dir.path().join("hosts"))
-            .args(user)
             .arg(built("chaperone")?)
             .args(["run", "--config"])
             .arg(self.config_file())
-            .args(["--workload", self.config.workload, "--"]);
+            .args(options)
+            .arg("--");
         Ok(command)
     }
 

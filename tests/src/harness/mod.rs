@@ -15,7 +15,7 @@ mod programs;
 pub use self::{
     agent::{AgentShell, Ran},
     cgroup::Cgroup,
-    daemon::{Gateway, GatewayConfig},
+    daemon::{Gateway, GatewayConfig, User},
     moto::Moto,
     oidc::{Oidc, Wanted},
     process::{Running, start_pinned},

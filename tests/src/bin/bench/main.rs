@@ -8,6 +8,7 @@ mod legs;
 mod memory;
 mod peers;
 mod table;
+mod tokens;
 mod understand;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -55,6 +56,8 @@ enum Part {
     Understand,
     /// Keys of a role: kept ones, and those made for one call
     Keys,
+    /// Checking the tokens of agents, with the issuer's keys at hand
+    Tokens,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn run(args: &Args) -> Result<()> {
     match args.only {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
         Some(Part::Keys) => publish(args, &keys::measure()?.report()),
+        Some(Part::Tokens) => publish(args, &tokens::measure()?.report()),
         None => everything(args),
     }
 }
@@ -103,8 +107,8 @@ fn everything(args: &Args) -> Result<()> {
     let legs = table::report(&measures, &bench.names(), &samples, memory.as_ref());
     // The gateway and its peers are gone before the processor is needed alone.
     drop(bench);
-    let (understand, keys) = (understand::measure()?.report(), keys::measure()?.report());
-    publish(args, &format!("{legs}\n\n{understand}\n\n{keys}"))?;
+    let alone = [understand::measure()?.report(), keys::measure()?.report(), tokens::measure()?.report()];
+    publish(args, &format!("{legs}\n\n{}", alone.join("\n\n")))?;
     anyhow::ensure!(
         memory.is_none_or(|memory| memory.is_within()),
         "the daemon took more memory than its limit"

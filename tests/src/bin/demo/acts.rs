@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, net::TcpStream, path::Path, process::Comman
 
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest;
-use chaperone_tests::harness::{AWS_ADDRESS, peer_scripts, venv};
+use chaperone_tests::harness::{AWS_ADDRESS, Ran, peer_scripts, venv};
 
 use crate::{
     checks::Checks,
@@ -74,7 +74,7 @@ pub(crate) fn every_protocol(stage: &mut Stage, checks: &mut Checks) -> Result<(
     let script = peer_scripts().join("list_metrics.py");
     // moto does not speak CBOR: the gateway itself answers this one.
     let metrics = stage.agent.run(&format!("python3 {}", script.display()))?.ok();
-    let metrics = containing(metrics, "smithy-rpc-v2-cbor: AccessDeniedException");
+    let metrics = containing(metrics, "smithy-rpc-v2-cbor: AccessDenied ");
     checks.add(
         "boto3: CloudWatch, by CBOR, forbidden",
         metrics.and_then(|said| containing(Ok(said), "no-metrics")),
@@ -84,12 +84,6 @@ pub(crate) fn every_protocol(stage: &mut Stage, checks: &mut Checks) -> Result<(
 
 /// A refusal is an ordinary AWS error that names its rule.
 pub(crate) fn denied(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
-    let refusal = |ran: chaperone_tests::harness::Ran, words: &[&str]| {
-        ensure!(ran.code != 0, "it was not refused: {}", ran.output);
-        let missing = words.iter().find(|word| !ran.output.contains(**word));
-        ensure!(missing.is_none(), "the message lacks {missing:?}: {}", ran.output);
-        Ok(ran.output)
-    };
     let ran = stage.agent.run(&format!("aws s3api delete-bucket --bucket {BUCKET}"))?;
     checks.add(
         "a forbidden call is AccessDenied with its rule",
@@ -180,6 +174,14 @@ pub(crate) fn recorded(stage: &Stage, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
+/// What a refused command said; each of the words must be in it.
+pub(crate) fn refusal(ran: Ran, words: &[&str]) -> Result<String> {
+    ensure!(ran.code != 0, "it was not refused: {}", ran.output);
+    let missing = words.iter().find(|word| !ran.output.contains(**word));
+    ensure!(missing.is_none(), "the message lacks {missing:?}: {}", ran.output);
+    Ok(ran.output)
+}
+
 /// Runs the AWS CLI as the agent.
 fn aws(stage: &mut Stage, command: &str) -> Result<String> {
     stage.agent.run(&format!("aws {command}"))?.ok()
@@ -221,7 +223,7 @@ fn same(sent: &str, file: &Path) -> Result<String> {
     Ok(format!("sha256 {back}"))
 }
 
-fn containing(outcome: Result<String>, word: &str) -> Result<String> {
+pub(crate) fn containing(outcome: Result<String>, word: &str) -> Result<String> {
     let text = outcome?;
     ensure!(text.contains(word), "{word:?} is missing in: {text}");
     Ok(text)

@@ -6,6 +6,7 @@
 
 mod acts;
 mod checks;
+mod identity;
 mod stage;
 
 use std::process::ExitCode;
@@ -28,5 +29,7 @@ fn play(checks: &mut checks::Checks) -> Result<()> {
     acts::denied(&mut stage, checks)?;
     acts::placeholder_elsewhere(&mut stage, checks)?;
     acts::killed_and_restarted(&mut stage, checks)?;
+    identity::told_by_tokens(&stage, checks)?;
+    identity::expired(&stage, checks)?;
     acts::recorded(&stage, checks)
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Result;
-use chaperone_tests::harness::{AgentShell, Gateway, GatewayConfig, Moto};
+use chaperone_tests::harness::{AgentShell, Gateway, GatewayConfig, Moto, Oidc};
 
 /// The workload's name.
 pub(crate) const WORKLOAD: &str = "demo";
@@ -49,6 +49,10 @@ permit (
 @id("demo-identity")
 permit (principal == Workload::"demo", action == Action::"sts:GetCallerIdentity", resource);
 
+@id("readers-objects")
+permit (principal in Group::"readers", action == Action::"s3:GetObject", resource)
+when { principal.issuer == "idp" && principal.subject like "agent-*" };
+
 @id("no-metrics")
 forbid (principal, action in Action::"cloudwatch:List", resource);
 
@@ -64,6 +68,10 @@ pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
     /// AWS.
     pub(crate) moto: Moto,
+    /// The issuer of the tokens of the workloads `builds` and `reviews`.
+    pub(crate) oidc: Oidc,
+    /// Where their token files are: `UNIT.token`.
+    pub(crate) tokens: tempfile::TempDir,
     /// The agent's working directory.
     pub(crate) work: PathBuf,
     /// The file that is sent.
@@ -75,6 +83,8 @@ impl Stage {
     pub(crate) fn set() -> Result<Self> {
         println!("AWS: moto with IAM enforcement, bucket {BUCKET}, table {TABLE}");
         let moto = Moto::start(BUCKET, TABLE)?;
+        println!("issuer: oidc-provider, whose tokens the workloads builds and reviews need");
+        let (oidc, tokens) = (Oidc::start()?, tempfile::tempdir()?);
         println!("gateway: the daemon in its own cgroup, all of AWS dialled at {}", moto.addr);
         let hosts = [
             "s3.eu-central-1.amazonaws.com".to_owned(),
@@ -95,7 +105,7 @@ impl Stage {
             key: moto.key.clone(),
             hosts: hosts.to_vec(),
             core: None,
-            extra: String::new(),
+            extra: told_by_tokens(&oidc, &tokens),
         })?;
         let work = gateway.dir().join("work");
         fs::create_dir(&work)?;
@@ -106,8 +116,40 @@ impl Stage {
         let mut shell = gateway.agent_as_nobody()?;
         shell.current_dir(&work);
         let agent = AgentShell::of(shell)?;
-        Ok(Self { agent, gateway, moto, work, file })
+        Ok(Self { agent, gateway, moto, oidc, tokens, work, file })
     }
+}
+
+/// Two workloads with token files, and who issues the tokens.
+fn told_by_tokens(oidc: &Oidc, tokens: &tempfile::TempDir) -> String {
+    let workload = |name: &str| {
+        format!(
+            r#"
+[[workload]]
+name = "{name}"
+cgroup = "{{slice}}/{name}-*.service"
+identity = "oidc"
+issuer = "idp"
+token_file = "{}/{{unit}}.token"
+region = "eu-central-1"
+account = "123456789012"
+"#,
+            tokens.path().display()
+        )
+    };
+    let (url, ca) = (oidc.url(), oidc.ca_file());
+    let issuer = format!(
+        r#"
+[[issuer]]
+name = "idp"
+url = "{url}"
+audiences = ["chaperone"]
+groups_claim = "groups"
+ca_file = "{}"
+"#,
+        ca.display()
+    );
+    [workload("builds"), workload("reviews"), issuer].concat()
 }
 
 /// Content that does not repeat.

@@ -92,16 +92,17 @@ fn assume(iam: &Iam, form: &Form, by: &str, action: &str, now: OffsetDateTime) -
     }
     let mut issued = lock(&iam.issued);
     let number = issued.len() + 1;
+    let token = format!("token-of-the-issued-key-{number:015}");
     let key = Key {
         id: format!("ASIAISSUED{number:010}"),
         secret: format!("secret-of-the-issued-key-{number:015}"),
-        session_token: Some(format!("token-{number}")),
+        session_token: Some(token.clone()),
     };
     let expires = now + Duration::seconds(seconds);
     let expiration = expires.format(&Rfc3339).map_err(|error| invalid(&error.to_string()))?;
     let text = format!(
         "<{action}Response xmlns=\"{XMLNS}\"><{action}Result><Credentials><AccessKeyId>{}</AccessKeyId>\
-         <SecretAccessKey>{}</SecretAccessKey><SessionToken>token-{number}</SessionToken><Expiration>{expiration}</Expiration>\
+         <SecretAccessKey>{}</SecretAccessKey><SessionToken>{token}</SessionToken><Expiration>{expiration}</Expiration>\
          </Credentials></{action}Result></{action}Response>",
         key.id, key.secret,
     );

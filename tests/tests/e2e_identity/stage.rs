@@ -1,0 +1,236 @@
+//! An issuer, AWS, a gateway with two workloads that need tokens, and agents.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{ChildStdin, Command, Output, Stdio},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
+    time::{Duration, Instant},
+};
+
+use chaperone_tests::{
+    harness::{Cgroup, Gateway, GatewayConfig, Oidc, Running, Wanted, peer_scripts},
+    pki::TestCa,
+    upstream::{Key, Role, Upstream, UpstreamConfig},
+};
+use gateway_user::secret::SecretText;
+use serde_json::{Value, json};
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLICIES: &str = r#"
+@id("readers") permit (principal in Group::"readers", action == Action::"s3:GetObject", resource)
+when { principal.issuer == "idp" && principal.subject like "agent-*" };
+
+@id("identity") permit (principal, action == Action::"sts:GetCallerIdentity", resource);
+"#;
+
+/// The role whose keys sign the calls of `builds`.
+const ROLE: &str = "arn:aws:iam::123456789012:role/builds";
+
+/// Everything; dropped in this order.
+pub(crate) struct Stage {
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: Upstream,
+    pub(crate) oidc: Oidc,
+    pub(crate) key: Key,
+    tokens: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        let key = Key {
+            id: "ASIAREALGATEWAYKEY01".to_owned(),
+            secret: "real/gateway+secret/that+nobody/may+see0".to_owned(),
+            session_token: Some("real-gateway-session-token-that-nobody-may-see".to_owned()),
+        };
+        let ca = Arc::new(TestCa::new().unwrap());
+        let role = Role::allowing(ROLE, &["s3:*", "sts:*"]);
+        let config = UpstreamConfig { roles: vec![role], ..UpstreamConfig::new(ca, vec![key.clone()]) };
+        let upstream = Upstream::start(config).await.unwrap();
+        let (oidc, tokens) = (Oidc::start().unwrap(), tempfile::tempdir().unwrap());
+        // The launcher's user reads token files there.
+        fs::set_permissions(tokens.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let hosts = ["s3", "e2e-bucket.s3", "sts"];
+        let gateway = Gateway::start(GatewayConfig {
+            purpose: "identity",
+            workload: "unused",
+            policies: POLICIES.to_owned(),
+            upstream: upstream.addr(),
+            upstream_ca: upstream.ca_pem().to_owned(),
+            key: key.clone(),
+            hosts: hosts.map(|host| format!("{host}.eu-central-1.amazonaws.com")).to_vec(),
+            core: None,
+            extra: workloads(&oidc, &tokens, &upstream.sts_url()),
+        })
+        .unwrap();
+        Self { gateway, upstream, oidc, key, tokens }
+    }
+
+    /// A token of this subject in these groups.
+    pub(crate) async fn token(&self, subject: &str, groups: &[&str], ttl: u64) -> SecretText {
+        let wanted = Wanted { subject: subject.to_owned(), ttl, ..Wanted::default() };
+        self.oidc.token(&wanted.claim("groups", json!(groups))).await.unwrap()
+    }
+
+    /// The token file of the unit `name`.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.tokens.path().join(format!("{name}.token"))
+    }
+
+    /// Puts a token there, in one step as Kubernetes and others do.
+    pub(crate) fn put(&self, name: &str, token: &SecretText) -> PathBuf {
+        let new = self.tokens.path().join("new");
+        fs::write(&new, token.expose()).unwrap();
+        fs::rename(new, self.file(name)).unwrap();
+        self.file(name)
+    }
+
+    /// A cgroup in the slice, as systemd makes one for a unit.
+    pub(crate) fn unit(&self, name: &str) -> Cgroup {
+        self.gateway.agents().child(name).unwrap()
+    }
+
+    /// A boto3 client that lives on in this cgroup.
+    pub(crate) fn agent_in(&self, cgroup: &Cgroup) -> Agent {
+        Agent::start(self.gateway.transparent(cgroup).unwrap())
+    }
+
+    /// What `chaperone …` prints as lines of JSON.
+    pub(crate) fn ask(&self, args: &[&str]) -> Vec<Value> {
+        let text = self.gateway.ask(args).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{text}"))).collect()
+    }
+
+    /// The newest session of a workload.
+    pub(crate) fn session(&self, workload: &str) -> Value {
+        let list = self.ask(&["sessions", "list", "--json", "--workload", workload]);
+        list.first().unwrap_or_else(|| panic!("no session of {workload}")).clone()
+    }
+
+    /// All sessions of a workload, newest first, once they are as wanted: what launcher and daemon do by
+    /// themselves shows nowhere else.
+    pub(crate) fn sessions_when(&self, workload: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let start = Instant::now();
+        loop {
+            let sessions = self.ask(&["sessions", "list", "--json", "--workload", workload]);
+            if wanted(&sessions) {
+                return sessions;
+            }
+            assert!(start.elapsed() < PATIENCE, "it never came to that: {sessions:?}");
+        }
+    }
+
+    /// Asserts that the newest refusal of an identity has this reason.
+    #[track_caller]
+    pub(crate) fn refused_because(&self, workload: &str, reason: &str) {
+        let list = ["events", "list", "--json", "--kind", "identity-not-accepted"];
+        let events = self.ask(&list);
+        let newest = events.first().unwrap_or_else(|| panic!("no event"));
+        assert_eq!((&newest["workload"], &newest["detail"]["reason"]), (&json!(workload), &json!(reason)));
+    }
+}
+
+fn workloads(oidc: &Oidc, tokens: &tempfile::TempDir, sts: &str) -> String {
+    let workload = |name: &str, more: &str| {
+        format!(
+            r#"
+[[workload]]
+name = "{name}"
+cgroup = "{{slice}}/{name}-*.service"
+identity = "oidc"
+issuer = "idp"
+subjects = ["agent-*"]
+region = "eu-central-1"
+account = "123456789012"
+{more}
+"#
+        )
+    };
+    let dir = tokens.path().display();
+    let file = format!("token_file = \"{dir}/{{unit}}.token\"");
+    let (builds, reviews) = (format!("{file}\nrole_arn = \"{ROLE}\""), file);
+    format!(
+        r#"
+{}{}{}
+[[issuer]]
+name = "idp"
+url = "{}"
+audiences = ["chaperone"]
+groups_claim = "groups"
+ca_file = "{}"
+
+[credentials]
+sts_endpoint = "{sts}"
+"#,
+        workload("builds", &builds),
+        workload("reviews", &reviews),
+        workload("launched", ""),
+        oidc.url(),
+        oidc.ca_file().display(),
+    )
+}
+
+/// A process that lives on, with boto3 clients that it made once.
+pub(crate) struct Agent {
+    input: ChildStdin,
+    lines: Receiver<String>,
+    _process: Running,
+}
+
+impl Agent {
+    /// As the program of `command`.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.arg("python3").arg(peer_scripts().join("agent.py"));
+        let mut process = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let (input, output) = (process.child().stdin.take().unwrap(), process.child().stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Ends with the process, or with whoever listened.
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { input, lines, _process: process }
+    }
+
+    /// What became of this call.
+    pub(crate) fn call(&mut self, case: &str) -> Value {
+        writeln!(self.input, "{case}").unwrap();
+        let line = self.lines.recv_timeout(PATIENCE).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{case}: {line}"))
+    }
+
+    /// A call that AWS answers.
+    #[track_caller]
+    pub(crate) fn served(&mut self, case: &str) -> Value {
+        let answer = self.call(case);
+        assert_eq!(answer["status"], 200, "{case}: {answer}");
+        answer
+    }
+
+    /// A call that is refused at the first attempt, with these words.
+    #[track_caller]
+    pub(crate) fn refused(&mut self, case: &str, words: &str) {
+        let answer = self.call(case);
+        assert_eq!((&answer["status"], &answer["retries"]), (&json!(403), &json!(0)), "{case}: {answer}");
+        assert!(answer["Code"].as_str().is_some_and(|code| code.starts_with("AccessDenied")), "{answer}");
+        assert!(answer["Message"].as_str().is_some_and(|text| text.contains(words)), "{answer}");
+    }
+}
+
+/// The words for a session without a right to be one.
+pub(crate) const NOT_ACCEPTED: &str = "Chaperone: identity not accepted";
+
+/// How a command of `chaperone` ended, and what it said on standard error.
+pub(crate) fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}

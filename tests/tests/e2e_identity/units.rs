@@ -1,0 +1,71 @@
+//! Units that nobody launched: their tokens lie in files.
+
+use chaperone_tests::harness::AgentShell;
+use serde_json::json;
+
+use crate::stage::{Agent, NOT_ACCEPTED, Stage};
+
+const GET: &str = "aws s3api get-object --bucket e2e-bucket --key bytes-1000 object";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_of_two_workloads_is_decided_by_the_groups_of_their_tokens() {
+    let stage = Stage::start().await;
+    stage.put("builds-1.service", &stage.token("agent-7", &["readers", "night"], 600).await);
+    stage.put("reviews-1.service", &stage.token("agent-8", &["writers"], 600).await);
+    let cgroups = [stage.unit("builds-1.service"), stage.unit("reviews-1.service")];
+    let [mut builds, mut reviews] =
+        cgroups.each_ref().map(|cgroup| AgentShell::of(stage.gateway.transparent(cgroup).unwrap()).unwrap());
+
+    builds.run(GET).unwrap().ok().unwrap();
+    let denied = reviews.run(GET).unwrap();
+    assert_ne!(denied.code, 0);
+    for words in ["AccessDenied", "s3:GetObject", "which no rule permits"] {
+        assert!(denied.output.contains(words), "{}", denied.output);
+    }
+    let received = stage.upstream.requests();
+    assert_eq!(received.iter().filter(|request| request.uri.path() == "/bytes-1000").count(), 1);
+
+    for (workload, subject, groups, decision) in
+        [("builds", "agent-7", "night, readers", "allow"), ("reviews", "agent-8", "writers", "deny")]
+    {
+        let session = stage.session(workload);
+        let id = session["id"].as_str().unwrap();
+        let shown = stage.gateway.ask(&["sessions", "show", id]).unwrap();
+        for (name, value) in [("issuer", "idp"), ("subject", subject), ("groups", groups)] {
+            let line = shown.lines().find(|line| line.starts_with(name)).unwrap();
+            assert_eq!(line.trim_start_matches(name).trim_start(), value, "{shown}");
+        }
+        let calls = stage.ask(&["calls", "list", "--json", "--session", id]);
+        let [call] = calls.as_slice() else { panic!("{calls:?}") };
+        assert_eq!(
+            (&call["issuer"], &call["subject"], &call["decision"]),
+            (&json!("idp"), &json!(subject), &json!(decision)),
+            "{call}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_without_a_token_is_refused_at_once_and_others_are_served() {
+    let stage = Stage::start().await;
+    stage.put("reviews-1.service", &stage.token("agent-8", &["readers"], 600).await);
+    let (without, with) = (stage.unit("builds-2.service"), stage.unit("reviews-1.service"));
+    // An SDK that has keys from elsewhere is told so by the call itself.
+    let mut keys = stage.gateway.transparent(&without).unwrap();
+    keys.env("AWS_ACCESS_KEY_ID", "AKIAELSEWHERE").env("AWS_SECRET_ACCESS_KEY", "elsewhere");
+    let mut stranger = Agent::start(keys);
+    stranger.refused("get", NOT_ACCEPTED);
+    stage.refused_because("builds", "no-token-file");
+    stage.agent_in(&with).served("get");
+    stranger.refused("get", NOT_ACCEPTED);
+    assert_eq!(stage.upstream.requests().len(), 1, "only the other unit's call arrived");
+
+    // One that looks for keys finds none, at once.
+    let answer = stage.agent_in(&without).call("get");
+    assert_eq!(answer["exception"], "NoCredentialsError", "{answer}");
+
+    // The first connection after there is a token enrols it.
+    stage.put("builds-2.service", &stage.token("agent-7", &["readers"], 600).await);
+    stage.agent_in(&without).served("get");
+    assert_eq!(stage.session("builds")["cgroup_path"], without.path().as_str());
+}
