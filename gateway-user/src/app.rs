@@ -6,7 +6,12 @@ mod reload;
 mod status;
 mod upkeep;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -133,6 +138,7 @@ impl Daemon {
             calls,
             memory,
             bursts: Bursts::default(),
+            unrecorded: Mutex::default(),
             shutdown: CancellationToken::new(),
         });
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
@@ -236,9 +242,8 @@ async fn restore(
     killed: Vec<KilledCgroup>,
 ) -> anyhow::Result<()> {
     let hostname = hostname();
-    let here = |killed: &KilledCgroup| {
-        killed.hostname == hostname && BootId::new(&killed.boot_id) == *registry.boot()
-    };
+    // A boot is of one host, whatever it is called.
+    let here = |killed: &KilledCgroup| BootId::new(&killed.boot_id) == *registry.boot();
     registry.bar(killed.iter().filter(|killed| here(killed)).map(|killed| killed.cgroup_id));
     // Other hosts' sessions in the same database are theirs to end.
     let ours =
@@ -331,12 +336,12 @@ impl SessionLog for SessionRecord {
 
     fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
         Box::pin(async move {
-            self.0.end(session, EndReason::Killed).await;
+            let recorded = self.0.end(session, EndReason::Killed).await;
             let mut event = Event::new("session-killed", "its calls are refused from now on");
             event.session = Some(session.id);
             event.workload = Some(session.workload.name.clone());
             event.uid = Some(uid);
-            self.0.recorder.event(event).await
+            recorded.and(self.0.recorder.event(event).await)
         })
     }
 

@@ -101,14 +101,15 @@ impl Stage {
     /// What the daemon does every few seconds.
     async fn look(&self) -> Result<()> {
         let gateway = &self.direct.gateway;
-        for (session, renewed) in gateway.registry.renewals().await {
+        for session in gateway.registry.open() {
+            let Some(renewed) = gateway.registry.renewal(&session).await else { continue };
             match renewed {
                 Ok(identity) => gateway.renew(&session, identity).await?,
                 Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
             }
         }
         for session in gateway.registry.expired() {
-            gateway.end(&session, EndReason::TokenExpired).await;
+            gateway.end(&session, EndReason::TokenExpired).await?;
         }
         Ok(())
     }
@@ -280,7 +281,7 @@ async fn killing_a_session_ends_its_calls_under_way_and_bars_its_cgroup() -> Res
 
     let gateway = &stage.direct.gateway;
     let killed = gateway.registry.kill(session.id).context("it lives")?;
-    gateway.end(&killed, EndReason::Killed).await;
+    gateway.end(&killed, EndReason::Killed).await?;
     assert!(reply.into_body().collect().await.is_err(), "the answer breaks off");
     serving.abort();
     let call = stage.direct.row("SELECT * FROM v_calls", |row| row["outcome"] != "open").await?;

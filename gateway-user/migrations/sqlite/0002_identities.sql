@@ -8,6 +8,7 @@ CREATE TABLE identities (
     issuer       TEXT NOT NULL,
     subject      TEXT NOT NULL,
     groups       TEXT NOT NULL CHECK (json_valid(groups)),
+    token_groups TEXT NOT NULL CHECK (json_valid(token_groups)),
     claims       TEXT NOT NULL CHECK (json_valid(claims)),
     expires      TEXT CHECK (length(expires) = 27),
     token_digest TEXT,

@@ -21,8 +21,10 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
     while tick(&gateway, &mut ticks).await {
         launcher.sweep();
         gateway.report_bursts().await;
+        gateway.record_ends().await;
         for session in gateway.registry.gone() {
-            gateway.end(&session, EndReason::CgroupGone).await;
+            // What is not recorded is tried again below.
+            let _ = gateway.end(&session, EndReason::CgroupGone).await;
         }
     }
 }
@@ -31,7 +33,8 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
 pub(super) async fn renew(gateway: Arc<Gateway>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
-        for (session, renewed) in gateway.registry.renewals().await {
+        for session in gateway.registry.open() {
+            let Some(renewed) = gateway.registry.renewal(&session).await else { continue };
             match renewed {
                 Ok(identity) => {
                     if let Err(error) = gateway.renew(&session, identity).await {
@@ -54,7 +57,8 @@ pub(super) async fn expire(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(EXPIRY_CHECK);
     while tick(&gateway, &mut ticks).await {
         for session in gateway.registry.expired() {
-            gateway.end(&session, EndReason::TokenExpired).await;
+            // The sweep tries again.
+            let _ = gateway.end(&session, EndReason::TokenExpired).await;
         }
     }
 }

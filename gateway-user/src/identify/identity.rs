@@ -19,6 +19,8 @@ pub struct Identity {
     pub subject: String,
     /// Cedar groups of the principal: the workload's and the token's.
     pub groups: Vec<String>,
+    /// Those of them that the token says.
+    pub token_groups: Vec<String>,
     /// Further claims of the token, as the issuer's `claims` says.
     pub claims: BTreeMap<String, String>,
     /// Until when this holds; `None` where only the host vouches.
@@ -37,6 +39,7 @@ impl Identity {
             issuer: "host".to_owned(),
             subject: format!("host:{}", workload.name),
             groups: workload.groups.clone(),
+            token_groups: Vec::new(),
             claims: BTreeMap::new(),
             expires: None,
             token_digest: None,
@@ -47,14 +50,11 @@ impl Identity {
     /// What a verified token says.
     #[must_use]
     pub fn of_token(claims: Claims, token: SecretText, workload: &WorkloadConfig) -> Self {
-        let mut groups = workload.groups.clone();
-        groups.extend(claims.groups);
-        groups.sort_unstable();
-        groups.dedup();
         Self {
             issuer: claims.issuer.to_string(),
             subject: claims.subject,
-            groups,
+            groups: joined(&workload.groups, &claims.groups),
+            token_groups: claims.groups,
             claims: claims.attributes,
             expires: Some(claims.expires),
             token_digest: Some(claims.digest.to_string()),
@@ -75,11 +75,18 @@ impl Identity {
             issuer: String::new(),
             subject: String::new(),
             groups: Vec::new(),
+            token_groups: Vec::new(),
             claims: BTreeMap::new(),
             expires: Some(OffsetDateTime::UNIX_EPOCH),
             token_digest: None,
             token: None,
         }
+    }
+
+    /// The same, in the groups that its workload has today.
+    #[must_use]
+    pub(super) fn in_groups_of(self, workload: &WorkloadConfig) -> Self {
+        Self { groups: joined(&workload.groups, &self.token_groups), ..self }
     }
 
     /// Whether it still holds at `now`.
@@ -93,4 +100,11 @@ impl Identity {
     pub fn is(&self, other: &Self) -> bool {
         self.issuer == other.issuer && self.subject == other.subject
     }
+}
+
+fn joined(one: &[String], other: &[String]) -> Vec<String> {
+    let mut groups: Vec<String> = one.iter().chain(other).cloned().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
 }

@@ -14,7 +14,7 @@ use super::{
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
     placeholder::Placeholders,
-    vouch::from_file,
+    vouch::{fits, from_file},
     workload::{Match, Workloads},
 };
 use crate::{
@@ -319,25 +319,21 @@ impl Registry {
         slots.iter().map(|slot| Arc::clone(&slot.session)).collect()
     }
 
-    /// The sessions whose token file has another token than the one they are known by, with who that says
-    /// they are; the caller records it and calls [`Session::is_known_as`].
-    pub async fn renewals(&self) -> Vec<(Arc<Session>, Result<Identity, VouchError>)> {
-        let mut renewals = Vec::new();
-        for session in self.open() {
-            let found = match from_file(&session).await {
-                Ok(None) => continue,
-                Ok(Some(token)) => {
-                    let known = session.identity();
-                    if known.token.as_ref().is_some_and(|known| known.expose() == token.expose()) {
-                        continue;
-                    }
-                    self.vouchers.renewed(&session, token).await
-                }
-                Err(error) => Err(error),
-            };
-            renewals.push((session, found));
+    /// Who the session is by the token in its file, where that is another than the one it is known by; the
+    /// caller records it and calls [`Session::is_known_as`].
+    pub async fn renewal(&self, session: &Session) -> Option<Result<Identity, VouchError>> {
+        if session.launch.as_ref().is_some_and(|launch| launch.uid != 0) {
+            return None;
         }
-        renewals
+        match from_file(session).await {
+            Ok(None) => None,
+            Ok(Some(token)) => {
+                let known = session.identity();
+                let same = known.token.as_ref().is_some_and(|known| known.expose() == token.expose());
+                if same { None } else { Some(self.vouchers.renewed(session, token).await) }
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Who a newer token says that `session` is.
@@ -468,6 +464,11 @@ impl Registry {
         if let Some(slot) = state.slots.get(&cgroup) {
             return Ok(Arc::clone(slot));
         }
+        // It may have been killed since it was looked for.
+        if state.barred.contains(&cgroup) {
+            let Session { cgroup, workload, .. } = session();
+            return Err(IdentifyError::Killed { cgroup, workload: Some(workload.name.clone()) });
+        }
         if state.slots.len() >= self.max_sessions {
             return Err(IdentifyError::TooManySessions(state.slots.len()));
         }
@@ -493,11 +494,15 @@ impl Registry {
         if session.workload.identity == Voucher::Oidc {
             // Somebody else who would have to vouch today is asked at the next connection.
             let issuer = session.workload.issuer.as_ref().map(AsRef::as_ref);
-            let same = identity.filter(|identity| Some(identity.issuer.as_str()) == issuer);
+            let same = identity.filter(|identity| {
+                Some(identity.issuer.as_str()) == issuer
+                    && identity.expires.is_some()
+                    && fits(&session.workload.subjects, &identity.subject)
+            });
             let Some(identity) = same.filter(|identity| identity.holds(self.clock.now())) else {
                 return Err((id, EndReason::TokenExpired));
             };
-            session.is_known_as(identity);
+            session.is_known_as(identity.in_groups_of(&session.workload));
         }
         // Not bounded by max_sessions: these agents run already, and locking them out helps nobody.
         let slot = Slot { session: Arc::new(session), enrolled: OnceCell::new_with(Some(())) };

@@ -1,6 +1,6 @@
 //! Finds out who a session is: from its host, or from a token.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use globset::GlobBuilder;
 
@@ -12,6 +12,9 @@ use crate::{
     issuer::{Issuers, TokenError},
     secret::SecretText,
 };
+
+/// How long reading a token file may take.
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why nobody vouches for a session. The agent learns only that its identity is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,9 @@ pub enum VouchError {
         /// Who the token is.
         new: String,
     },
+    /// The file system does not answer.
+    #[error("reading the token took longer than {FILE_TIMEOUT:?}")]
+    Slow,
     /// The file could not be read for a reason of the daemon's own.
     #[error("reading the token failed")]
     Interrupted,
@@ -54,6 +60,7 @@ impl VouchError {
             Self::Token(error) => error.reason(),
             Self::Subject { .. } => "subject-not-allowed",
             Self::OtherSubject { .. } => "other-subject",
+            Self::Slow => "token-file-slow",
             Self::Interrupted => "interrupted",
         }
     }
@@ -85,8 +92,11 @@ impl Vouchers {
         if workload.identity == Voucher::Host {
             return Ok(Identity::host(workload));
         }
+        let launched = session.launch.as_ref().is_some_and(|launch| launch.uid != 0);
         let token = match presented {
             Some(token) => token,
+            // The daemon can read what the launching user perhaps cannot.
+            None if launched => return Err(VouchError::NoToken),
             None => from_file(session).await?.ok_or(VouchError::NoToken)?,
         };
         self.verified(workload, token).await
@@ -119,8 +129,9 @@ impl Vouchers {
 pub(super) async fn from_file(session: &Session) -> Result<Option<SecretText>, VouchError> {
     let Some(template) = &session.workload.token_file else { return Ok(None) };
     let path = token_file::path(template, &session.cgroup);
-    // A file of a network file system may take its time.
-    let read = tokio::task::spawn_blocking(move || token_file::read(&path)).await;
+    // A file system may not answer at all.
+    let read = tokio::task::spawn_blocking(move || token_file::read(&path));
+    let read = tokio::time::timeout(FILE_TIMEOUT, read).await.map_err(|_| VouchError::Slow)?;
     Ok(Some(read.map_err(|_| VouchError::Interrupted)??))
 }
 
@@ -130,7 +141,7 @@ pub fn subject_glob(glob: &str) -> Option<globset::GlobMatcher> {
     GlobBuilder::new(glob).literal_separator(false).build().ok().map(|glob| glob.compile_matcher())
 }
 
-fn fits(globs: &[String], subject: &str) -> bool {
+pub(super) fn fits(globs: &[String], subject: &str) -> bool {
     globs.is_empty() || globs.iter().filter_map(|glob| subject_glob(glob)).any(|glob| glob.is_match(subject))
 }
 

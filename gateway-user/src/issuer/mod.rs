@@ -55,7 +55,7 @@ pub struct Claims {
     pub digest: TokenDigest,
 }
 
-/// The SHA-256 of a token.
+/// The SHA-256 of what a token's signature covers. The signature is left out: ECDSA's can be written in two ways.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
@@ -63,8 +63,9 @@ impl TokenDigest {
     /// Of the token's text.
     #[must_use]
     pub fn of(token: &str) -> Self {
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         let mut bytes = [0; 32];
-        for (to, from) in bytes.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+        for (to, from) in bytes.iter_mut().zip(digest(&SHA256, signed.as_bytes()).as_ref()) {
             *to = *from;
         }
         Self(bytes)

@@ -74,9 +74,9 @@ impl Insert for SessionRow {
 }
 
 impl Insert for IdentityRow {
-    const INTO: &'static str = "INSERT INTO identities (session, time, issuer, subject, groups, claims, expires, \
-        token_digest, truncated) ";
-    const COLUMNS: usize = 9;
+    const INTO: &'static str = "INSERT INTO identities (session, time, issuer, subject, groups, token_groups, \
+        claims, expires, token_digest, truncated) ";
+    const COLUMNS: usize = 10;
 
     fn bind(&self, mut values: Separated<'_, Sqlite, &'static str>) {
         values
@@ -85,6 +85,7 @@ impl Insert for IdentityRow {
             .push_bind(self.issuer.as_str())
             .push_bind(self.subject.as_str())
             .push_bind(self.groups.as_str())
+            .push_bind(self.token_groups.as_str())
             .push_bind(self.claims.as_str())
             .push_bind(self.expires.as_deref())
             .push_bind(self.token_digest.as_deref())

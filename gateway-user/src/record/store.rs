@@ -217,16 +217,20 @@ async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Lefto
     });
     insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
     let open_sessions = sqlx::query_as::<_, OpenSessionRow>(
-        "SELECT id, started, workload, subject, issuer, groups, claims, token_expires, token_digest, hostname, \
-         boot_id, cgroup_path, cgroup_id, command, uid FROM v_sessions WHERE ended IS NULL ORDER BY seq",
+        "SELECT s.id, s.started, s.workload, s.subject, s.issuer, s.groups, \
+         coalesce(i.token_groups, '[]') AS token_groups, coalesce(i.truncated, '[]') AS identity_cut, s.claims, \
+         s.token_expires, s.token_digest, s.hostname, s.boot_id, s.cgroup_path, s.cgroup_id, s.command, s.uid \
+         FROM v_sessions AS s \
+         LEFT JOIN identities AS i ON i.seq = (SELECT max(seq) FROM identities WHERE session = s.id) \
+         WHERE s.ended IS NULL ORDER BY s.seq",
     )
     .fetch_all(&mut *tx)
     .await?;
     let open_sessions = open_sessions.into_iter().filter_map(OpenSessionRow::into_open_session).collect();
-    // Cgroups of an earlier boot mean nothing.
+    // Only those of this boot mean something: the caller knows which it is.
     let killed = sqlx::query_as::<_, (String, String, i64)>(
         "SELECT s.hostname, s.boot_id, s.cgroup_id FROM session_ends AS e JOIN sessions AS s ON s.id = e.session \
-         WHERE e.reason = ? AND s.boot_id = (SELECT boot_id FROM sessions ORDER BY seq DESC LIMIT 1)",
+         WHERE e.reason = ? ORDER BY e.seq DESC LIMIT 100000",
     )
     .bind(EndReason::Killed.as_str())
     .fetch_all(&mut *tx)
@@ -247,6 +251,9 @@ struct OpenSessionRow {
     subject: String,
     issuer: String,
     groups: String,
+    token_groups: String,
+    /// What of its identity did not fit.
+    identity_cut: String,
     claims: String,
     token_expires: Option<String>,
     token_digest: Option<String>,
@@ -276,9 +283,12 @@ impl OpenSessionRow {
             issuer: self.issuer,
             subject: self.subject,
             groups: serde_json::from_str(&self.groups).ok()?,
+            token_groups: serde_json::from_str(&self.token_groups).ok()?,
             claims: serde_json::from_str(&self.claims).ok()?,
             expires: match self.token_expires {
                 None => None,
+                // A group that is lost would be a rule that no longer forbids.
+                Some(_) if self.identity_cut != "[]" => Some(OffsetDateTime::UNIX_EPOCH),
                 Some(text) => Some(unstamp(&text)?),
             },
             token_digest: self.token_digest,

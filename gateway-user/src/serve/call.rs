@@ -18,6 +18,7 @@ use super::{
 use crate::{
     body::{self, Body},
     classify::classify,
+    credentials::CredentialsError,
     decide::{Permit, Verdict},
     forward::Reply,
     identify::{Caller, CredentialSource, EndReason},
@@ -208,6 +209,10 @@ async fn carry_out(
             let keys = gateway.credentials.keys(&permit, caller, &policies).await?;
             // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
             sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?
+        }
+        // A rule wants it done in a role, and the agent's keys are of another.
+        VerifiedBy::Owner if permit.role().is_some() => {
+            return Err(CredentialsError::NoSource("the workload uses keys of its own".to_owned()).into());
         }
         VerifiedBy::Owner => SignedRequest::as_received(permit, request, stream)?,
     };

@@ -18,7 +18,7 @@ mod watched_io;
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,13 +29,13 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use self::http::HttpError;
 pub use self::{
     burst::Bursts,
     counters::{Counters, Counts},
     ledger::Ledger,
     share::{NoRoom, Shares},
 };
+use self::{http::HttpError, share::Owner};
 use crate::{
     accept::Accepted,
     body::{self, Body},
@@ -139,6 +139,8 @@ pub struct Gateway {
     pub memory: Shares,
     /// Keeps events that an agent can cause at will from filling the disk.
     pub bursts: Bursts,
+    /// Ends of sessions that are not in the database yet: no more than sessions.
+    pub unrecorded: Mutex<Vec<SessionEnd>>,
     /// Cancelled when the daemon should end.
     pub shutdown: CancellationToken,
 }
@@ -234,18 +236,22 @@ impl Gateway {
         let origin = self.origins.origin(&io, agent)?;
         let accepted = Accepted { io, agent, origin };
         known.origin = Some(origin);
+        // While somebody is asked who this is, only so many of one cgroup may wait.
+        let waiting = self.connections.take(Owner::Cgroup(origin.cgroup), 1)?;
         let caller = match self
             .registry
             .identify(&origin, async |session: &Session| self.enrol(session).await)
             .await
         {
             Err(error) if error.is_about_identity() => {
+                drop(waiting);
                 self.report(Some(origin.cgroup), known.event(&error.into())).await;
                 return stranger::answer(self, accepted).await;
             }
             identified => identified?,
         };
         known.caller = Some(caller.clone());
+        drop(waiting);
         let _place = self.connections.take(caller.session.id, 1)?;
         match route(&accepted, caller.session.workload.egress, &self.own, &self.route).await? {
             Route::Aws(name) => self.aws(accepted, caller, name).await,
@@ -319,15 +325,32 @@ impl Gateway {
         }
     }
 
-    /// Forgets what was kept for a session that is over, and records its end.
-    pub async fn end(&self, session: &Session, reason: EndReason) {
+    /// Forgets what was kept for a session that is over, and records its end: now, or as soon as that is possible.
+    ///
+    /// # Errors
+    /// [`RecordError`]: it is not recorded yet, and would be taken up again if the daemon were started anew.
+    pub async fn end(&self, session: &Session, reason: EndReason) -> Result<(), RecordError> {
         tracing::info!(session = %session.id, reason = reason.as_str(), "session ended");
         self.credentials.forget(session.id);
         self.ledger.forget(session);
         let end = SessionEnd { session: session.id, reason: reason.as_str().to_owned() };
-        if let Err(error) = self.recorder.session_ended(end).await {
-            // The next start finds it open, and ends it then.
-            tracing::error!(session = %session.id, %error, "a session's end could not be recorded");
+        let recorded = self.recorder.session_ended(end.clone()).await;
+        if let Err(error) = &recorded {
+            tracing::error!(session = %session.id, %error, "a session's end could not be recorded, and is tried again");
+            self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+        }
+        recorded
+    }
+
+    /// Records the ends that could not be recorded when they came.
+    pub async fn record_ends(&self) {
+        let ends = std::mem::take(&mut *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner));
+        for end in ends {
+            match self.recorder.session_ended(end.clone()).await {
+                // One that was written after all, when nobody waited any more, is rejected the second time.
+                Ok(()) | Err(RecordError::Rejected(_)) => {}
+                Err(_) => self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).push(end),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::prim::SessionId;
+use crate::prim::{CgroupId, SessionId};
 
 /// Shared counts of one bounded thing (connections, calls, bytes). Cloning shares them.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ struct Used {
 pub(super) enum Owner {
     /// One session's.
     Session(SessionId),
+    /// A cgroup's that is not identified yet.
+    Cgroup(CgroupId),
     /// All agents' together whose identity is not accepted.
     Strangers,
 }

@@ -174,6 +174,7 @@ impl Direct {
             calls,
             memory,
             bursts: serve::Bursts::default(),
+            unrecorded: std::sync::Mutex::default(),
             shutdown: CancellationToken::new(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway)));

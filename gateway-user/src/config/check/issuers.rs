@@ -19,6 +19,9 @@ impl Problems {
                 let name = issuer.name.as_str();
                 self.add(here("name"), format!("another issuer has the name {name:?} already"));
             }
+            if issuer.name.as_str() == "host" {
+                self.add(here("name"), "\"host\" is what records and policies call the host itself");
+            }
             if !issuer::is_issuer_url(&issuer.url) {
                 let url = &issuer.url;
                 self.add(here("url"), format!("{url:?} is not an https URL without query and fragment"));

@@ -28,8 +28,7 @@ struct Unit {
 pub(crate) fn told_by_tokens(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let mut reader = unit(stage, "builds-1.service", "agent-7", "readers", 600)?;
     let mut writer = unit(stage, "reviews-1.service", "agent-8", "writers", 600)?;
-    let get =
-        format!("aws s3api get-object --bucket {BUCKET} --key cli object --output text");
+    let get = format!("aws s3api get-object --bucket {BUCKET} --key cli object --output text");
     let got = reader.agent.run(&get)?.ok();
     checks.add("an agent whose token says group readers: AWS CLI reads from S3", got);
     let denied = refusal(writer.agent.run(&get)?, &["AccessDenied", "s3:GetObject"]);
