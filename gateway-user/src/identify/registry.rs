@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    issuer::TokenError,
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
     redirect::Origin,
     secret::SecretText,
@@ -241,7 +242,7 @@ impl Registry {
         let started = self.clock.now();
         let session = self.session(id, workload, (cgroup, cgroup_id), started, Some(launch));
         let slot = self.slot(cgroup_id, || session)?;
-        let result = slot.enrol(&self.vouchers, token, record).await;
+        let result = slot.enrol(self, token, record).await;
         if result.is_err() {
             // The launcher gives up and removes the cgroup: nobody will try again.
             self.state().slots.remove(&cgroup_id);
@@ -330,7 +331,7 @@ impl Registry {
             Ok(Some(token)) => {
                 let known = session.identity();
                 let same = known.token.as_ref().is_some_and(|known| known.expose() == token.expose());
-                if same { None } else { Some(self.vouchers.renewed(session, token).await) }
+                if same { None } else { Some(self.renewed(session, token).await) }
             }
             Err(error) => Some(Err(error)),
         }
@@ -341,7 +342,13 @@ impl Registry {
     /// # Errors
     /// [`VouchError`]: it is not accepted, or is somebody else's.
     pub async fn renewed(&self, session: &Session, token: SecretText) -> Result<Identity, VouchError> {
-        self.vouchers.renewed(session, token).await
+        self.still_holding(self.vouchers.renewed(session, token).await?)
+    }
+
+    /// A token may be verified just after its end, because its issuer's clock may be off. A session ends at that
+    /// very moment all the same: there is none to begin, or to go on, with such a token.
+    fn still_holding(&self, identity: Identity) -> Result<Identity, VouchError> {
+        if identity.holds(self.clock.now()) { Ok(identity) } else { Err(TokenError::Expired.into()) }
     }
 
     /// The session of the cgroup `leaf`, where a connection from it was identified before.
@@ -392,7 +399,7 @@ impl Registry {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let slot = self.slot_of(leaf)?;
-        let session = slot.enrol(&self.vouchers, None, record).await?;
+        let session = slot.enrol(self, None, record).await?;
         let mut state = self.state();
         // Only while the session lives, and not without bound: an agent can make many leaves.
         let bounded = state.leaves.len() < self.max_sessions.saturating_mul(LEAVES_PER_SESSION);
@@ -532,7 +539,7 @@ impl Slot {
     /// Finds out who the session is and records it, once.
     async fn enrol<E>(
         &self,
-        vouchers: &Vouchers,
+        registry: &Registry,
         token: Option<SecretText>,
         record: impl AsyncFnOnce(&Session) -> Result<(), E>,
     ) -> Result<Arc<Session>, IdentifyError>
@@ -541,11 +548,11 @@ impl Slot {
     {
         let session = &self.session;
         let enrol = async || {
+            let vouched = registry.vouchers.vouch(session, token).await;
             let identity =
-                vouchers.vouch(session, token).await.map_err(|error| IdentifyError::NotVouched {
-                    workload: session.workload.name.clone(),
-                    cgroup: session.cgroup.clone(),
-                    error,
+                vouched.and_then(|identity| registry.still_holding(identity)).map_err(|error| {
+                    let (workload, cgroup) = (session.workload.name.clone(), session.cgroup.clone());
+                    IdentifyError::NotVouched { workload, cgroup, error }
                 })?;
             session.is_known_as(identity);
             record(session).await.map_err(|error| IdentifyError::RecordFailed(error.into()))
