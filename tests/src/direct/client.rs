@@ -40,6 +40,10 @@ pub struct Signing {
     pub access_key_id: Option<String>,
     /// Secret; the placeholder's unless set.
     pub secret: Option<String>,
+    /// Session token; the placeholder's unless set.
+    pub session_token: Option<String>,
+    /// The header of the session token.
+    pub session_header: &'static str,
     /// The date that is signed.
     pub time: SystemTime,
     /// How the body is signed: its hash, or a constant of S3's.
@@ -68,6 +72,8 @@ impl Signing {
             region: "eu-central-1".to_owned(),
             access_key_id: None,
             secret: None,
+            session_token: None,
+            session_header: "x-amz-security-token",
             time: gateway_user::clock::Clock::system().now().into(),
             payload: Payload::Hash,
         }
@@ -151,7 +157,8 @@ impl<'d> Agent<'d> {
         let placeholder = self.direct.placeholder().await?;
         let id = signing.access_key_id.clone().unwrap_or(placeholder.access_key_id);
         let secret = signing.secret.clone().unwrap_or_else(|| placeholder.secret.expose().to_owned());
-        let token = placeholder.session_token.expose().to_owned();
+        let token = signing.session_token.clone();
+        let token = token.unwrap_or_else(|| placeholder.session_token.expose().to_owned());
         let identity = Credentials::new(id, secret, Some(token), None, "direct").into();
         let uri = format!("https://{}{path}", self.host);
         let mut request = Request::builder().method(method).uri(&uri).body(Full::new(body.clone()))?;
@@ -163,7 +170,7 @@ impl<'d> Agent<'d> {
             .region(&signing.region)
             .name(&signing.service)
             .time(signing.time)
-            .settings(settings(&signing.service))
+            .settings(settings(signing))
             .build()?;
         let signable = match signing.payload {
             Payload::Hash => SignableBody::Bytes(&body),
@@ -266,9 +273,10 @@ async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Repl
     Ok(Reply { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
 }
 
-fn settings(service: &str) -> SigningSettings {
+fn settings(signing: &Signing) -> SigningSettings {
     let mut settings = SigningSettings::default();
-    if service == "s3" {
+    settings.session_token_name_override = Some(signing.session_header);
+    if matches!(signing.service.as_str(), "s3" | "s3express") {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
