@@ -70,6 +70,9 @@ pub mod sign;
 /// `SignedRequest` → `Reply`: own resolver, own roots, pooled connections.
 pub mod forward;
 
+/// AWS's answer with keys → the same answer with a placeholder: real keys stay here. *pure*
+pub mod mint;
+
 // ── assembly ────────────────────────────────────────────────────────────────────────────────
 
 /// Any refusal → an error in the protocol's own shape. *pure*

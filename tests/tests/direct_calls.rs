@@ -174,9 +174,9 @@ async fn what_is_not_understood_is_refused() -> Result<()> {
     .await?;
     let mints = direct.agent("sts.eu-central-1.amazonaws.com");
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-    let body = "Action=GetSessionToken&Version=2011-06-15";
+    let body = "Action=GetWebIdentityToken&Version=2011-06-15";
     let reply = mints.ask(Method::POST, "/", &form, body, &Signing::new("sts")).await;
-    refused(&direct, reply, 403, "sts:GetSessionToken answers with credentials").await
+    refused(&direct, reply, 403, "sts:GetWebIdentityToken answers with credentials").await
 }
 
 #[tokio::test]

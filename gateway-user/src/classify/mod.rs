@@ -11,6 +11,8 @@ use crate::{
     prim::{AccountId, Region},
 };
 
+/// Answers that carry keys: which operations have them, and where.
+pub mod answer;
 mod coding;
 mod members;
 mod needs;
@@ -88,6 +90,8 @@ pub struct Operation {
     pub params: BTreeMap<String, Param>,
     /// The parameters that could not be read, because they are in a body that streams.
     pub unread: BTreeSet<String>,
+    /// Where its answer carries keys, which the gateway replaces: they must not reach an agent.
+    pub(crate) keys: Option<answer::Keys>,
     /// The canonical request this was read from.
     pub(crate) digest: RequestDigest,
 }
@@ -123,7 +127,7 @@ pub enum ClassifyError {
     /// It is understood, but is too much at once to decide on.
     #[error("it needs more than {0} actions on resources; send several smaller requests")]
     TooManyActions(usize),
-    /// The answer would carry credentials, which cannot be kept from the agent yet.
+    /// The answer would carry credentials that cannot be replaced by a placeholder.
     #[error("{0} answers with credentials, which must not reach an agent")]
     MintsCredentials(String),
 }
@@ -139,13 +143,14 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     let partition = Partition::of_region(head.region().as_str());
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
-    let (service, name, actions, params) = if head.is_s3() {
+    let (service, name, actions, params, keys) = if head.is_s3() {
         let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
-        ("s3", call.operation, call.actions, call.params)
+        ("s3", call.operation, call.actions, call.params, answer::keys_of("s3", call.operation))
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
-        if found.operation.mints {
+        let keys = answer::keys_of(found.service.name, operation);
+        if found.operation.mints && keys.is_none() {
             return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
         }
         let params = members_of(&found, request)?;
@@ -157,7 +162,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         if head.endpoint().is_s3_express() && actions.iter().any(foreign) {
             return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }
-        (prefix, operation, actions, params)
+        (prefix, operation, actions, params, keys)
     };
     let actions = bounded(with_unknown(actions, &params))?;
     Ok(Operation {
@@ -168,6 +173,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         actions,
         params: params.values,
         unread: params.unread,
+        keys,
         digest: request.digest(),
     })
 }

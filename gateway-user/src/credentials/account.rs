@@ -8,10 +8,9 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::time::timeout;
 
-use super::{
-    CredentialsError, Keys,
-    sts::{Place, account_of},
-};
+use super::{CredentialsError, Keys, sts::Place};
+
+pub(super) use super::sts::account_of as ask;
 use crate::{
     clock::Clock,
     prim::{AccountId, Region},
@@ -57,7 +56,7 @@ impl Learnt {
         if failure.as_ref().is_some_and(|failure| failure.region == *place.region && now < failure.retry) {
             return None;
         }
-        match timeout(limit, account_of(keys, place)).await.unwrap_or(Err(CredentialsError::Timeout(limit))) {
+        match timeout(limit, ask(keys, place)).await.unwrap_or(Err(CredentialsError::Timeout(limit))) {
             Ok(account) => {
                 tracing::info!(%account, access_key_id = keys.access_key_id, "the gateway's account is known");
                 let known = Known { access_key_id: keys.access_key_id.clone(), account: account.clone() };

@@ -27,7 +27,7 @@ use self::{
 use crate::{
     clock::Clock,
     decide::{Permit, Policies},
-    identify::{Caller, CredentialSource, Scope, role_account},
+    identify::{Caller, CredentialSource, GivenKeys, Minted, Scope, role_account},
     prim::{AccountId, Region, SessionId, WorkloadName},
     secret::SecretText,
 };
@@ -55,6 +55,17 @@ pub struct Keys {
     pub session_token: Option<SecretText>,
     /// When they stop working.
     pub expires: Option<SystemTime>,
+}
+
+impl From<&GivenKeys> for Keys {
+    fn from(given: &GivenKeys) -> Self {
+        Self {
+            access_key_id: given.access_key_id.clone(),
+            secret: given.secret.clone(),
+            session_token: Some(given.session_token.clone()),
+            expires: given.expires.map(SystemTime::from),
+        }
+    }
 }
 
 /// Why there are no keys; the call is refused.
@@ -231,6 +242,29 @@ impl Source {
         // Without keys the call fails anyway, and says why once it is decided.
         let keys = self.own_keys().await.ok()?;
         self.account_of(&keys, region, caller).await
+    }
+
+    /// The account that calls act in which are made with these keys that AWS gave the session: STS is asked once
+    /// where their answer did not tell. `None` where that cannot be found out.
+    pub async fn account_given(&self, given: &Minted, region: &Region, caller: &Caller) -> Option<AccountId> {
+        if let Some(account) = &given.keys.account {
+            return Some(account.clone());
+        }
+        if !self.config.learn_account || matches!(self.origin, Origin::Fixed(_)) {
+            return None;
+        }
+        let ask = async {
+            let (keys, place) = (Keys::from(&given.keys), self.place(region, caller));
+            match timeout(place.timeout, account::ask(&keys, &place)).await {
+                Ok(Ok(account)) => Some(account),
+                Ok(Err(error)) => {
+                    tracing::warn!(session = %caller.session.id, %error, "the account of minted keys is not known");
+                    None
+                }
+                Err(_) => None,
+            }
+        };
+        given.learnt.get_or_init(|| ask).await.clone()
     }
 
     async fn account_of(&self, keys: &Keys, region: &Region, caller: &Caller) -> Option<AccountId> {

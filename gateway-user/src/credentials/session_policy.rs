@@ -51,7 +51,14 @@ pub(super) fn for_call(permit: &Permit) -> Result<SessionPolicy, CredentialsErro
     let pairs = &permit.operation().actions;
     let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for pair in pairs {
-        by_resource.entry(&pair.resource).or_default().insert(&pair.action);
+        let actions = by_resource.entry(&pair.resource).or_default();
+        actions.insert(&pair.action);
+        if pair.action == "sts:AssumeRole" {
+            // The source identity that the gateway set goes along into the next role, and tags may: IAM asks for these
+            // beside, and they do nothing by themselves.
+            // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+            actions.extend(["sts:SetSourceIdentity", "sts:TagSession"]);
+        }
     }
     // Resources with the same actions share a statement, which allows no further pair.
     let mut by_actions: BTreeMap<BTreeSet<&str>, Vec<String>> = BTreeMap::new();

@@ -615,6 +615,7 @@ fn decide_in(
         actions,
         params: Default::default(),
         unread: Default::default(),
+        keys: None,
         digest: RequestDigest([0; 32]),
     };
     let facts = Facts { now: at(0), session: &SessionUsage::default(), day: &DayUsage::default() };

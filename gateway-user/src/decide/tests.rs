@@ -37,6 +37,7 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
             .collect(),
         params: BTreeMap::new(),
         unread: Default::default(),
+        keys: None,
         digest: RequestDigest([7; 32]),
     }
 }

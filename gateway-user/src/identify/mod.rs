@@ -26,6 +26,7 @@ pub mod workload;
 pub(crate) mod fake;
 mod handle;
 mod identity;
+mod minted;
 mod session;
 mod token_file;
 mod vouch;
@@ -35,6 +36,7 @@ pub use self::{
     cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes, TAG_MAX},
     identity::Identity,
     master_key::{MasterKey, MasterKeyError},
+    minted::{GivenKeys, Minted},
     placeholder::Placeholders,
     registry::{IdentifyError, Registry, StoredSession},
     session::{EndReason, Session},
@@ -53,6 +55,9 @@ pub struct Config {
     pub sweep_secs: u64,
     /// The 32-byte master key of placeholders (mode 0600), made at the first start.
     pub placeholder_key: PathBuf,
+    /// Keys kept for a session that AWS gave it by its calls (`sts:AssumeRole`); where there are more, those that
+    /// expire first stop working.
+    pub minted_per_session: usize,
 }
 
 impl Default for Config {
@@ -61,9 +66,13 @@ impl Default for Config {
             max_sessions: 4096,
             sweep_secs: 5,
             placeholder_key: "/var/lib/chaperone/placeholder.key".into(),
+            minted_per_session: MINTED_PER_SESSION,
         }
     }
 }
+
+/// See [`Config::minted_per_session`].
+const MINTED_PER_SESSION: usize = 64;
 
 /// What a workload's connections may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

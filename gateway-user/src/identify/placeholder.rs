@@ -1,12 +1,14 @@
 //! Placeholder keys: what an agent's SDK signs with.
 //!
-//! They are derived, not stored: HKDF-SHA256 (RFC 5869, the HMAC-SHA256 construction) over a master
+//! Those of sessions are derived, not stored: HKDF-SHA256 (RFC 5869, the HMAC-SHA256 construction) over a master
 //! key that never leaves the host, with the session's id as context. So they survive a restart of
 //! the daemon, no database row holds one, and knowing one session's says nothing of another's.
+//! Those of keys that AWS gives a session ([`super::Minted`]) are random.
 
 use aws_lc_rs::{
     error::Unspecified,
     hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
+    rand,
 };
 use zeroize::Zeroizing;
 
@@ -51,7 +53,7 @@ impl Placeholders {
         }
     }
 
-    /// `len` characters of `alphabet`, whose size divides 256: each byte gives one, without bias.
+    /// `len` characters of `alphabet`.
     fn text(&self, session: SessionId, role: &[u8], alphabet: &[u8], len: usize) -> SecretText {
         let session = session.to_string();
         let mut bytes = Zeroizing::new(vec![0_u8; len]);
@@ -64,9 +66,31 @@ impl Placeholders {
             // Cannot happen for these lengths. An empty secret verifies no signature.
             return SecretText::new(String::new());
         }
-        let symbol = |byte: &u8| alphabet.get(usize::from(*byte) % alphabet.len()).copied().map(char::from);
-        SecretText::new(bytes.iter().filter_map(symbol).collect())
+        written(&bytes, alphabet)
     }
+}
+
+impl Placeholder {
+    /// One that nothing tells: for keys that AWS gives a session. `None` where the system has no random numbers.
+    #[must_use]
+    pub(super) fn fresh() -> Option<Self> {
+        let text = |alphabet: &[u8], len: usize| {
+            let mut bytes = Zeroizing::new(vec![0_u8; len]);
+            rand::fill(&mut bytes).ok()?;
+            Some(written(&bytes, alphabet))
+        };
+        Some(Self {
+            access_key_id: format!("{PREFIX}{}", text(BASE32, ACCESS_KEY_LEN - PREFIX.len())?.expose()),
+            secret: text(BASE64, SECRET_LEN)?,
+            session_token: text(BASE64, TOKEN_LEN)?,
+        })
+    }
+}
+
+/// A character of `alphabet`, whose size divides 256, for each byte, without bias.
+fn written(bytes: &[u8], alphabet: &[u8]) -> SecretText {
+    let symbol = |byte: &u8| alphabet.get(usize::from(*byte) % alphabet.len()).copied().map(char::from);
+    SecretText::new(bytes.iter().filter_map(symbol).collect())
 }
 
 /// Whether an access key id looks like a placeholder of some chaperone: for messages only, never to

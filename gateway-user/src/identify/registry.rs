@@ -37,6 +37,7 @@ pub struct Registry {
     boot: BootId,
     clock: Clock,
     max_sessions: usize,
+    minted_per_session: usize,
     state: Mutex<State>,
 }
 
@@ -188,8 +189,17 @@ impl Registry {
         boot: BootId,
         clock: Clock,
     ) -> Self {
-        let max_sessions = config.max_sessions;
-        Self { workloads, tree, placeholders, vouchers, boot, clock, max_sessions, state: Mutex::default() }
+        Self {
+            workloads,
+            tree,
+            placeholders,
+            vouchers,
+            boot,
+            clock,
+            max_sessions: config.max_sessions,
+            minted_per_session: config.minted_per_session,
+            state: Mutex::default(),
+        }
     }
 
     /// The caller behind a connection: finds its session, or enrols one.
@@ -526,6 +536,7 @@ impl Registry {
         launch: Option<Launch>,
     ) -> Session {
         Session::new(id, workload, cgroup, started, self.placeholders.of(id), launch)
+            .with_room(self.minted_per_session)
     }
 
     /// The lock is never held over an await or a call into the kernel, and no code that holds it can

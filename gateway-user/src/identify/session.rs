@@ -6,7 +6,10 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
-use super::{Identity, Launch, Placeholder, Voucher, WorkloadConfig};
+use super::{
+    GivenKeys, Identity, Launch, MINTED_PER_SESSION, Minted, Placeholder, Voucher, WorkloadConfig,
+    minted::Kept,
+};
 use crate::prim::{CgroupId, CgroupPath, SessionId};
 
 /// One run of a workload.
@@ -28,6 +31,7 @@ pub struct Session {
     pub launch: Option<Launch>,
     /// Replaced whenever its token is renewed.
     identity: ArcSwap<Identity>,
+    minted: Kept,
     over: CancellationToken,
     end: OnceLock<EndReason>,
 }
@@ -78,7 +82,27 @@ impl Session {
         };
         let (over, end) = (CancellationToken::new(), OnceLock::new());
         let identity = ArcSwap::from_pointee(identity);
-        Self { id, workload, cgroup, cgroup_id, started, placeholder, launch, identity, over, end }
+        let minted = Kept::new(MINTED_PER_SESSION);
+        Self { id, workload, cgroup, cgroup_id, started, placeholder, launch, identity, minted, over, end }
+    }
+
+    /// With room for so many pairs of keys that AWS gives it.
+    #[must_use]
+    pub fn with_room(self, minted: usize) -> Self {
+        Self { minted: Kept::new(minted), ..self }
+    }
+
+    /// Keeps keys that AWS gave for a call of it, under a fresh placeholder. `None` where it is over, or the
+    /// system has no random numbers.
+    #[must_use]
+    pub fn keep(&self, keys: GivenKeys) -> Option<Arc<Minted>> {
+        self.minted.keep(keys)
+    }
+
+    /// The keys that this placeholder of it stands for; `None` for its own, and for what it does not know.
+    #[must_use]
+    pub fn minted(&self, access_key_id: &str) -> Option<Arc<Minted>> {
+        self.minted.get(access_key_id)
     }
 
     /// Who it is, as known now.
@@ -97,6 +121,7 @@ impl Session {
         // A second end changes nothing.
         let _ = self.end.set(reason);
         self.over.cancel();
+        self.minted.close();
     }
 
     /// Why it has no rights at `now`: it ended, or its token expired and the end is about to be noticed.

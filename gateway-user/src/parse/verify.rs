@@ -23,6 +23,9 @@ pub enum SignatureError {
     /// The key is not the session's placeholder; the agent brought keys of its own.
     #[error("the access key id {0} is not the one this session was given; keys of one's own are refused")]
     UnknownAccessKey(String),
+    /// The key is a placeholder that stands for no keys, or for expired ones.
+    #[error("the keys {0} have expired, or were made before the gateway was restarted: ask for new ones")]
+    KeysExpired(String),
     /// The session token is missing or not the placeholder's.
     #[error("the session token is missing or not the one this session was given")]
     SessionToken,

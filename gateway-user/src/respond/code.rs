@@ -14,6 +14,8 @@ pub enum Kind {
     Denied,
     /// The access key or session token is not the session's: 403.
     UnknownKey,
+    /// The keys are a placeholder that stands for nothing any more: 400. SDKs ask for new ones.
+    ExpiredKeys,
     /// The signature is not right: 403.
     BadSignature,
     /// The date of the signature is too far away: 403. SDKs set their clock by the answer.
@@ -42,7 +44,7 @@ impl Kind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Denied | Self::UnknownKey | Self::BadSignature | Self::Skew => StatusCode::FORBIDDEN,
-            Self::BadAuthorization | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::ExpiredKeys | Self::BadAuthorization | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -63,6 +65,7 @@ impl Kind {
             Self::UnknownKey => {
                 ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "InvalidAccessKeyId")
             }
+            Self::ExpiredKeys => ("ExpiredTokenException", "ExpiredToken", "RequestExpired", "ExpiredToken"),
             Self::BadSignature => {
                 ("InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "SignatureDoesNotMatch")
             }

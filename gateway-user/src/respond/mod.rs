@@ -115,6 +115,7 @@ impl Refusal {
             SignatureError::UnknownAccessKey(_)
             | SignatureError::PlaceholderKey(_)
             | SignatureError::SessionToken => Kind::UnknownKey,
+            SignatureError::KeysExpired(_) => Kind::ExpiredKeys,
             SignatureError::Expired { .. } => Kind::Denied,
             SignatureError::Payload(_) => Kind::NotImplemented,
             SignatureError::Skew { .. } => Kind::Skew,

@@ -47,6 +47,7 @@ fn denial(reason: Reason) -> Denial {
         }],
         params: BTreeMap::new(),
         unread: Default::default(),
+        keys: None,
         digest: RequestDigest([0; 32]),
     };
     Denial { operation, reason }

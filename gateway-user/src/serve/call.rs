@@ -1,6 +1,6 @@
 //! One call: a line per stage.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, Version, request::Parts};
 use http_body_util::BodyExt as _;
@@ -12,16 +12,18 @@ use super::{
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
     ledger::Reservation,
+    minting::Minting,
     refused::Refused,
     reply::Recorded,
 };
 use crate::{
     body::{self, Body},
-    classify::classify,
-    credentials::CredentialsError,
+    classify::{ClassifyError, classify},
+    credentials::{CredentialsError, Keys},
     decide::{Permit, Verdict},
     forward::Reply,
-    identify::{Caller, CredentialSource, EndReason},
+    identify::{Caller, CredentialSource, EndReason, Minted, placeholder::looks_like_placeholder},
+    mint::ANSWER_MAX,
     parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
     prim::{CallId, HostName},
     record::Event,
@@ -58,7 +60,7 @@ pub(super) async fn call(
         Ok(started) => started,
         Err(error) => return refuse(gateway, caller, draft, &wire, &error.into()).await,
     };
-    let carried_out = carry_out(gateway, caller, allowed, &mut started);
+    let carried_out = carry_out(gateway, caller, wire.id, allowed, &mut started);
     match while_it_lasts(gateway, caller, carried_out).await {
         Ok(reply) => {
             gateway.counters.allowed();
@@ -101,6 +103,8 @@ struct Allowed {
     stream: Option<Body>,
     /// Its place in the budgets, given back if it is not sent.
     reservation: Option<Reservation>,
+    /// The keys that AWS gave the session, where it is signed with their placeholder.
+    minted: Option<Arc<Minted>>,
 }
 
 /// parse → verify → classify → decide.
@@ -122,11 +126,15 @@ async fn judge(
     }
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
-    let signer = match caller.session.workload.credentials {
-        CredentialSource::Gateway | CredentialSource::WebIdentity => {
+    let minted = minted(gateway, caller, request.access_key_id())?;
+    let signer = match (caller.session.workload.credentials, &minted) {
+        (CredentialSource::Passthrough, _) => Signer::Owner,
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, Some(minted)) => {
+            Signer::Placeholder(&minted.placeholder)
+        }
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, None) => {
             Signer::Placeholder(&caller.session.placeholder)
         }
-        CredentialSource::Passthrough => Signer::Owner,
     };
     let inspected = match request.body_plan() {
         BodyPlan::Stream => None,
@@ -142,18 +150,32 @@ async fn judge(
     let streams = inspected.is_none();
     let now = gateway.clock.now();
     let request = request.verify(inspected, signer, now, skew)?;
-    let account = match caller.session.workload.credentials {
-        CredentialSource::Gateway | CredentialSource::WebIdentity => {
-            gateway.credentials.account(request.request().region(), caller).await
-        }
+    let region = request.request().region();
+    let account = match (caller.session.workload.credentials, &minted) {
         // Whose keys they are is not in a request.
-        CredentialSource::Passthrough => caller.session.workload.stated_account(),
+        (CredentialSource::Passthrough, _) => caller.session.workload.stated_account(),
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, Some(minted)) => {
+            gateway.credentials.account_given(minted, region, caller).await
+        }
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, None) => {
+            gateway.credentials.account(region, caller).await
+        }
     };
     let operation = classify(&request, account.as_ref())?;
+    if operation.keys.is_some() {
+        if request.verified_by() == VerifiedBy::Owner {
+            // A placeholder would be of no use: it is not what such an agent signs with.
+            let name = format!("{}:{}", operation.service, operation.name);
+            return Err(ClassifyError::MintsCredentials(name).into());
+        }
+        draft.holding(gateway.memory.take(caller.session.id, ANSWER_MAX).map_err(IntakeError::from)?);
+    }
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
     let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
-    let (verdict, reservation) = match verdict.elsewhere() {
+    // Keys of the session's own act where they are of, whatever role a rule has.
+    let elsewhere = if minted.is_some() { None } else { verdict.elsewhere() };
+    let (verdict, reservation) = match elsewhere {
         None => (verdict, reservation),
         // A rule wants it done in another account, where its ARNs are others.
         Some((role, account)) => {
@@ -166,7 +188,12 @@ async fn judge(
     };
     match verdict {
         Verdict::Allow(permit) => {
-            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()), reservation })
+            if let (Some(minted), Some(role)) = (&minted, permit.role())
+                && minted.keys.role.as_deref() != Some(role)
+            {
+                return Err(Refused::OtherRole(role.to_owned()));
+            }
+            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()), reservation, minted })
         }
         Verdict::Ask(question) => {
             draft.asked(&question);
@@ -176,6 +203,20 @@ async fn judge(
             draft.denied(&denial);
             Err(Refused::Denied(Box::new(denial)))
         }
+    }
+}
+
+/// The keys that AWS gave the session under this placeholder; `None` for its own, and for keys from elsewhere.
+fn minted(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Option<Arc<Minted>>, SignatureError> {
+    let session = &caller.session;
+    let passes = session.workload.credentials == CredentialSource::Passthrough;
+    if passes || id == session.placeholder.access_key_id || !looks_like_placeholder(id) {
+        return Ok(None);
+    }
+    match session.minted(id) {
+        Some(minted) if !minted.expired(gateway.clock.now()) => Ok(Some(minted)),
+        // Also what was known before a restart.
+        Some(_) | None => Err(SignatureError::KeysExpired(id.to_owned())),
     }
 }
 
@@ -195,18 +236,25 @@ fn bypass(caller: &Caller, host: &HostName, refused: &Refused) -> Option<Event> 
     Some(event)
 }
 
-/// credentials → sign → forward.
+/// credentials → sign → forward → mint.
 async fn carry_out(
     gateway: &Gateway,
     caller: &Caller,
+    call: CallId,
     allowed: Allowed,
     started: &mut Started,
 ) -> Result<Reply, Refused> {
-    let Allowed { permit, request, stream, reservation } = allowed;
+    let Allowed { permit, request, stream, reservation, minted } = allowed;
+    let minting = Minting::of(permit.operation(), call);
     let signed = match request.verified_by() {
         VerifiedBy::Placeholder => {
-            let policies = gateway.policies.load_full();
-            let keys = gateway.credentials.keys(&permit, caller, &policies).await?;
+            let keys = match &minted {
+                Some(minted) => Keys::from(&minted.keys),
+                None => {
+                    let policies = gateway.policies.load_full();
+                    gateway.credentials.keys(&permit, caller, &policies).await?
+                }
+            };
             // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
             sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?
         }
@@ -223,7 +271,11 @@ async fn carry_out(
     if let Some(reservation) = reservation {
         reservation.keep();
     }
-    Ok(gateway.upstream.send(signed, proof).await?)
+    let reply = gateway.upstream.send(signed, proof).await?;
+    match minting {
+        Some(minting) => minting.replace(gateway, caller, reply).await,
+        None => Ok(reply),
+    }
 }
 
 /// AWS's answer, streamed; its last byte closes the record.

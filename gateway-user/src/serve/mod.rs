@@ -10,6 +10,7 @@ mod framing;
 mod http;
 mod intake;
 mod ledger;
+mod minting;
 mod refused;
 mod reply;
 mod share;

@@ -7,6 +7,7 @@ use crate::{
     decide::{Denial, Question},
     forward::ForwardError,
     identify::{Caller, EndReason},
+    mint::MintError,
     parse::{ParseError, SignatureError},
     prim::CallId,
     record::RecordError,
@@ -29,6 +30,9 @@ pub(super) enum Refused {
     Credentials(CredentialsError),
     Sign(SignError),
     Forward(ForwardError),
+    /// A rule permits it in this role only, and the agent chose keys of another.
+    OtherRole(String),
+    Mint(MintError),
 }
 
 impl Refused {
@@ -56,6 +60,15 @@ impl Refused {
             Self::Credentials(error) => Refusal::credentials(error, session, call),
             Self::Sign(error) => Refusal::sign(error, session, call),
             Self::Forward(error) => forward(error, caller, call),
+            Self::OtherRole(role) => {
+                let message =
+                    "the rule that permits this call wants it made in another role than its keys are of";
+                Refusal::internal(Kind::Denied, message, format!("{message}: {role}"), session, call)
+            }
+            Self::Mint(error) => {
+                let kind = if *error == MintError::Broken { Kind::Upstream } else { Kind::Denied };
+                Refusal::internal(kind, "the keys in the answer could not be replaced", error, session, call)
+            }
         }
     }
 }
@@ -99,4 +112,5 @@ from_stage! {
     Credentials(CredentialsError),
     Sign(SignError),
     Forward(ForwardError),
+    Mint(MintError),
 }

@@ -22,7 +22,7 @@
 //! ```
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{header, request::Parts};
 use time::OffsetDateTime;
 
 use crate::{
@@ -131,6 +131,10 @@ pub fn sign(
         return Err(SignError::ByOwner);
     }
     let mut signable = request.into_signable();
+    if permit.operation().keys.is_some() {
+        // Keys in an answer that is compressed could not be replaced.
+        signable.parts.headers.remove(header::ACCEPT_ENCODING);
+    }
     head::prepare(&mut signable, session)?;
     v4::apply(&mut signable, keys, now)?;
     let body = one_body(signable.body, stream)?;

@@ -38,6 +38,7 @@ fn permit(digest: RequestDigest) -> Permit {
         actions: vec![ActionOn { action: "s3:PutObject".to_owned(), resource: "*".to_owned() }],
         params: BTreeMap::new(),
         unread: Default::default(),
+        keys: None,
         digest,
     };
     Permit::for_tests(operation, Vec::new())

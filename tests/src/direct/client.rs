@@ -48,6 +48,8 @@ pub struct Signing {
     pub session_token: Option<String>,
     /// Signed in the query string, for so long; else in the header.
     pub expires: Option<Duration>,
+    /// The header of the session token.
+    pub session_header: &'static str,
     /// The date that is signed.
     pub time: SystemTime,
     /// How the body is signed: its hash, or a constant of S3's.
@@ -78,6 +80,7 @@ impl Signing {
             secret: None,
             session_token: None,
             expires: None,
+            session_header: "x-amz-security-token",
             time: gateway_user::clock::Clock::system().now().into(),
             payload: Payload::Hash,
         }
@@ -280,11 +283,14 @@ async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Repl
 
 fn settings(signing: &Signing) -> SigningSettings {
     let mut settings = SigningSettings::default();
+    settings.session_token_name_override = Some(signing.session_header);
     if signing.expires.is_some() {
+        // In a URL it has the name of a parameter.
+        settings.session_token_name_override = None;
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = signing.expires;
     }
-    if signing.service == "s3" {
+    if matches!(signing.service.as_str(), "s3" | "s3express") {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         if signing.expires.is_none() {

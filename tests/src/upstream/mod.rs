@@ -118,6 +118,19 @@ pub enum Behaviour {
         /// The body.
         body: Bytes,
     },
+    /// The same, with one more header.
+    AnswerWith {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// HTTP status.
+        status: StatusCode,
+        /// `content-type`.
+        content_type: &'static str,
+        /// The body.
+        body: Bytes,
+    },
     /// An error of this status and code, in the service's shape, after the request was verified.
     Fail {
         /// HTTP status.

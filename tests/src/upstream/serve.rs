@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use http::{Request, Response, request::Parts};
+use http::{HeaderValue, Request, Response, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -140,6 +140,7 @@ async fn request_received(
         Some(Behaviour::SlowContinue(delay)) => tokio::time::sleep(*delay).await,
         Some(
             Behaviour::Answer { .. }
+            | Behaviour::AnswerWith { .. }
             | Behaviour::Fail { .. }
             | Behaviour::ResetBeforeHead
             | Behaviour::ResetAfter(_)
@@ -152,7 +153,9 @@ async fn request_received(
         state.iam.decide(&head, &verified.claim, &verified.kept)?;
         Ok(verified)
     });
-    let sts = outcome.as_ref().ok().filter(|verified| state.iam.is_on() && verified.claim.service == "sts");
+    let asks_sts =
+        |verified: &&Verified| state.iam.is_on() && verified.claim.service == "sts" && behaviour.is_none();
+    let sts = outcome.as_ref().ok().filter(asks_sts);
     let sts = sts.map(|verified| {
         iam::sts_answer(&state.iam, Some(&verified.claim.key_id), &verified.kept, state.config.clock.now())
     });
@@ -172,6 +175,11 @@ async fn behave(behaviour: Behaviour, head: &Parts) -> Result<Response<ReplyBody
     match behaviour {
         Behaviour::Answer { status, content_type, body } => {
             Ok(answer::reply(status, content_type, ReplyBody::whole(body)))
+        }
+        Behaviour::AnswerWith { name, value, status, content_type, body } => {
+            let mut response = answer::reply(status, content_type, ReplyBody::whole(body));
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            Ok(response)
         }
         Behaviour::Fail { status, code } => {
             Ok(answer::error(Shape::of(head), status, code, "the upstream fails on purpose"))

@@ -71,11 +71,12 @@ impl Of {
 /// The operations that a directory bucket has at its zone's host.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-APIs.html>
-const ZONAL: [&str; 17] = [
+const ZONAL: [&str; 18] = [
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
     "CopyObject",
     "CreateMultipartUpload",
+    "CreateSession",
     "DeleteObject",
     "DeleteObjects",
     "GetObject",

@@ -57,7 +57,8 @@ pub(super) fn read(
     }
     let address = Address::read(head.endpoint(), head.path(), head.region())?;
     let row = operations::find(head, address.kind())?;
-    if row.operation == "CreateSession" {
+    // Only directory buckets have sessions.
+    if row.operation == "CreateSession" && !head.endpoint().is_directory_bucket() {
         return Err(ClassifyError::MintsCredentials("s3:CreateSession".to_owned()));
     }
     let (service, operation) = modelled(row)?;

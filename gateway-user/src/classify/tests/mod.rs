@@ -434,12 +434,36 @@ fn cbor_operations() {
 }
 
 #[test]
-fn operations_that_answer_with_credentials_are_refused() {
+fn answers_with_keys_that_can_be_replaced_are_known() {
+    let check = |call: TestCall, actions: &[&str], expected: (&str, &str)| {
+        let read = classified(&call).unwrap();
+        let found: Vec<String> =
+            read.actions.iter().map(|on| format!("{} {}", on.action, on.resource)).collect();
+        assert_eq!(found, actions);
+        let keys = answer::keys_of(expected.0, expected.1);
+        assert!(keys.is_some() && read.keys == keys, "{expected:?}");
+    };
+    let role = "arn:aws:iam::222222222222:role/x";
+    let body = format!("Action=AssumeRole&Version=2011-06-15&RoleSessionName=s&RoleArn={role}");
+    check(query("sts", &body), &[&format!("sts:AssumeRole {role}")], ("sts", "AssumeRole"));
+    for operation in ["GetSessionToken", "AssumeRoot"] {
+        let call = query("sts", &format!("Action={operation}&Version=2011-06-15"));
+        check(call, &[&format!("sts:{operation} *")], ("sts", operation));
+    }
+    let body = "Action=GetFederationToken&Version=2011-06-15&Name=me";
+    let user = "sts:GetFederationToken arn:aws:sts::123456789012:federated-user/me";
+    check(query("sts", body), &[user], ("sts", "GetFederationToken"));
+    let other = classified(&query("sts", "Action=GetCallerIdentity&Version=2011-06-15")).unwrap();
+    assert_eq!(other.keys, None);
+}
+
+#[test]
+fn operations_that_answer_with_other_credentials_are_refused() {
     let check = |call: TestCall, name: &str| {
         assert_eq!(classified(&call), Err(ClassifyError::MintsCredentials(name.to_owned())));
     };
     for operation in
-        ["AssumeRole", "AssumeRoleWithWebIdentity", "GetSessionToken", "GetFederationToken", "AssumeRoot"]
+        ["AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetDelegatedAccessToken", "GetWebIdentityToken"]
     {
         check(query("sts", &format!("Action={operation}&Version=2011-06-15")), &format!("sts:{operation}"));
     }

@@ -224,6 +224,7 @@ impl Case {
             actions,
             params,
             unread: self.unread.clone(),
+            keys: None,
             digest: RequestDigest([0; 32]),
         })
     }

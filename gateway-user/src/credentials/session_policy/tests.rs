@@ -32,6 +32,11 @@ fn a_call_gets_its_pairs_and_no_more() {
         &[("s3:ListAllMyBuckets", "*")],
         r#"{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}"#,
     );
+    // What goes along with a session into the next role.
+    check(
+        &[("sts:AssumeRole", "arn:aws:iam::222222222222:role/x")],
+        r#"{"Effect":"Allow","Action":["sts:AssumeRole","sts:SetSourceIdentity","sts:TagSession"],"Resource":"arn:aws:iam::222222222222:role/x"}"#,
+    );
     // The partition is the ARN's.
     check(
         &[("sqs:SendMessage", "arn:aws-cn:sqs:cn-north-1:123456789012:q")],

@@ -66,6 +66,7 @@ impl Input {
             actions: self.on.iter().map(on).collect(),
             params: record(&self.params, 0)?,
             unread: self.unread.iter().cloned().collect(),
+            keys: None,
             digest: RequestDigest([7; 32]),
         })
     }

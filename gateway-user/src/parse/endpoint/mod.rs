@@ -246,7 +246,7 @@ impl Endpoint {
 
     /// Whether it is a directory bucket at the host of its zone, where sessions are used.
     #[must_use]
-    pub(super) fn is_directory_bucket(&self) -> bool {
+    pub(crate) fn is_directory_bucket(&self) -> bool {
         matches!(self.style, AddressStyle::S3Directory(_))
     }
 

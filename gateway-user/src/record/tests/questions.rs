@@ -50,8 +50,9 @@ async fn the_page_lists_every_column() {
 }
 
 /// Where events are written.
-const WRITERS: [&str; 6] = [
+const WRITERS: [&str; 7] = [
     include_str!("../../serve/call.rs"),
+    include_str!("../../serve/minting.rs"),
     include_str!("../../serve/mod.rs"),
     include_str!("../../app.rs"),
     include_str!("../../app/reload.rs"),

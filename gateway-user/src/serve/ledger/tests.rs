@@ -42,6 +42,7 @@ fn run() -> Operation {
         actions: vec![ActionOn { action: "ec2:RunInstances".to_owned(), resource: "*".to_owned() }],
         params: BTreeMap::from([("MaxCount".to_owned(), Param::Number(2))]),
         unread: Default::default(),
+        keys: None,
         digest: RequestDigest([7; 32]),
     }
 }

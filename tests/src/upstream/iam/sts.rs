@@ -101,10 +101,14 @@ fn assume(iam: &Iam, form: &Form, by: &str, action: &str, now: OffsetDateTime) -
     let expires = now + Duration::seconds(seconds);
     let expiration = expires.format(&Rfc3339).map_err(|error| invalid(&error.to_string()))?;
     let text = format!(
-        "<{action}Response xmlns=\"{XMLNS}\"><{action}Result><Credentials><AccessKeyId>{}</AccessKeyId>\
+        "<{action}Response xmlns=\"{XMLNS}\"><{action}Result><AssumedRoleUser><AssumedRoleId>AROA:{session_name}\
+         </AssumedRoleId><Arn>arn:aws:sts::{}:assumed-role/{}/{session_name}</Arn></AssumedRoleUser><Credentials><AccessKeyId>{}</AccessKeyId>\
          <SecretAccessKey>{}</SecretAccessKey><SessionToken>{token}</SessionToken><Expiration>{expiration}</Expiration>\
          </Credentials></{action}Result></{action}Response>",
-        key.id, key.secret,
+        role.split(':').nth(4).unwrap_or(ACCOUNT),
+        role.rsplit('/').next().unwrap_or_default(),
+        key.id,
+        key.secret,
     );
     issued.push(Issued {
         key,
