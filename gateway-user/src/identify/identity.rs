@@ -108,3 +108,17 @@ fn joined(one: &[String], other: &[String]) -> Vec<String> {
     groups.dedup();
     groups
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of an ECDSA signature (r, s) there is a twin, (r, -s), that verifies as well.
+    #[test]
+    fn a_token_is_told_by_what_is_signed() {
+        let digest = |token: &str| Identity::digest(&SecretText::new(token.to_owned()));
+        assert_eq!(digest("head.claims.signature"), digest("head.claims.another"));
+        assert_ne!(digest("head.claims.signature"), digest("head.others.signature"));
+        assert_ne!(digest("head.claims.signature"), digest("else.claims.signature"));
+    }
+}

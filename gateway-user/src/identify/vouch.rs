@@ -157,4 +157,30 @@ mod tests {
         assert!(!fits(&globs(&["repo:acme/*"]), "repo:evil/app"));
         assert!(!fits(&globs(&["repo:acme/app"]), "repo:acme/app2"));
     }
+
+    /// The daemon reads as root what the user who launches perhaps may not.
+    #[tokio::test]
+    async fn an_ordinary_user_must_present_a_token() {
+        let issuers = Arc::new(Issuers::new(&[], crate::clock::Clock::system()).unwrap());
+        let workload = WorkloadConfig {
+            identity: Voucher::Oidc,
+            issuer: "idp".parse().ok(),
+            token_file: Some("/nonexistent/token".to_owned()),
+            ..WorkloadConfig::named("builds".parse().unwrap())
+        };
+        let workload = Arc::new(workload);
+        let vouch = async |uid: Option<u32>| {
+            let id = crate::prim::SessionId::generate();
+            let place = (crate::prim::CgroupPath::new("agents.slice/x"), crate::prim::CgroupId(1));
+            let placeholder =
+                super::super::Placeholders::new(&super::super::MasterKey::from_bytes([1; 32])).of(id);
+            let launch = uid.map(|uid| super::super::Launch { command: Vec::new(), uid });
+            let started = time::OffsetDateTime::UNIX_EPOCH;
+            let session = Session::new(id, Arc::clone(&workload), place, started, placeholder, launch);
+            Vouchers::new(Arc::clone(&issuers)).vouch(&session, None).await.unwrap_err().reason()
+        };
+        assert_eq!(vouch(Some(1000)).await, "no-token");
+        assert_eq!(vouch(Some(0)).await, "no-token-file");
+        assert_eq!(vouch(None).await, "no-token-file");
+    }
 }

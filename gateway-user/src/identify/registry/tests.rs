@@ -31,7 +31,9 @@ fn bench() -> Bench {
 fn bench_over(tree: Arc<FakeTree>, boot: &str) -> Bench {
     let claude = "name = 'claude'\nidentity = 'host'\ncgroup = 'agents.slice/claude-*.service'";
     let tagged = "name = 'tagged'\nidentity = 'host'";
-    let workloads = [claude, tagged].map(|text| toml::from_str(text).unwrap());
+    let vouched =
+        "name = 'vouched'\nidentity = 'oidc'\nissuer = 'idp'\nsubjects = ['agent-*']\ngroups = ['today']";
+    let workloads = [claude, tagged, vouched].map(|text| toml::from_str(text).unwrap());
     let registry = Registry::new(
         &Config { max_sessions: 3, ..Config::default() },
         Workloads::new(CgroupPath::new("agents.slice"), workloads).unwrap(),
@@ -316,4 +318,63 @@ async fn a_launched_session_is_bound_to_its_cgroup_whatever_the_globs_say() {
     assert!(matches!(failed, Err(IdentifyError::RecordFailed(_))));
     assert_eq!(bench.registry.open().len(), 1);
     assert!(matches!(bench.identify("agents.slice/other").await, Err(IdentifyError::NoWorkload { .. })));
+}
+
+#[tokio::test]
+async fn a_restored_identity_is_held_against_todays_configuration() {
+    let known = |change: &dyn Fn(&mut Identity)| {
+        let bench = bench();
+        let workload = bench.registry.workloads().named(&"vouched".parse().unwrap()).unwrap().clone();
+        let mut identity = Identity::host(&workload);
+        identity.issuer = "idp".to_owned();
+        identity.subject = "agent-7".to_owned();
+        identity.groups = vec!["readers".to_owned(), "yesterday".to_owned()];
+        identity.token_groups = vec!["readers".to_owned()];
+        identity.expires = Some(datetime!(2030-01-01 01:00 UTC));
+        change(&mut identity);
+        let path = CgroupPath::new("agents.slice/vouched-1.scope");
+        let stored = StoredSession {
+            id: SessionId::generate(),
+            workload: workload.name.clone(),
+            cgroup_id: bench.tree.add(path.as_str()),
+            cgroup: path,
+            boot: BootId::new("boot-1"),
+            started: datetime!(2030-01-01 00:00 UTC),
+            launch: None,
+            identity: Some(identity),
+        };
+        let ended = bench.registry.restore([stored]);
+        let open = bench.registry.open();
+        (
+            ended.first().map(|(_, reason)| *reason),
+            open.first().map(|session| session.identity().groups.clone()),
+        )
+    };
+    let groups = vec!["readers".to_owned(), "today".to_owned()];
+    assert_eq!(known(&|_| {}), (None, Some(groups)));
+    let over = (Some(EndReason::TokenExpired), None);
+    assert_eq!(known(&|identity| identity.subject = "somebody".to_owned()), over);
+    assert_eq!(known(&|identity| identity.issuer = "host".to_owned()), over);
+    assert_eq!(known(&|identity| identity.expires = None), over);
+    assert_eq!(known(&|identity| identity.expires = Some(datetime!(2030-01-01 00:00 UTC))), over);
+}
+
+#[tokio::test]
+async fn a_killed_session_s_cgroup_gets_no_other() {
+    let bench = bench();
+    let session = bench.identify(CLAUDE).await.unwrap().session;
+    let killed = bench.registry.kill(session.id).unwrap();
+    assert_eq!(killed.ended(datetime!(2030-01-01 00:00 UTC)), Some(EndReason::Killed));
+    assert!(matches!(bench.identify(CLAUDE).await, Err(IdentifyError::Killed { .. })));
+    bench.tree.add(&format!("{CLAUDE}/below"));
+    assert!(matches!(bench.identify(&format!("{CLAUDE}/below")).await, Err(IdentifyError::Killed { .. })));
+    assert!(bench.registry.kill(session.id).is_none());
+    // As a restarted daemon knows it.
+    let after = bench_over(Arc::clone(&bench.tree), "boot-1");
+    after.registry.bar([session.cgroup_id]);
+    assert!(matches!(after.identify(CLAUDE).await, Err(IdentifyError::Killed { .. })));
+    // A new cgroup of the same name is another one.
+    bench.tree.end(CLAUDE);
+    bench.tree.add(CLAUDE);
+    assert!(bench.identify(CLAUDE).await.is_ok());
 }
