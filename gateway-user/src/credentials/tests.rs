@@ -14,10 +14,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    identify::{Placeholder, Session, WorkloadConfig},
-    prim::{CgroupId, CgroupPath},
-};
+use crate::identify::{self, Session, WorkloadConfig};
 
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
 const START: i64 = 1_800_000_000;
@@ -42,18 +39,9 @@ pub(super) fn caller_of(role: Option<&str>, groups: &[&str]) -> Caller {
 }
 
 fn caller_with(change: impl FnOnce(&mut WorkloadConfig)) -> Caller {
-    let secret = || SecretText::new("none".to_owned());
     let mut workload = WorkloadConfig::named("builds".parse().unwrap());
     change(&mut workload);
-    let placeholder = Placeholder {
-        access_key_id: "ASIA0000000000000000".to_owned(),
-        secret: secret(),
-        session_token: secret(),
-    };
-    let cgroup = (CgroupPath::new("agents.slice/builds"), CgroupId(7));
-    let (id, started) = (SessionId::generate(), OffsetDateTime::UNIX_EPOCH);
-    let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder, None);
-    Caller { session: Arc::new(session), pid: 1, uid: 1 }
+    identify::testing::caller(workload, OffsetDateTime::UNIX_EPOCH)
 }
 
 fn region() -> Region {
@@ -429,7 +417,7 @@ async fn a_call_that_is_only_observed_has_keys_for_itself() {
     let caller = caller_with(|workload| {
         workload.role_arn = Some(ROLE.to_owned());
         workload.scope = Some(Scope::Session);
-        workload.mode = crate::identify::Mode::Observe;
+        workload.mode = identify::Mode::Observe;
     });
     let nothing = policies("");
     let observed = decide(&nothing, vec![("sqs:ListQueues", "*".to_owned())], &caller).unwrap();

@@ -1,7 +1,7 @@
 //! What tests and fuzz targets share: a caller, and what Cedar says when it is given every rule.
 #![expect(clippy::unwrap_used, reason = "names that are written here are well-formed")]
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityUid, PolicySet, Request, Response,
@@ -11,9 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     classify::ActionOn,
-    identify::{Caller, Placeholder, Session, WorkloadConfig},
-    prim::{CgroupId, CgroupPath, SessionId},
-    secret::SecretText,
+    identify::{self, Caller, WorkloadConfig},
 };
 
 /// A caller of workload `builds` in these groups.
@@ -23,16 +21,7 @@ pub(super) fn caller(groups: &[&str]) -> Caller {
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         ..WorkloadConfig::named("builds".parse().unwrap())
     };
-    let secret = || SecretText::new("none".to_owned());
-    let placeholder = Placeholder {
-        access_key_id: "ASIA0000000000000000".to_owned(),
-        secret: secret(),
-        session_token: secret(),
-    };
-    let cgroup = (CgroupPath::new("agents.slice/builds"), CgroupId(7));
-    let (id, started) = (SessionId::generate(), OffsetDateTime::UNIX_EPOCH);
-    let session = Session::new(id, Arc::new(workload), cgroup, started, placeholder, None);
-    Caller { session: Arc::new(session), pid: 1, uid: 1 }
+    identify::testing::caller(workload, OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The time of every decision.

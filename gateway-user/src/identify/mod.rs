@@ -28,6 +28,8 @@ mod handle;
 mod identity;
 mod minted;
 mod session;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 mod token_file;
 mod vouch;
 

@@ -10,10 +10,8 @@ use std::{
 use super::*;
 use crate::{
     classify::{ActionOn, Param},
-    identify::{Placeholder, WorkloadConfig},
+    identify::{self, WorkloadConfig},
     parse::RequestDigest,
-    prim::{CgroupId, CgroupPath},
-    secret::SecretText,
 };
 
 fn now() -> OffsetDateTime {
@@ -21,16 +19,7 @@ fn now() -> OffsetDateTime {
 }
 
 fn caller(workload: &str) -> Caller {
-    let workload = WorkloadConfig::named(workload.parse().unwrap());
-    let secret = || SecretText::new("none".to_owned());
-    let placeholder = Placeholder {
-        access_key_id: "ASIA0000000000000000".to_owned(),
-        secret: secret(),
-        session_token: secret(),
-    };
-    let cgroup = (CgroupPath::new("agents.slice/a"), CgroupId(7));
-    let session = Session::new(SessionId::generate(), Arc::new(workload), cgroup, now(), placeholder, None);
-    Caller { session: Arc::new(session), pid: 1, uid: 1 }
+    identify::testing::caller(WorkloadConfig::named(workload.parse().unwrap()), now())
 }
 
 fn run() -> Operation {
