@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,
-        SignatureLocation, SigningSettings, UriPathNormalizationMode,
+        SignatureLocation, SigningInstructions, SigningSettings, UriPathNormalizationMode,
     },
     sign::v4,
 };
@@ -105,35 +105,10 @@ impl TestCall {
     /// The head with its signature.
     pub(crate) fn sign(&self) -> Parts {
         let mut settings = SigningSettings::default();
-        let s3 = ["s3", "s3-object-lambda", "s3-outposts", "s3express"].contains(&self.service.as_str());
-        if s3 {
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        }
-        if self.payload != "absent" && (s3 || self.payload != "hash") {
+        if self.payload != "absent" && (self.signs_as_s3() || self.payload != "hash") {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
-        let body = match self.payload {
-            "hash" | "absent" => SignableBody::Bytes(&self.body),
-            mode => SignableBody::Precomputed(mode.to_owned()),
-        };
-        let token = self.keys.session_token.expose();
-        let token = (!token.is_empty()).then(|| token.to_owned());
-        let identity =
-            Credentials::new(&self.keys.access_key_id, self.keys.secret.expose(), token, None, "test").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(self.at.into())
-            .settings(settings)
-            .build()
-            .unwrap()
-            .into();
-        let uri = format!("https://{}{}", self.host, self.target);
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let signable = SignableRequest::new(self.method.as_str(), uri, headers, body).unwrap();
-        let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).unwrap().into_parts();
+        let instructions = self.instructions(settings);
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(&self.target)
@@ -158,30 +133,7 @@ impl TestCall {
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(std::time::Duration::from_secs(seconds));
         settings.session_token_mode = token_mode;
-        if ["s3", "s3-object-lambda", "s3-outposts", "s3express"].contains(&self.service.as_str()) {
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        }
-        let body = match self.payload {
-            "hash" => SignableBody::Bytes(&self.body),
-            mode => SignableBody::Precomputed(mode.to_owned()),
-        };
-        let token = Some(self.keys.session_token.expose().to_owned());
-        let identity =
-            Credentials::new(&self.keys.access_key_id, self.keys.secret.expose(), token, None, "test").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(self.at.into())
-            .settings(settings)
-            .build()
-            .unwrap()
-            .into();
-        let uri = format!("https://{}{}", self.host, self.target);
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let signable = SignableRequest::new(self.method.as_str(), uri, headers, body).unwrap();
-        let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).unwrap().into_parts();
+        let instructions = self.instructions(settings);
         let added: Vec<String> = instructions
             .params()
             .iter()
@@ -200,6 +152,39 @@ impl TestCall {
             request = request.header(name, HeaderValue::from_str(value).unwrap());
         }
         request.body(()).unwrap().into_parts().0
+    }
+
+    fn signs_as_s3(&self) -> bool {
+        ["s3", "s3-object-lambda", "s3-outposts", "s3express"].contains(&self.service.as_str())
+    }
+
+    /// What the signature adds, in the header or in the query string as `settings` say.
+    fn instructions(&self, mut settings: SigningSettings) -> SigningInstructions {
+        if self.signs_as_s3() {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        let body = match self.payload {
+            "hash" | "absent" => SignableBody::Bytes(&self.body),
+            mode => SignableBody::Precomputed(mode.to_owned()),
+        };
+        let token = self.keys.session_token.expose();
+        let token = (!token.is_empty()).then(|| token.to_owned());
+        let identity =
+            Credentials::new(&self.keys.access_key_id, self.keys.secret.expose(), token, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(&self.service)
+            .time(self.at.into())
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let uri = format!("https://{}{}", self.host, self.target);
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable = SignableRequest::new(self.method.as_str(), uri, headers, body).unwrap();
+        aws_sigv4::http_request::sign(signable, &params).unwrap().into_parts().0
     }
 
     /// The server name of the connection.
