@@ -44,6 +44,7 @@ pub fn policy_context(data: &[u8]) -> bool {
             Reason::Forbidden { rules } => Expected::Forbidden(rules),
             Reason::EvaluationFailed { rules, .. } => Expected::Failed(rules),
             Reason::NothingPermits { action, resource } => Expected::Nothing(action, resource),
+            reason @ Reason::NotRevealed { .. } => panic!("nothing is withheld: {reason:?}"),
             Reason::DifferentRoles { roles } => panic!("no rule names a role: {roles:?}"),
         },
     };

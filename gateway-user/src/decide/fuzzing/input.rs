@@ -67,6 +67,7 @@ impl Input {
             params: record(&self.params, 0)?,
             unread: self.unread.iter().cloned().collect(),
             keys: None,
+            withheld: &[],
             digest: RequestDigest([7; 32]),
         })
     }
