@@ -176,7 +176,13 @@ async fn what_is_not_understood_is_refused() -> Result<()> {
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     let body = "Action=GetWebIdentityToken&Version=2011-06-15";
     let reply = mints.ask(Method::POST, "/", &form, body, &Signing::new("sts")).await;
-    refused(&direct, reply, 403, "sts:GetWebIdentityToken answers with credentials").await
+    refused(
+        &direct,
+        reply,
+        403,
+        "sts:GetWebIdentityToken answers with credentials that cannot be replaced, and no rule reveals them",
+    )
+    .await
 }
 
 #[tokio::test]

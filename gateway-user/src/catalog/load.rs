@@ -267,6 +267,12 @@ pub(super) fn needs(prefix: &str, lines: &'static str) -> impl Iterator<Item = (
     })
 }
 
+/// The operations of a service's lines whose answers carry credentials. Nothing of it is kept.
+pub(super) fn minting(lines: &'static str) -> impl Iterator<Item = &'static str> {
+    let operations = lines.lines().skip(1).filter_map(|text| line::<OperationLine<'static>>(0, text).ok());
+    operations.filter(|operation| operation.f.contains('m')).map(|operation| operation.op)
+}
+
 /// A service whose operations are still being read.
 struct Building {
     prefix: &'static str,

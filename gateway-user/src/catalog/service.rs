@@ -89,6 +89,12 @@ impl Service {
         super::load::needs(self.prefix, self.lines)
     }
 
+    /// The names of its operations whose answers carry credentials. This does not keep the operations in
+    /// memory.
+    pub fn minting(&self) -> impl Iterator<Item = &'static str> {
+        super::load::minting(self.lines)
+    }
+
     /// A test reads every body. One that cannot be read has no operations, so its calls are denied.
     fn body(&self) -> &Body {
         self.body.get_or_init(|| super::load::body(self.prefix, self.lines).unwrap_or_default())

@@ -2,7 +2,10 @@
 //!
 //! The shapes are those of AWS's models: <https://docs.aws.amazon.com/STS/latest/APIReference/API_Credentials.html>
 //! and the pages of the operations. Whatever else answers with credentials has none that could be replaced: a
-//! token alone, a signed URL, a password, a key that does not expire.
+//! token alone, a signed URL, a password, a key that does not expire. Such an answer is withheld unless policy
+//! reveals it.
+
+use crate::catalog;
 
 /// Where an answer carries the three parts of a pair of keys: access key id, secret and session token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,20 @@ const TABLE: [(&str, &str, Keys); 15] = [
 /// Where the answer of this operation carries keys that can be replaced; `service` as botocore names it.
 pub(super) fn keys_of(service: &str, operation: &str) -> Option<Keys> {
     TABLE.iter().find(|row| (row.0, row.1) == (service, operation)).map(|row| row.2)
+}
+
+/// The whole of an answer, where parts of it have paths.
+pub const WHOLE: &str = "*";
+
+/// The parts of this operation's answer that an agent gets only where policy reveals them: all of it, where it
+/// carries credentials that cannot be replaced, or makes some of the agent's own count.
+pub(crate) fn withheld(service: &str, operation: &catalog::Operation) -> &'static [&'static str] {
+    if operation.mints && keys_of(service, operation.name).is_none() { &[WHOLE] } else { &[] }
+}
+
+/// The operations of this service of whose answers anything is withheld.
+pub(crate) fn withholding(service: &catalog::Service) -> impl Iterator<Item = &'static str> {
+    service.minting().filter(|operation| keys_of(service.name, operation).is_none())
 }
 
 #[cfg(test)]

@@ -92,6 +92,9 @@ pub struct Operation {
     pub unread: BTreeSet<String>,
     /// Where its answer carries keys, which the gateway replaces: they must not reach an agent.
     pub(crate) keys: Option<answer::Keys>,
+    /// The parts of its answer that an agent gets only where policy reveals them: paths, or
+    /// [`answer::WHOLE`], without which the call is not made.
+    pub withheld: &'static [&'static str],
     /// The canonical request this was read from.
     pub(crate) digest: RequestDigest,
 }
@@ -127,7 +130,7 @@ pub enum ClassifyError {
     /// It is understood, but is too much at once to decide on.
     #[error("it needs more than {0} actions on resources; send several smaller requests")]
     TooManyActions(usize),
-    /// The answer would carry credentials that cannot be replaced by a placeholder.
+    /// The answer would carry keys, and a placeholder for them would be of no use to who asks.
     #[error("{0} answers with credentials, which must not reach an agent")]
     MintsCredentials(String),
 }
@@ -143,16 +146,16 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     let partition = Partition::of_region(head.region().as_str());
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
-    let (service, name, actions, params, keys) = if head.is_s3() {
+    let (service, name, actions, params, keys, withheld) = if head.is_s3() {
         let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
-        ("s3", call.operation, call.actions, call.params, answer::keys_of("s3", call.operation))
+        // Of S3, only sessions of directory buckets carry keys, and these are replaced.
+        let none: &[&str] = &[];
+        ("s3", call.operation, call.actions, call.params, answer::keys_of("s3", call.operation), none)
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
         let keys = answer::keys_of(found.service.name, operation);
-        if found.operation.mints && keys.is_none() {
-            return Err(ClassifyError::MintsCredentials(format!("{prefix}:{operation}")));
-        }
+        let withheld = answer::withheld(found.service.name, found.operation);
         let params = members_of(&found, request)?;
         own_host::check(head.endpoint(), &found, &params.values, account)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
@@ -162,7 +165,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         if head.endpoint().is_s3_express() && actions.iter().any(foreign) {
             return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }
-        (prefix, operation, actions, params, keys)
+        (prefix, operation, actions, params, keys, withheld)
     };
     let actions = bounded(with_unknown(actions, &params))?;
     Ok(Operation {
@@ -174,6 +177,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         params: params.values,
         unread: params.unread,
         keys,
+        withheld,
         digest: request.digest(),
     })
 }

@@ -604,6 +604,7 @@ fn decide_in(
         params: Default::default(),
         unread: Default::default(),
         keys: None,
+        withheld: &[],
         digest: RequestDigest([0; 32]),
     };
     let facts = Facts { now: at(0), session: &SessionUsage::default(), day: &DayUsage::default() };

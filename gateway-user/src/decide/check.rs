@@ -6,11 +6,11 @@ use cedar_policy::pst::{self, BinaryOp, Expr, Literal, Var};
 
 use super::{
     error::Complaint,
-    names::{self, ActionName},
+    names::{self, ActionName, REVEAL},
     question::{GRANT, REASON, REVIEWERS, TTL, Terms},
-    reads::{APPROVAL, CONTEXT},
-    rule::ROLE,
-    syntax::{context_accesses, each_clause, names_any_resource},
+    reads::{APPROVAL, CONTEXT, FIELD},
+    rule::{ROLE, Rule, is_asked_to_reveal},
+    syntax::{context_accesses, each_clause, each_part, names_any_resource},
 };
 use crate::{identify::role_account, prim::WorkloadName};
 
@@ -39,6 +39,7 @@ pub(super) fn check(rule: &pst::Template) -> Vec<Complaint> {
         checker.condition(condition);
     }
     checker.unguarded(names_any_resource(rule));
+    checker.complaints.extend(revealing(rule));
     let mut complaints: Vec<Complaint> = Vec::new();
     for complaint in checker.complaints {
         if !complaints.contains(&complaint) {
@@ -72,6 +73,37 @@ fn role(rule: &pst::Template) -> Result<(), Complaint> {
             .help("write @role(\"arn:aws:iam::123456789012:role/name\")"));
     }
     Ok(())
+}
+
+/// What a rule says of revealing although nobody will ask it, or although it makes no difference.
+fn revealing(rule: &pst::Template) -> Option<Complaint> {
+    const SCOPE: &str = "name it in the scope: action == Action::\"reveal\"";
+    let named = Rule::actions(rule).is_ok_and(|actions| actions.contains(&ActionName::Reveal));
+    if named && rule.annotations.contains_key(ROLE) {
+        let complaint = Complaint::new("nothing is revealed in a role").about(format!("@{ROLE}"));
+        return Some(complaint.help("write a rule of its own for what is done in the role"));
+    }
+    if is_asked_to_reveal(rule) {
+        return None;
+    }
+    let is_reveal =
+        |part: &Expr| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_action(uid, REVEAL));
+    if each_clause(rule).flat_map(each_part).any(is_reveal) {
+        let complaint = Complaint::new("this rule is never asked whether to reveal anything");
+        return Some(complaint.about(REVEAL).help(SCOPE));
+    }
+    let field = context_accesses(rule).iter().any(|access| access.path.first() == Some(&FIELD));
+    field.then(|| {
+        Complaint::new(format!(
+            "`context.{FIELD}` is there only where it is asked whether to reveal something"
+        ))
+        .about(FIELD)
+        .help(SCOPE)
+    })
+}
+
+fn is_action(uid: &pst::EntityUID, name: &str) -> bool {
+    uid.ty.to_string() == "Action" && uid.eid.as_str() == name
 }
 
 #[derive(Debug, Default)]

@@ -40,12 +40,7 @@ pub fn policy_context(data: &[u8]) -> bool {
     let decided = match POLICIES.decide(&caller, operation.clone(), facts) {
         Verdict::Allow(permit) => Expected::Allow(permit.rules().to_vec()),
         Verdict::Ask(question) => Expected::Ask(question.approvals.rules().into_iter().collect()),
-        Verdict::Deny(denial) => match denial.reason {
-            Reason::Forbidden { rules } => Expected::Forbidden(rules),
-            Reason::EvaluationFailed { rules, .. } => Expected::Failed(rules),
-            Reason::NothingPermits { action, resource } => Expected::Nothing(action, resource),
-            Reason::DifferentRoles { roles } => panic!("no rule names a role: {roles:?}"),
-        },
+        Verdict::Deny(denial) => denied(denial.reason),
     };
     assert_eq!(decided, expected, "{operation:?}");
 
@@ -54,6 +49,16 @@ pub fn policy_context(data: &[u8]) -> bool {
         assert_eq!(rules.iter().any(|id| id == rule), forbids, "{rule}: {operation:?}");
     }
     true
+}
+
+fn denied(reason: Reason) -> Expected {
+    match reason {
+        Reason::Forbidden { rules } => Expected::Forbidden(rules),
+        Reason::EvaluationFailed { rules, .. } => Expected::Failed(rules),
+        Reason::NothingPermits { action, resource } => Expected::Nothing(action, resource),
+        Reason::NotRevealed { reason, .. } => Expected::Withheld(Box::new(denied(*reason))),
+        Reason::DifferentRoles { roles } => panic!("no rule names a role: {roles:?}"),
+    }
 }
 
 /// Rules whose condition is a comparison of texts, and whether they forbid this call: without asking Cedar.

@@ -5,7 +5,11 @@ use std::{
     sync::LazyLock,
 };
 
-use crate::catalog::{Operation, Service, Shape, ShapeId, catalog};
+use super::names::REVEAL;
+use crate::{
+    catalog::{Operation, Service, Shape, ShapeId, catalog},
+    classify::answer,
+};
 
 /// Levels that are looked into: deeper, anything may be.
 const MAX_DEPTH: usize = 8;
@@ -50,6 +54,8 @@ pub(super) fn names_of(action: &str) -> Vec<&'static str> {
 static OPERATIONS: LazyLock<HashMap<String, Vec<(&'static Service, &'static str)>>> = LazyLock::new(|| {
     let mut operations: HashMap<String, Vec<_>> = HashMap::new();
     for service in catalog().services() {
+        let withholding = answer::withholding(service).map(|operation| (service, operation));
+        operations.entry(REVEAL.to_owned()).or_default().extend(withholding);
         for (operation, action) in service.needed_actions() {
             operations.entry(action).or_default().push((service, operation));
         }

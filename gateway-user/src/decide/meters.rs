@@ -68,6 +68,9 @@ impl Meters {
 fn one_action(action: &str, about: &str) -> Result<(), Complaint> {
     match ActionName::parse(action) {
         Ok(ActionName::One(_)) => Ok(()),
+        Ok(ActionName::Reveal) => Err(Complaint::new("what is revealed is not counted")
+            .about(about)
+            .help("count the action of the call itself, e.g. `ecr:GetAuthorizationToken`")),
         Ok(_) => Err(Complaint::new(format!("`{action}` is a group: only single actions are counted"))
             .about(about)
             .help("read the actions one by one and add them up")),

@@ -30,6 +30,7 @@ mod outline;
 mod policies;
 mod question;
 mod reads;
+mod reveal;
 mod rule;
 mod source;
 mod syntax;
@@ -46,6 +47,7 @@ pub use self::{
     outline::{Actions, Outline, Piece, Place},
     policies::Policies,
     question::{Approvable, Approvals, Question, Terms, Wanted},
+    reveal::{Reveal, Revealed},
     usage::{Charge, DayUsage, SessionUsage, Supposed, sum_name},
 };
 
@@ -55,7 +57,7 @@ pub use self::{
 ///
 /// ```compile_fail,E0451
 /// # fn forge(operation: gateway_user::classify::Operation) -> gateway_user::decide::Permit {
-/// gateway_user::decide::Permit { operation, rules: Vec::new(), role: None, objection: None }
+/// gateway_user::decide::Permit { operation, rules: vec![], role: None, objection: None, revealed: vec![] }
 /// # }
 /// ```
 #[derive(Debug)]
@@ -64,20 +66,36 @@ pub struct Permit {
     rules: Vec<String>,
     role: Option<String>,
     objection: Option<Objection>,
+    revealed: Vec<Revealed>,
 }
 
 impl Permit {
     /// A permit without a decision, for tests of the stages after it.
     #[cfg(test)]
     pub(crate) fn for_tests(operation: Operation, rules: Vec<String>) -> Self {
-        Self { operation, rules, role: None, objection: None }
+        Self { operation, rules, role: None, objection: None, revealed: Vec::new() }
+    }
+    fn of(
+        operation: Operation,
+        allowed: Allowed,
+        objection: Option<Objection>,
+        revealed: Vec<Revealed>,
+    ) -> Self {
+        let Allowed { mut rules, role } = allowed;
+        for rule in revealed.iter().flat_map(|part| &part.rules) {
+            if !rules.contains(rule) {
+                rules.push(rule.clone());
+            }
+        }
+        Self { operation, rules, role, objection, revealed }
     }
     /// What was allowed.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
-    /// The ids of the rules that allowed it; of those that objected, where that is only observed.
+    /// The ids of the rules that allowed it; of those that objected, where that is only observed. In both
+    /// cases also of those that reveal its answer.
     #[must_use]
     pub fn rules(&self) -> &[String] {
         &self.rules
@@ -91,6 +109,11 @@ impl Permit {
     #[must_use]
     pub fn objection(&self) -> Option<&Objection> {
         self.objection.as_ref()
+    }
+    /// What is withheld of its answer unless policy reveals it, and is revealed.
+    #[must_use]
+    pub fn revealed(&self) -> &[Revealed] {
+        &self.revealed
     }
     /// The canonical request it was given for.
     #[must_use]
@@ -126,6 +149,13 @@ pub enum Reason {
         /// Their ARNs, or that one is the workload's own.
         roles: Vec<String>,
     },
+    /// Its answer is withheld as a whole, and policy does not reveal it.
+    NotRevealed {
+        /// What policy says to `Action::"reveal"`.
+        reason: Box<Reason>,
+        /// Whether the workload is only observed: observing reveals nothing.
+        observed: bool,
+    },
 }
 
 impl Reason {
@@ -135,6 +165,7 @@ impl Reason {
         match self {
             Self::Forbidden { rules } | Self::EvaluationFailed { rules, .. } => rules,
             Self::NothingPermits { .. } | Self::DifferentRoles { .. } => &[],
+            Self::NotRevealed { reason, .. } => reason.rules(),
         }
     }
 }
@@ -150,6 +181,10 @@ impl fmt::Display for Reason {
             }
             Self::DifferentRoles { roles } => {
                 write!(f, "it would have to be done in different roles: {}", roles.join(", "))
+            }
+            Self::NotRevealed { reason, observed } => {
+                let although = if *observed { ", although the workload is only observed" } else { "" };
+                write!(f, "its answer carries credentials, which policy does not reveal{although}: {reason}")
             }
         }
     }
@@ -226,6 +261,9 @@ impl Policies {
     /// Where nothing forbids the call and an approval would permit it, the verdict is a question.
     /// Where the workload is only observed, a call that policy objects to is allowed, and the permit
     /// says so.
+    ///
+    /// A call whose answer is withheld as a whole must be revealed as well ([`Policies::reveals`]), also where
+    /// the workload is only observed.
     #[must_use]
     pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts<'_>) -> Verdict {
         if operation.actions.is_empty() {
@@ -234,37 +272,44 @@ impl Policies {
             let reason = Reason::NothingPermits { action, resource: names::ANY_RESOURCE.to_owned() };
             return Verdict::Deny(Denial { operation, reason });
         }
-        match (self.conclude(caller, &operation, facts), caller.session.workload.mode) {
-            (Ok(Allowed { rules, role }), Mode::Enforce | Mode::Observe) => {
-                Verdict::Allow(Permit { operation, rules, role, objection: None })
+        let workload = &caller.session.workload;
+        let observed = workload.mode == Mode::Observe;
+        let call = Call::new(&caller.session, &operation, facts, self.meters());
+        let said = self.conclude(&call, &operation.actions, workload.role_arn.as_deref());
+        let (revealed, withheld) = reveal::revealed(self.reveals(caller, &operation, facts));
+        let approvals = match (said, withheld, workload.mode) {
+            (Err(Objection::Deny(reason)), _, Mode::Enforce) => {
+                return Verdict::Deny(Denial { operation, reason });
             }
-            (Err(objection), Mode::Observe) => {
-                let rules = objection.rules();
-                Verdict::Allow(Permit { operation, rules, role: None, objection: Some(objection) })
+            (_, Some(Objection::Deny(reason)), Mode::Enforce | Mode::Observe) => {
+                let reason = reveal::not_revealed(reason, observed);
+                return Verdict::Deny(Denial { operation, reason });
             }
-            (Err(Objection::Ask(approvals)), Mode::Enforce) => {
-                Verdict::Ask(Question { operation, approvals })
+            (Err(Objection::Ask(call)), Some(Objection::Ask(answer)), Mode::Enforce) => call.and(answer),
+            (Ok(_) | Err(_), Some(Objection::Ask(approvals)), Mode::Enforce | Mode::Observe)
+            | (Err(Objection::Ask(approvals)), None, Mode::Enforce) => approvals,
+            (Ok(allowed), None, Mode::Enforce | Mode::Observe) => {
+                return Verdict::Allow(Permit::of(operation, allowed, None, revealed));
             }
-            (Err(Objection::Deny(reason)), Mode::Enforce) => Verdict::Deny(Denial { operation, reason }),
-        }
+            (Err(objection), None, Mode::Observe) => {
+                let allowed = Allowed { rules: objection.rules(), role: None };
+                return Verdict::Allow(Permit::of(operation, allowed, Some(objection), revealed));
+            }
+        };
+        Verdict::Ask(Question { operation, approvals, observed })
     }
 
-    fn conclude(
-        &self,
-        caller: &Caller,
-        operation: &Operation,
-        facts: Facts<'_>,
-    ) -> Result<Allowed, Objection> {
-        let call = Call::new(&caller.session, operation, facts, self.meters());
+    /// What the rules say to all `pairs` of a call; `own` is the role that naming none means.
+    fn conclude(&self, call: &Call<'_>, pairs: &[ActionOn], own: Option<&str>) -> Result<Allowed, Objection> {
         let mut all = Judgement::default();
-        for pair in &operation.actions {
-            all.add(self.judge(&call, pair), pair);
+        for pair in pairs {
+            all.add(self.judge(call, pair), pair);
         }
         let unpermitted = all.unpermitted();
-        match all.conclude(caller.session.workload.role_arn.as_deref()) {
+        match all.conclude(own) {
             Ok(allowed) => Ok(allowed),
             // Only what nothing forbids can be approved of.
-            Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(&call, unpermitted) {
+            Err(reason @ Reason::NothingPermits { .. }) => Err(match self.ask(call, unpermitted) {
                 Some(approvals) => Objection::Ask(approvals),
                 None => Objection::Deny(reason),
             }),

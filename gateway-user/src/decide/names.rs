@@ -8,6 +8,10 @@ use crate::catalog::{AccessLevel, catalog};
 /// The group that holds every action.
 pub(super) const ANY_ACTION: &str = "*";
 
+/// The action of showing an agent what is withheld of an answer. It is no action of IAM's and in no group: only
+/// a rule that names it reveals.
+pub(super) const REVEAL: &str = "reveal";
+
 /// The resource that cannot be computed, or that is no single resource.
 pub(super) const ANY_RESOURCE: &str = "*";
 
@@ -24,6 +28,8 @@ pub(super) enum ActionName<'a> {
     ServiceLevel(&'a str, AccessLevel),
     /// `s3:GetObject`.
     One(&'a str),
+    /// [`REVEAL`].
+    Reveal,
 }
 
 impl<'a> ActionName<'a> {
@@ -32,7 +38,17 @@ impl<'a> ActionName<'a> {
         if text == ANY_ACTION {
             return Ok(Self::Any);
         }
+        if text == REVEAL {
+            return Ok(Self::Reveal);
+        }
         let refuse = |message: String, help: &str| Err(Complaint::new(message).about(text).help(help));
+        if text.rsplit(':').next().is_some_and(known::is_like_reveal) {
+            return refuse(
+                format!("`{text}` is not an action"),
+                "revealing is one action for all services: `Action::\"reveal\"`, \
+                 when { context.operation == \"ecr:GetAuthorizationToken\" }",
+            );
+        }
         let Some((service, name)) = text.split_once(':') else {
             return refuse(
                 format!("`{text}` is not an action"),
@@ -75,7 +91,8 @@ impl<'a> ActionName<'a> {
     /// Whether `action` is this action, or in this group.
     pub(super) fn covers(self, action: &str) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any => action != REVEAL,
+            Self::Reveal => action == REVEAL,
             Self::One(name) => name == action,
             Self::Service(service) => service_of(action) == service,
             Self::Level(level) => level_of(action) == Some(level),
@@ -87,7 +104,7 @@ impl<'a> ActionName<'a> {
 
     /// Whether this is a group.
     pub(super) fn is_group(self) -> bool {
-        !matches!(self, Self::One(_))
+        !matches!(self, Self::One(_) | Self::Reveal)
     }
 }
 
@@ -103,6 +120,9 @@ pub(super) fn level_of(action: &str) -> Option<AccessLevel> {
 
 /// The groups that an action is in.
 pub(super) fn groups_of(action: &str) -> Vec<String> {
+    if action == REVEAL {
+        return Vec::new();
+    }
     let service = service_of(action);
     let mut groups = vec![ANY_ACTION.to_owned()];
     if !service.is_empty() {
@@ -135,6 +155,11 @@ mod known {
         }
         services
     });
+
+    /// What is no action of IAM's and may be meant as [`REVEAL`](super::REVEAL).
+    pub(super) fn is_like_reveal(name: &str) -> bool {
+        closest(name, [super::REVEAL].into_iter()).is_some()
+    }
 
     pub(super) fn has_level(service: &str, level: AccessLevel) -> bool {
         SERVICES.get(service).is_some_and(|levels| levels.contains(&level))

@@ -70,13 +70,13 @@ impl Rule {
     fn outline(&self) -> Option<Outline> {
         let Sketch { actions, places, sayable } = &self.sketch;
         let permits = self.effect == Effect::Permit;
-        let outline = || Outline {
-            permits,
-            actions: actions_of(actions),
-            places: places.clone(),
-            role: self.role.clone(),
-        };
-        (permits || *sayable).then(outline)
+        if !permits && !sayable {
+            return None;
+        }
+        let actions = actions_of(actions);
+        // A rule about what is revealed alone says nothing to IAM.
+        let says = actions != Actions::default();
+        says.then(|| Outline { permits, actions, places: places.clone(), role: self.role.clone() })
     }
 }
 
@@ -108,6 +108,8 @@ fn actions_of(names: &[String]) -> Actions {
     for name in names.iter().filter_map(|name| ActionName::parse(name).ok()) {
         match name {
             ActionName::Any => found.all = true,
+            // Nothing that AWS is asked for.
+            ActionName::Reveal => {}
             ActionName::Service(service) => drop(found.services.insert(service.to_owned())),
             ActionName::One(name) => found.names.extend(catalog().action(name).map(|action| action.name)),
             ActionName::Level(_) | ActionName::ServiceLevel(..) => found.names.extend(members(name)),

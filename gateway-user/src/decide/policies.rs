@@ -14,11 +14,11 @@ use super::{
     check::{check, check_id, no_templates},
     error::{Complaint, PolicyError, PolicyErrors},
     meters::Meters,
-    names::{ActionName, level_of, service_of},
+    names::{ActionName, REVEAL, level_of, service_of},
     never,
     question::Approvable,
     reads::Reads,
-    rule::{Applies, Rule},
+    rule::{Applies, Rule, is_asked_to_reveal},
     source::{Source, split},
     typed,
     usage::Charge,
@@ -49,6 +49,8 @@ struct Index {
     by_service: HashMap<String, Vec<usize>>,
     by_service_level: HashMap<String, BTreeMap<AccessLevel, Vec<usize>>>,
     by_action: HashMap<String, Vec<usize>>,
+    /// What is asked before anything is revealed: rules that name it, and what forbids everything.
+    reveal: Vec<usize>,
 }
 
 impl Policies {
@@ -140,8 +142,9 @@ impl Policies {
     /// the next one is made.
     #[must_use]
     pub fn counts(&self, operation: &Operation) -> bool {
-        self.limits()
-            && operation.actions.iter().any(|pair| self.about(&pair.action).any(|rule| rule.reads().counts()))
+        let reveal = (!operation.withheld.is_empty()).then_some(REVEAL);
+        let mut actions = operation.actions.iter().map(|pair| pair.action.as_str()).chain(reveal);
+        self.limits() && actions.any(|action| self.about(action).any(|rule| rule.reads().counts()))
     }
 
     /// What `operation` adds to the counters once it is allowed.
@@ -301,7 +304,10 @@ fn distinct<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl Index {
-    fn insert(&mut self, number: usize, actions: &[ActionName<'_>]) {
+    fn insert(&mut self, number: usize, actions: &[ActionName<'_>], reveals: bool) {
+        if reveals {
+            self.reveal.push(number);
+        }
         if actions.contains(&ActionName::Any) {
             self.any.push(number);
             return;
@@ -314,6 +320,8 @@ impl Index {
                 ActionName::ServiceLevel(service, level) => {
                     self.by_service_level.entry(service.to_owned()).or_default().entry(level).or_default()
                 }
+                // Noted above.
+                ActionName::Reveal => continue,
                 ActionName::One(action) => self.by_action.entry(action.to_owned()).or_default(),
             };
             if numbers.last() != Some(&number) {
@@ -324,6 +332,9 @@ impl Index {
 
     /// The rules about this action, each once, in file order.
     fn about(&self, action: &str) -> Vec<usize> {
+        if action == REVEAL {
+            return self.reveal.clone();
+        }
         let service = service_of(action);
         let mut numbers: Vec<usize> = self.any.clone();
         numbers.extend(self.by_action.get(action).into_iter().flatten());
@@ -411,7 +422,7 @@ impl Loader {
         let actions = Rule::actions(tree)?;
         self.meters.note(tree);
         let rule = Rule::new(id, tree)?;
-        self.index.insert(self.rules.len(), &actions);
+        self.index.insert(self.rules.len(), &actions, is_asked_to_reveal(tree));
         self.rules.push(rule);
         Ok(())
     }

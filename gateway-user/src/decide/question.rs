@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use cedar_policy::pst;
 
-use super::error::Complaint;
+use super::{error::Complaint, names::REVEAL};
 use crate::classify::{ActionOn, Operation};
 
 /// The groups of people who may approve.
@@ -23,6 +23,16 @@ pub struct Question {
     pub operation: Operation,
     /// Who would have to.
     pub approvals: Approvals,
+    /// Whether the workload is only observed: it is asked all the same, because observing reveals nothing.
+    pub observed: bool,
+}
+
+impl Question {
+    /// Whether an approval is wanted because the call's answer would be revealed.
+    #[must_use]
+    pub fn reveals(&self) -> bool {
+        self.approvals.each().iter().any(|wanted| wanted.pair.action == REVEAL)
+    }
 }
 
 /// Every approval that a call needs; never empty.
@@ -48,6 +58,16 @@ impl Approvals {
             }
         }
         (!each.is_empty()).then_some(Self(each))
+    }
+
+    /// These and those.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for one in other.0 {
+            if !self.0.iter().any(|earlier| earlier.any_of == one.any_of) {
+                self.0.push(one);
+            }
+        }
+        self
     }
 
     /// Each approval that is needed.

@@ -7,8 +7,19 @@ use cedar_policy::pst::{self, Expr, Var};
 use super::syntax::{each_clause, each_part};
 
 /// The attributes of `context`.
-pub(super) const CONTEXT: [&str; 10] =
-    ["params", "region", ACCOUNT, "time", "workload", "operation", "unread", SESSION, WORKLOAD_DAY, APPROVAL];
+pub(super) const CONTEXT: [&str; 11] = [
+    "params",
+    "region",
+    ACCOUNT,
+    "time",
+    "workload",
+    "operation",
+    "unread",
+    SESSION,
+    WORKLOAD_DAY,
+    APPROVAL,
+    FIELD,
+];
 /// The account that the call acts in; absent where it is not known.
 pub(super) const ACCOUNT: &str = "account";
 /// What the session did so far.
@@ -17,6 +28,8 @@ pub(super) const SESSION: &str = "session";
 pub(super) const WORKLOAD_DAY: &str = "workload_day";
 /// Who approved the call; absent where nobody did.
 pub(super) const APPROVAL: &str = "approval";
+/// The part of the answer that would be revealed; absent where anything else is decided.
+pub(super) const FIELD: &str = "field";
 
 /// What is read: of the call's entities, and of `context`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

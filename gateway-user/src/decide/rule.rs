@@ -154,6 +154,14 @@ impl Rule {
     }
 }
 
+/// Whether a rule has a say in what is revealed: a `permit` must name it, a `forbid` of every action means
+/// this one, too.
+pub(super) fn is_asked_to_reveal(tree: &pst::Template) -> bool {
+    let Ok(actions) = Rule::actions(tree) else { return false };
+    let forbids = tree.effect == pst::Effect::Forbid;
+    actions.contains(&ActionName::Reveal) || forbids && actions.contains(&ActionName::Any)
+}
+
 impl PrincipalScope {
     fn of(constraint: &pst::PrincipalConstraint) -> Self {
         use pst::PrincipalConstraint as P;

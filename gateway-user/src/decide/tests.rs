@@ -14,6 +14,7 @@ mod decisions;
 mod fuzzing;
 mod levels;
 mod load;
+mod reveal;
 mod roles;
 mod slicing;
 mod typed;
@@ -38,6 +39,7 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
         params: BTreeMap::new(),
         unread: Default::default(),
         keys: None,
+        withheld: &[],
         digest: RequestDigest([7; 32]),
     }
 }

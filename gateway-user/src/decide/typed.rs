@@ -19,8 +19,9 @@ use super::{
     infer::{Needed, needed},
     members::{self, Kind, Members},
     meters::{COUNTS, Meters, SUMS},
-    names::ActionName,
-    reads::{ACCOUNT, APPROVAL, SESSION, WORKLOAD_DAY},
+    names::{ActionName, REVEAL},
+    reads::{ACCOUNT, APPROVAL, FIELD, SESSION, WORKLOAD_DAY},
+    rule::is_asked_to_reveal,
     syntax::{Access, context_accesses, each_clause, each_part, names_any_resource},
 };
 use crate::catalog::catalog;
@@ -88,7 +89,7 @@ fn whole(access: &Access<'_>) -> Option<Complaint> {
 /// One kind of call, as far as the rule can tell.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
-    /// The action, where the rule names it.
+    /// The action, where the rule names it; [`REVEAL`] always.
     action: Option<String>,
     /// The groups of actions, of those that the rule names.
     groups: Vec<String>,
@@ -112,7 +113,8 @@ fn kinds_of_calls(rule: &Template, needed: &Needed) -> BTreeSet<Call> {
     let read: Vec<&str> = needed.0.keys().map(String::as_str).collect();
     let mut kinds = BTreeSet::new();
     let mut add = |action: &str| {
-        let one = ones.iter().any(|(id, _)| id.as_str() == action).then(|| action.to_owned());
+        let named = action == REVEAL || ones.iter().any(|(id, _)| id.as_str() == action);
+        let one = named.then(|| action.to_owned());
         let groups: Vec<String> =
             groups.iter().filter(|(_, group)| group.covers(action)).map(|(id, _)| (*id).clone()).collect();
         let params = if read.is_empty() { Vec::new() } else { members::of(action, &read) };
@@ -124,6 +126,9 @@ fn kinds_of_calls(rule: &Template, needed: &Needed) -> BTreeSet<Call> {
             kinds.insert(Call { action: one.clone(), groups: groups.clone(), params: Some(params) });
         }
     };
+    if is_asked_to_reveal(rule) {
+        add(REVEAL);
+    }
     if scope.iter().all(|name| !name.is_group()) {
         for name in &scope {
             if let ActionName::One(action) = name {
@@ -250,6 +255,12 @@ fn in_our_words(error: &str, help: Option<String>) -> Complaint {
         return about(Complaint::new(format!("`{of}{quoted}` is read without asking whether it is there")))
             .help("ask first, with `has` and `&&`: not every call has it");
     }
+    if text.starts_with(&format!("attribute `{FIELD}`")) {
+        return about(Complaint::new(format!(
+            "`context.{FIELD}` is read without asking whether it is there"
+        )))
+        .help("ask first, `context has field && …`: the rule is about other actions than `reveal`, too");
+    }
     // Which kind of call it was is of no use: the action may be one that stands for many.
     let text = match text.split_once(" in context for Action::\"") {
         Some((before, rest)) => format!("{before}{}", rest.split_once('"').map_or("", |(_, after)| after)),
@@ -324,7 +335,7 @@ fn context(call: &Call, fixed: &Fixed) -> Value {
         };
         Some((name.clone(), optional(value(&kind))))
     });
-    json!({
+    let mut attributes = json!({
         "params": record(params),
         "region": of("String"),
         ACCOUNT: optional(of("String")),
@@ -335,7 +346,13 @@ fn context(call: &Call, fixed: &Fixed) -> Value {
         SESSION: counters(&["age"]),
         WORKLOAD_DAY: counters(&[]),
         APPROVAL: optional(record([("groups".to_owned(), texts())])),
-    })
+    });
+    if let Some(attributes) = attributes.as_object_mut()
+        && call.action.as_deref() == Some(REVEAL)
+    {
+        attributes.insert(FIELD.to_owned(), of("String"));
+    }
+    attributes
 }
 
 /// What the table says, and where it says nothing, what the rule makes of it.

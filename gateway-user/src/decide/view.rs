@@ -16,7 +16,7 @@ use super::{
     arn::Arn,
     meters::{COUNTS, Meters, SUMS},
     names::{ANY_RESOURCE, groups_of},
-    reads::{ACCOUNT, APPROVAL, CONTEXT, Reads, SESSION, WORKLOAD_DAY},
+    reads::{ACCOUNT, APPROVAL, CONTEXT, FIELD, Reads, SESSION, WORKLOAD_DAY},
     usage::Meter,
 };
 use crate::{
@@ -38,6 +38,8 @@ pub(super) struct Call<'a> {
     meters: &'a Meters,
     /// The groups of who approved; `None` where nobody did.
     approval: Option<&'a [String]>,
+    /// The part of its answer that would be revealed; `None` where the call itself is decided.
+    field: Option<&'a str>,
     /// Kept from pair to pair: parameters may be large and pairs many.
     context: RefCell<Option<(Reads, Context)>>,
 }
@@ -60,15 +62,22 @@ impl<'a> Call<'a> {
         facts: Facts<'a>,
         meters: &'a Meters,
     ) -> Self {
-        let identity = session.identity();
-        Self { session, identity, operation, facts, meters, approval: None, context: RefCell::default() }
+        let (identity, context) = (session.identity(), RefCell::default());
+        Self { session, identity, operation, facts, meters, approval: None, field: None, context }
     }
 
     /// The same call, had one member of each of these groups approved of it.
     pub(super) fn approved_by(&self, groups: &'a [String]) -> Self {
-        let Self { session, operation, facts, meters, .. } = *self;
-        let (identity, approval) = (Arc::clone(&self.identity), Some(groups));
-        Self { session, identity, operation, facts, meters, approval, context: RefCell::default() }
+        let Self { session, operation, facts, meters, field, .. } = *self;
+        let (identity, approval, context) = (Arc::clone(&self.identity), Some(groups), RefCell::default());
+        Self { session, identity, operation, facts, meters, approval, field, context }
+    }
+
+    /// The question whether this part of the call's answer is revealed.
+    pub(super) fn revealing(&self, field: &'a str) -> Self {
+        let Self { session, operation, facts, meters, approval, .. } = *self;
+        let (identity, context) = (Arc::clone(&self.identity), RefCell::default());
+        Self { session, identity, operation, facts, meters, approval, field: Some(field), context }
     }
 
     pub(super) fn workload(&self) -> &WorkloadConfig {
@@ -123,6 +132,10 @@ impl<'a> Call<'a> {
             APPROVAL => match self.approval {
                 None => return Ok(None),
                 Some(groups) => fields([("groups".to_owned(), texts(groups))])?,
+            },
+            FIELD => match self.field {
+                None => return Ok(None),
+                Some(field) => text(field.to_owned()),
             },
             other => return Err(format!("`context.{other}` is not known")),
         }))

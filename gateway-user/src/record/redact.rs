@@ -60,10 +60,18 @@ const SECRET_CONTAINERS: &[&str] = &[
 
 /// Members whose name alone says nothing: service, operation, member.
 const SECRET_MEMBERS: &[(&str, &str, &str)] = &[
+    ("amplifyuibuilder", "ExchangeCodeForToken", "code"),
+    ("apigateway", "CreateApiKey", "value"),
+    ("apigateway", "ImportApiKeys", "body"),
     ("cloudformation", "CreateChangeSet", "parametervalue"),
     ("cloudformation", "CreateStack", "parametervalue"),
     ("cloudformation", "UpdateStack", "parametervalue"),
+    ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity", "logins"),
+    ("cognito-idp", "AdminInitiateAuth", "session"),
+    ("cognito-idp", "AdminRespondToAuthChallenge", "session"),
     ("ssm", "PutParameter", "value"),
+    ("sso-oauth", "CreateTokenWithIAM", "code"),
+    ("sso-oauth", "CreateTokenWithIAM", "codeverifier"),
 ];
 
 /// In a list of `{name, value}` inside a secret container, the members that are not secret.

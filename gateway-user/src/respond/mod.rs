@@ -160,6 +160,7 @@ impl Refusal {
                 format!("{operation} cannot be decided, because {} failed to evaluate", rule_names(rules)),
                 "Do not retry; tell the administrator",
             ),
+            Reason::NotRevealed { reason, observed } => not_revealed(&operation, reason, *observed),
             Reason::DifferentRoles { .. } => (
                 format!("{operation} touches things that are permitted in different roles"),
                 "Split it into calls that each touch the things of one role",
@@ -168,6 +169,7 @@ impl Refusal {
         let log = match &denial.reason {
             Reason::EvaluationFailed { detail, .. } => format!("{why}: {detail}"),
             Reason::DifferentRoles { roles } => format!("{why}: {}", roles.join(", ")),
+            Reason::NotRevealed { reason, .. } => format!("{why}: {reason}"),
             Reason::Forbidden { .. } | Reason::NothingPermits { .. } => why.clone(),
         };
         let message = format!("Denied by Chaperone policy: {why} (session {session}). {remedy}.");
@@ -178,7 +180,9 @@ impl Refusal {
     #[must_use]
     pub fn asked(question: &Question, session: SessionId, call: CallId) -> Self {
         let operation = format!("{}:{}", question.operation.service, question.operation.name);
-        let why = format!("{operation} needs the approval of {}", question.approvals);
+        let because = if question.reveals() { ", because it answers with credentials" } else { "" };
+        let observed = if question.observed { OBSERVED } else { "" };
+        let why = format!("{operation} needs the approval of {}{because}{observed}", question.approvals);
         let message = format!(
             "Denied by Chaperone policy: {why}, and approvals cannot be given yet (session {session}). \
              Do not retry; ask them to make the call themselves."
@@ -233,6 +237,32 @@ impl Refusal {
     pub fn into_response(self, shape: ErrorShape, method: &Method) -> Response<Bytes> {
         write::response(&self, shape, method)
     }
+}
+
+/// Said of calls that are refused although policy is not enforced.
+const OBSERVED: &str = " (the workload is only observed, but observing reveals nothing)";
+
+/// Why an answer is withheld, and what to do.
+fn not_revealed(operation: &str, reason: &Reason, observed: bool) -> (String, &'static str) {
+    let (policy, remedy) = match reason {
+        Reason::Forbidden { rules } => (
+            format!("to reveal them is forbidden by {}", rule_names(rules)),
+            "Do not retry; ask the administrator if this rule should not apply",
+        ),
+        Reason::EvaluationFailed { rules, .. } => (
+            format!(
+                "whether to reveal them cannot be decided, because {} failed to evaluate",
+                rule_names(rules)
+            ),
+            "Do not retry; tell the administrator",
+        ),
+        Reason::NothingPermits { .. } | Reason::DifferentRoles { .. } | Reason::NotRevealed { .. } => (
+            "no rule reveals them".to_owned(),
+            "Do not retry; ask the administrator for a rule on Action::\"reveal\" that permits it",
+        ),
+    };
+    let observed = if observed { OBSERVED } else { "" };
+    (format!("{operation} answers with credentials that cannot be replaced, and {policy}{observed}"), remedy)
 }
 
 fn rule_names(rules: &[String]) -> String {

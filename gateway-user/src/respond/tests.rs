@@ -48,6 +48,7 @@ fn denial(reason: Reason) -> Denial {
         params: BTreeMap::new(),
         unread: Default::default(),
         keys: None,
+        withheld: &[],
         digest: RequestDigest([0; 32]),
     };
     Denial { operation, reason }
@@ -147,6 +148,33 @@ fn messages_name_rule_session_and_remedy() {
          (session s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a). Do not retry; ask the administrator for a rule that \
          permits it.",
         "s3:PutObject needs s3:PutObject on arn:aws:s3:::b/k, which no rule permits",
+    );
+    let nothing = Reason::NothingPermits { action: "reveal".to_owned(), resource: "*".to_owned() };
+    let withheld = |reason: Reason, observed| Reason::NotRevealed { reason: Box::new(reason), observed };
+    check(
+        withheld(nothing.clone(), false),
+        "Denied by Chaperone policy: s3:PutObject answers with credentials that cannot be replaced, and no rule \
+         reveals them (session s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a). Do not retry; ask the administrator for a rule on \
+         Action::\"reveal\" that permits it.",
+        "s3:PutObject answers with credentials that cannot be replaced, and no rule reveals them: no rule permits \
+         reveal on *",
+    );
+    check(
+        withheld(nothing, true),
+        "Denied by Chaperone policy: s3:PutObject answers with credentials that cannot be replaced, and no rule \
+         reveals them (the workload is only observed, but observing reveals nothing) \
+         (session s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a). Do not retry; ask the administrator for a rule on \
+         Action::\"reveal\" that permits it.",
+        "s3:PutObject answers with credentials that cannot be replaced, and no rule reveals them (the workload is only \
+         observed, but observing reveals nothing): no rule permits reveal on *",
+    );
+    check(
+        withheld(Reason::Forbidden { rules: vec!["no-keys".to_owned()] }, false),
+        "Denied by Chaperone policy: s3:PutObject answers with credentials that cannot be replaced, and to reveal \
+         them is forbidden by the rule \"no-keys\" (session s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a). Do not retry; ask the \
+         administrator if this rule should not apply.",
+        "s3:PutObject answers with credentials that cannot be replaced, and to reveal them is forbidden by the rule \
+         \"no-keys\": forbidden by no-keys",
     );
     check(
         Reason::EvaluationFailed {

@@ -15,6 +15,7 @@ use super::{
     minting::Minting,
     refused::Refused,
     reply::Recorded,
+    revealing::Revealing,
 };
 use crate::{
     body::{self, Body},
@@ -164,7 +165,8 @@ async fn judge(
     let operation = classify(&request, account.as_ref())?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
-            // A placeholder would be of no use: it is not what such an agent signs with.
+            // A placeholder would be of no use: it is not what such an agent signs with. That its keys
+            // could be replaced elsewhere is no reason to reveal them here.
             let name = format!("{}:{}", operation.service, operation.name);
             return Err(ClassifyError::MintsCredentials(name).into());
         }
@@ -246,6 +248,7 @@ async fn carry_out(
 ) -> Result<Reply, Refused> {
     let Allowed { permit, request, stream, reservation, minted } = allowed;
     let minting = Minting::of(permit.operation(), call);
+    let revealing = Revealing::of(&permit, call);
     let signed = match request.verified_by() {
         VerifiedBy::Placeholder => {
             let keys = match &minted {
@@ -272,6 +275,9 @@ async fn carry_out(
         reservation.keep();
     }
     let reply = gateway.upstream.send(signed, proof).await?;
+    if let Some(revealing) = revealing {
+        revealing.note(gateway, caller, reply.status).await?;
+    }
     match minting {
         Some(minting) => minting.replace(gateway, caller, reply).await,
         None => Ok(reply),

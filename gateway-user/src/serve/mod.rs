@@ -13,6 +13,7 @@ mod ledger;
 mod minting;
 mod refused;
 mod reply;
+mod revealing;
 mod share;
 mod stranger;
 mod watched_io;

@@ -39,6 +39,7 @@ fn permit(digest: RequestDigest) -> Permit {
         params: BTreeMap::new(),
         unread: Default::default(),
         keys: None,
+        withheld: &[],
         digest,
     };
     Permit::for_tests(operation, Vec::new())

@@ -23,8 +23,9 @@ pub const SKEW: Duration = Duration::minutes(5);
 #[derive(Debug)]
 pub enum Reading {
     /// The product knows what it would do.
-    Known(Operation),
-    /// It knows, and refuses because the answer would carry credentials: `prefix:Operation`.
+    Known(Box<Operation>),
+    /// It knows, and refuses unless policy reveals the answer, which would carry credentials:
+    /// `prefix:Operation`.
     Minting(String),
     /// It knows which operation it is, and refuses because IAM's action for it is not known:
     /// `prefix:Operation`.
@@ -72,7 +73,10 @@ pub fn read_for(line: &Line, account: Option<&AccountId>) -> Result<Reading> {
         Err(error) => return Ok(refused("verify", &error)),
     };
     Ok(match classify::classify(&verified, account) {
-        Ok(operation) => Reading::Known(operation),
+        Ok(Operation { service, name, withheld: [_, ..], .. }) => {
+            Reading::Minting(format!("{service}:{name}"))
+        }
+        Ok(operation) => Reading::Known(Box::new(operation)),
         Err(ClassifyError::MintsCredentials(name)) => Reading::Minting(name),
         Err(ClassifyError::UnknownAction(name)) => Reading::Actionless(name),
         Err(error) => refused("classify", &error),

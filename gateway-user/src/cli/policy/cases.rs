@@ -13,11 +13,11 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     count,
-    subject::{self, Said, Vouched},
+    subject::{self, Reveals, Said, Vouched},
 };
 use crate::{
     catalog::catalog,
-    classify::{ActionOn, Operation, Param, needs_of},
+    classify::{ActionOn, Operation, Param, answer, needs_of},
     config::policies,
     decide::{DayUsage, Facts, Policies, SessionUsage, Supposed},
     parse::RequestDigest,
@@ -74,6 +74,8 @@ struct Case {
     #[serde(default)]
     workload_day: Counters,
     expect: Expect,
+    /// The parts of the answer that are revealed, of those that are withheld otherwise; any where it is left out.
+    reveals: Option<BTreeSet<String>>,
     /// The rules that decide, in any order; any where it is left out.
     rules: Option<BTreeSet<String>>,
 }
@@ -189,7 +191,9 @@ impl Case {
         let session = SessionUsage::given(now, &self.session.supposed());
         let day = DayUsage::given(now, &self.workload_day.supposed());
         let facts = Facts { now, session: &session, day: &day };
-        Ok(Said::of(&policies.decide(&caller, self.operation()?, facts)))
+        let operation = self.operation()?;
+        let reveals = policies.reveals(&caller, &operation, facts);
+        Ok(Said { reveals: Reveals::of(&reveals), ..Said::of(&policies.decide(&caller, operation, facts)) })
     }
 
     /// About no request at all, so that nothing can be signed with a permit for it.
@@ -225,13 +229,16 @@ impl Case {
             params,
             unread: self.unread.clone(),
             keys: None,
+            withheld: withheld(service, name),
             digest: RequestDigest([0; 32]),
         })
     }
 
     fn fits(&self, said: &Said) -> bool {
         let rules: BTreeSet<String> = said.rules.iter().cloned().collect();
-        said.verdict == self.expect.as_str() && self.rules.as_ref().is_none_or(|wanted| *wanted == rules)
+        said.verdict == self.expect.as_str()
+            && self.rules.as_ref().is_none_or(|wanted| *wanted == rules)
+            && self.reveals.as_ref().is_none_or(|wanted| *wanted == said.revealed())
     }
 
     fn complaint(&self, path: &Path, said: &Said) -> String {
@@ -240,16 +247,33 @@ impl Case {
         };
         let wanted = self.rules.iter().flatten().map(String::as_str).collect();
         let reason = said.reason.as_ref().map(|reason| format!("\n            {reason}")).unwrap_or_default();
+        let revealing = |fields: &BTreeSet<String>| match self.reveals {
+            None => String::new(),
+            Some(_) if fields.is_empty() => ", revealing nothing".to_owned(),
+            Some(_) => format!(", revealing {}", fields.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        let wanted_fields = self.reveals.as_ref().map(revealing).unwrap_or_default();
         format!(
-            "{}: {}\n  expected  {}{}\n  said      {}{}{reason}\n",
+            "{}: {}\n  expected  {}{}{wanted_fields}\n  said      {}{}{}{reason}\n",
             path.display(),
             self.name,
             self.expect.as_str(),
             by(wanted),
             said.verdict,
             by(said.rules.iter().map(String::as_str).collect()),
+            revealing(&said.revealed()),
         )
     }
+}
+
+/// What is withheld of an answer, of whatever service with this prefix has the operation.
+fn withheld(prefix: &str, operation: &str) -> &'static [&'static str] {
+    let services = catalog().services().iter().filter(|service| service.prefix == prefix);
+    let mut known = services.filter_map(|service| {
+        let withheld = answer::withheld(service.name, service.operation(operation)?);
+        (!withheld.is_empty()).then_some(withheld)
+    });
+    known.next().unwrap_or_default()
 }
 
 /// What a call with these parameters needs, of whatever service with this prefix has the operation.
@@ -397,6 +421,37 @@ mod tests {
         assert!(
             format!("{error:#}").ends_with("dynamodb:GetItems is not in the catalogue: write `needs`"),
             "{error:#}"
+        );
+    }
+
+    #[test]
+    fn a_case_says_what_is_revealed() {
+        let policy = "@id(\"all\") permit (principal, action, resource);
+            @id(\"login\") permit (principal in Group::\"ci\", action == Action::\"reveal\", resource)
+            when { context.operation == \"ecr:GetAuthorizationToken\" };";
+        let case = |operation: &str, rest: &str| {
+            format!("[[case]]\nname = \"x\"\noperation = \"{operation}\"\n{rest}\n")
+        };
+        let (ci, token, key) = ("groups = [\"ci\"]\n", "ecr:GetAuthorizationToken", "iam:CreateAccessKey");
+        let cases = [
+            case(token, &format!("{ci}expect = \"allow\"\nreveals = [\"*\"]\nrules = [\"all\", \"login\"]")),
+            case(token, &format!("{ci}resource = \"*\"\nexpect = \"allow\"")),
+            case(token, "expect = \"deny\"\nreveals = []"),
+            case(key, &format!("{ci}params = {{ UserName = \"a\" }}\nexpect = \"deny\"")),
+            case(
+                "iam:GetUser",
+                &format!("{ci}params = {{ UserName = \"a\" }}\nexpect = \"allow\"\nreveals = []"),
+            ),
+        ];
+        let (fine, words) = printed(&[("a.cedar", policy), ("a.test.toml", &cases.concat())]).unwrap();
+        assert!(fine, "{words}");
+        let wrong = case(token, &format!("{ci}expect = \"allow\"\nreveals = []"));
+        let (fine, words) = printed(&[("a.cedar", policy), ("a.test.toml", &wrong)]).unwrap();
+        assert!(!fine);
+        assert_eq!(
+            words,
+            "DIR/a.test.toml: x\n  expected  allow, revealing nothing\n  said      allow by all, login, revealing *\n\
+             DIR: 1 file, 1 case, 1 failed\n"
         );
     }
 

@@ -9,11 +9,11 @@ use time::Duration;
 use super::{
     capture::{self, Captured},
     request_file,
-    subject::{self, Said, Vouched},
+    subject::{self, Reveals, Said, Vouched},
 };
 use crate::{
     catalog::{AccessLevel, catalog},
-    classify::classify,
+    classify::{answer::WHOLE, classify},
     cli::table::printable,
     clock::Clock,
     config::{Config, ConfigError, policies},
@@ -117,7 +117,8 @@ pub(super) async fn run(
         operation = of_account(Some(&account))?;
         verdict = policies.decide(&caller, operation.clone(), facts).in_role(&role);
     }
-    let said = Said::of(&verdict);
+    let reveals = Reveals::of(&policies.reveals(&caller, &operation, facts));
+    let said = Said { reveals, ..Said::of(&verdict) };
     let explained = Explained {
         operation: format!("{}:{}", operation.service, operation.name),
         workload: caller.session.workload.name.clone(),
@@ -250,6 +251,13 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
     }
     if let Some(reason) = &said.reason {
         writeln!(out, "because    {}", printable(reason))?;
+    }
+    for Reveals { field, revealed, rules, reason } in &said.reveals {
+        let what = if *field == WHOLE { "the whole answer, which carries credentials" } else { *field };
+        let by = if rules.is_empty() { String::new() } else { format!("  by {}", rules.join(", ")) };
+        let reason = reason.as_ref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+        let word = if *revealed { "reveals" } else { "withholds" };
+        writeln!(out, "{word:<9}  {what}{by}{reason}")?;
     }
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! A caller without a daemon: whom a question about policies is asked for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
 use crate::{
-    decide::{Objection, Verdict},
+    decide::{Objection, Reveal, Verdict},
     identify::{Caller, Identity, MasterKey, Mode, Placeholder, Placeholders, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
 };
@@ -65,6 +68,33 @@ pub(super) struct Said {
     /// The role that the rules name for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) role: Option<String>,
+    /// What is said of each part of the answer that is withheld unless policy reveals it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) reveals: Vec<Reveals>,
+}
+
+/// What is said of a part of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Reveals {
+    pub(super) field: &'static str,
+    pub(super) revealed: bool,
+    /// The rules that decided.
+    pub(super) rules: Vec<String>,
+    /// Why it stays withheld.
+    pub(super) reason: Option<String>,
+}
+
+impl Reveals {
+    pub(super) fn of(all: &[Reveal]) -> Vec<Self> {
+        let of = |Reveal { field, by }: &Reveal| match by {
+            Ok(rules) => Self { field, revealed: true, rules: rules.clone(), reason: None },
+            Err(objection) => {
+                let (rules, reason) = (objection.rules(), Some(objection.to_string()));
+                Self { field, revealed: false, rules, reason }
+            }
+        };
+        all.iter().map(of).collect()
+    }
 }
 
 impl Said {
@@ -72,11 +102,18 @@ impl Said {
         let (verdict, objection) = match verdict {
             Verdict::Allow(permit) => {
                 let (rules, role) = (permit.rules().to_vec(), permit.role().map(str::to_owned));
-                return Self { verdict: "allow", rules, reason: None, role };
+                return Self { verdict: "allow", rules, reason: None, role, reveals: Vec::new() };
             }
             Verdict::Ask(question) => ("ask", Objection::Ask(question.approvals.clone())),
             Verdict::Deny(denial) => ("deny", Objection::Deny(denial.reason.clone())),
         };
-        Self { verdict, rules: objection.rules(), reason: Some(objection.to_string()), role: None }
+        let (rules, reason) = (objection.rules(), Some(objection.to_string()));
+        Self { verdict, rules, reason, role: None, reveals: Vec::new() }
+    }
+
+    /// The parts of the answer that are revealed, if there is one.
+    pub(super) fn revealed(&self) -> BTreeSet<String> {
+        let revealed = self.reveals.iter().filter(|part| part.revealed);
+        revealed.map(|part| part.field.to_owned()).collect()
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     catalog::catalog,
-    classify::{ActionOn, Operation, Param},
+    classify::{ActionOn, Operation, Param, answer::WHOLE},
     decide::{DayUsage, Facts, SessionUsage, Supposed, testing::now},
     parse::RequestDigest,
 };
@@ -28,6 +28,8 @@ pub(super) struct Input {
     on: Vec<(String, String)>,
     params: Map<String, Value>,
     unread: Vec<String>,
+    /// Whether its answer is withheld as a whole.
+    withheld: bool,
     pub(super) groups: Vec<String>,
     pub(super) session: Counters,
     pub(super) day: Counters,
@@ -67,6 +69,7 @@ impl Input {
             params: record(&self.params, 0)?,
             unread: self.unread.iter().cloned().collect(),
             keys: None,
+            withheld: if self.withheld { &[WHOLE] } else { &[] },
             digest: RequestDigest([7; 32]),
         })
     }

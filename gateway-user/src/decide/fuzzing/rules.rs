@@ -25,8 +25,16 @@ const fn rule(text: &'static str, unknown: Unknown) -> Rule {
 /// The rules that wait for an approval, with their reviewers.
 pub(super) const ASKING: [(&str, &[&str]); 2] = [("ask", &["oncall"]), ("ask-queue", &["owners", "oncall"])];
 
+/// The rules that are asked what is revealed: that name it, or forbid everything.
+pub(super) const REVEALING: [&str; 2] = ["show", "unread"];
+
 /// All of them.
-pub(super) const RULES: [Rule; 17] = [
+pub(super) const RULES: [Rule; 18] = [
+    rule(
+        r#"@id("show") permit (principal in Group::"agents", action in [Action::"reveal", Action::"sqs:*"], resource)
+            when { context has field && context.field == "*" && context.operation like "s3:*" };"#,
+        Unknown::Same,
+    ),
     rule(
         r#"@id("read") permit (principal in Group::"agents",
             action in [Action::"*:Read", Action::"s3:List", Action::"iam:GetRole"], resource);"#,

@@ -9,7 +9,7 @@ use cedar_policy::{
 
 use super::{
     input::{Counters, Input},
-    rules::{ASKING, RULES, Unknown},
+    rules::{ASKING, REVEALING, RULES, Unknown},
 };
 use crate::{
     catalog::{AccessLevel, catalog},
@@ -25,6 +25,8 @@ pub(super) enum Expected {
     Forbidden(Vec<String>),
     Failed(Vec<String>),
     Nothing(String, String),
+    /// It is not revealed, for this reason.
+    Withheld(Box<Expected>),
 }
 
 /// All rules as they are written, and what is left of them where the resource is unknown.
@@ -60,15 +62,39 @@ pub(super) fn expected(operation: &Operation, input: &Input) -> Expected {
     if operation.actions.is_empty() {
         return Expected::Nothing(format!("{}:{}", operation.service, operation.name), "*".to_owned());
     }
+    let call = judged(&operation.actions, operation, input, None);
+    if operation.withheld.is_empty() {
+        return call;
+    }
+    let reveal = |pair: &ActionOn| ActionOn { action: "reveal".to_owned(), resource: pair.resource.clone() };
+    let pairs: Vec<ActionOn> = operation.actions.iter().map(reveal).collect();
+    match (call, judged(&pairs, operation, input, Some("*"))) {
+        (Expected::Allow(mut rules), Expected::Allow(more)) => {
+            rules.extend(more);
+            Expected::Allow(rules)
+        }
+        (Expected::Ask(rules), Expected::Allow(_)) => Expected::Ask(rules),
+        // No rule of these asks before it reveals.
+        (Expected::Allow(_) | Expected::Ask(_), reason) => Expected::Withheld(Box::new(reason)),
+        (denied, _) => denied,
+    }
+}
+
+/// What the rules say to these pairs; with a `field` only those that are asked what is revealed.
+fn judged(pairs: &[ActionOn], operation: &Operation, input: &Input, field: Option<&str>) -> Expected {
     let ask = |pair: &ActionOn, approved: Option<&[&str]>| {
         let level = catalog().action(&pair.action).map(|action| AccessLevel::name(action.access));
         let groups: Vec<&str> = input.groups.iter().map(String::as_str).collect();
         let set = if is_unknown(pair) { &SETS.1 } else { &SETS.0 };
-        unsliced(set, &groups, level, pair, context(operation, input, approved))
+        let revealing = |policy: &&Policy| REVEALING.contains(&AsRef::<str>::as_ref(policy.id()));
+        let asked =
+            field.map(|_| PolicySet::from_policies(set.policies().filter(revealing).cloned()).unwrap());
+        let set = asked.as_ref().unwrap_or(set);
+        unsliced(set, &groups, level, pair, context(operation, input, approved, field))
     };
     let (mut permits, mut forbids, mut failed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut unpermitted = Vec::new();
-    for pair in &operation.actions {
+    for pair in pairs {
         let response = ask(pair, None);
         failed.extend(response.diagnostics().errors().map(|error| match error {
             AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
@@ -115,7 +141,7 @@ fn is_unknown(pair: &ActionOn) -> bool {
     attributes(&pair.resource).len() == 1
 }
 
-fn context(operation: &Operation, input: &Input, approved: Option<&[&str]>) -> Context {
+fn context(operation: &Operation, input: &Input, approved: Option<&[&str]>, field: Option<&str>) -> Context {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let texts = |all: &[&str]| RestrictedExpression::new_set(all.iter().map(|one| text(one)));
     let unread: Vec<&str> = operation.unread.iter().map(String::as_str).collect();
@@ -130,8 +156,13 @@ fn context(operation: &Operation, input: &Input, approved: Option<&[&str]>) -> C
     ];
     let approval = approved.map(|groups| ("approval", record([("groups", texts(groups))])));
     let account = operation.account.as_ref().map(|account| ("account", text(account.as_str())));
-    let all =
-        attributes.into_iter().chain(account).chain(approval).map(|(name, value)| (name.to_owned(), value));
+    let field = field.map(|field| ("field", text(field)));
+    let all = attributes
+        .into_iter()
+        .chain(account)
+        .chain(approval)
+        .chain(field)
+        .map(|(name, value)| (name.to_owned(), value));
     Context::from_pairs(all).unwrap()
 }
 

@@ -96,12 +96,13 @@ proptest! {
         unread in prop::collection::vec(text(), 0..3),
         region in prop::sample::select(vec!["us-east-1", "eu-central-1"]),
         operation in prop_oneof![Just("s3:PutObject".to_owned()), text().prop_map(|text| format!("s3:{text}"))],
+        withheld in any::<bool>(),
         session in prop::option::weighted(0.3, counters()),
         day in prop::option::weighted(0.3, counters()),
     ) {
         let none = || json!({});
         let call = json!({
-            "on": on, "params": params, "groups": groups, "unread": unread, "region": region,
+            "on": on, "params": params, "groups": groups, "unread": unread, "region": region, "withheld": withheld,
             "operation": operation, "session": session.unwrap_or_else(none), "day": day.unwrap_or_else(none),
         });
         prop_assert!(policy_context(call.to_string().as_bytes()));

@@ -115,7 +115,9 @@ fn actions_that_never_match() {
     check(&action("*:*"), "1:40: `*:*` is not a group of actions");
     check(&action("*:Reads"), "1:40: `*:Reads` is not a group of actions");
     check(&action("execute-api:Tagging"), "1:40: no action of `execute-api` has the access level Tagging");
-    check(&action("reveal"), "1:40: `reveal` is not an action");
+    for name in ["Reveal", "REVEAL", "reveals", "s3:reveal", "*:reveal", "ecr:Reveal"] {
+        check(&action(name), &format!("1:40: `{name}` is not an action"));
+    }
     check(&action("S3:GetObject"), "1:40: `S3` is not a service prefix");
     check(&action("dynamo:GetItem"), "1:40: `dynamo` is not a service prefix");
     check(&action("s3:getObject"), "1:40: `s3:getObject` is not an action");
@@ -314,7 +316,7 @@ fn the_guide_is_right() {
     let guide = include_str!("../../../../docs/policy-guide.md");
     let examples: Vec<&str> =
         guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 9);
     for example in &examples {
         policies(example);
     }

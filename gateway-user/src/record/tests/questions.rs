@@ -50,10 +50,11 @@ async fn the_page_lists_every_column() {
 }
 
 /// Where events are written.
-const WRITERS: [&str; 7] = [
+const WRITERS: [&str; 8] = [
     include_str!("../../serve/call.rs"),
     include_str!("../../serve/minting.rs"),
     include_str!("../../serve/mod.rs"),
+    include_str!("../../serve/revealing.rs"),
     include_str!("../../app.rs"),
     include_str!("../../app/reload.rs"),
     include_str!("../../app/upkeep.rs"),

@@ -100,14 +100,15 @@ async fn sessions_and_events_are_filtered_too() {
         listing.rows.into_iter().map(|event| event.kind).collect::<Vec<_>>()
     };
     let all = EventFilter::default;
-    assert_eq!(events(all()).await, ["record-opened", "route-refused", "night-over", "night-over"]);
+    assert_eq!(
+        events(all()).await,
+        ["record-opened", "route-refused", "revealed", "night-over", "night-over"]
+    );
     assert_eq!(events(EventFilter { kind: Some("route-*".to_owned()), ..all() }).await, ["route-refused"]);
     assert_eq!(events(EventFilter { session: Some(second.clone()), ..all() }).await, ["route-refused"]);
     assert_eq!(events(EventFilter { text: Some("192.0.2.10".to_owned()), ..all() }).await, ["route-refused"]);
-    assert_eq!(
-        events(EventFilter { workload: Some("claude-builds".to_owned()), ..all() }).await,
-        Vec::<String>::new()
-    );
+    let builds = Some("claude-builds".to_owned());
+    assert_eq!(events(EventFilter { workload: builds, ..all() }).await, ["revealed"]);
 }
 
 #[tokio::test]

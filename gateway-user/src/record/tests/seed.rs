@@ -195,6 +195,19 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     };
     recorder.event(refused).await.unwrap();
 
+    at(2, 26, 0);
+    let revealed = Event {
+        session: Some(session_id(1)),
+        workload: Some("claude-builds".parse().unwrap()),
+        pid: Some(4201),
+        uid: Some(1000),
+        detail: json!({
+            "operation": "ecr:GetAuthorizationToken", "field": "*", "rules": ["docker-login"], "resources": ["*"],
+        }),
+        ..Event::new("revealed", "an answer that is withheld otherwise was given to the agent")
+    };
+    recorder.event(revealed).await.unwrap();
+
     at(2, 30, 0);
     let end = SessionEnd { session: session_id(2), reason: "cgroup removed".to_owned() };
     recorder.session_ended(end).await.unwrap();

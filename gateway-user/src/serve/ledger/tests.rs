@@ -32,6 +32,7 @@ fn run() -> Operation {
         params: BTreeMap::from([("MaxCount".to_owned(), Param::Number(2))]),
         unread: Default::default(),
         keys: None,
+        withheld: &[],
         digest: RequestDigest([7; 32]),
     }
 }

@@ -14,7 +14,10 @@ const POLICY: &str =
     "@id(\"builds\") permit (principal in Group::\"ai\", action in Action::\"s3:Read\", resource)
     when { resource.arn like \"arn:aws:s3:::builds/*\" };
     @id(\"lake\") @role(\"arn:aws:iam::222222222222:role/x\")
-    permit (principal in Group::\"lake\", action in Action::\"s3:Read\", resource);";
+    permit (principal in Group::\"lake\", action in Action::\"s3:Read\", resource);
+    @id(\"token\") permit (principal, action == Action::\"ecr:GetAuthorizationToken\", resource)
+    unless { principal in Group::\"lake\" };
+    @id(\"login\") permit (principal in Group::\"docker\", action == Action::\"reveal\", resource);";
 
 /// What `explain` prints with these arguments and [`POLICY`], without a configuration.
 fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
@@ -28,6 +31,17 @@ fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
          X-Amz-Content-SHA256: UNSIGNED-PAYLOAD\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-central-1/s3/aws4_request, \
          SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=0\r\n\r\n",
+    )?;
+    fs::write(
+        dir.path().join("token.http"),
+        "POST / HTTP/1.1\r\n\
+         Host: api.ecr.eu-central-1.amazonaws.com\r\n\
+         X-Amz-Date: 20260101T000000Z\r\n\
+         X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken\r\n\
+         Content-Type: application/x-amz-json-1.1\r\n\
+         Content-Length: 2\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-central-1/ecr/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature=0\r\n\r\n{}",
     )?;
     let missing = || Config::load(std::path::Path::new("/nonexistent/chaperone.toml"));
     let directory = dir.path().display().to_string();
@@ -67,6 +81,34 @@ fn the_role_of_the_rule_and_its_account() {
     assert!(words.contains("account    222222222222\n"), "{words}");
     let end = "verdict    allow for agent  by lake\nrole       arn:aws:iam::222222222222:role/x\n";
     assert!(words.ends_with(end), "{words}");
+}
+
+#[test]
+fn what_is_withheld_and_what_is_revealed() {
+    let words = |group: &str| {
+        explained(&["--group", group, "--account", "123456789012", "--request", "DIR/token.http"]).unwrap()
+    };
+    let (allowed, text) = words("docker");
+    assert!(allowed);
+    let end = "verdict    allow for agent  by token, login\n\
+        reveals    the whole answer, which carries credentials  by login\n";
+    assert!(text.ends_with(end), "{text}");
+    let (allowed, text) = words("ai");
+    assert!(!allowed);
+    let end = "verdict    deny for agent\n\
+        because    its answer carries credentials, which policy does not reveal: no rule permits reveal on *\n\
+        withholds  the whole answer, which carries credentials: no rule permits reveal on *\n";
+    assert!(text.ends_with(end), "{text}");
+    // Also where the call itself is not permitted.
+    let (allowed, text) = words("lake");
+    assert!(!allowed);
+    let end = "because    no rule permits ecr:GetAuthorizationToken on *\n\
+        withholds  the whole answer, which carries credentials: no rule permits reveal on *\n";
+    assert!(text.ends_with(end), "{text}");
+    let (_, json) = explained(&["--group", "docker", "--json", "--request", "DIR/token.http"]).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let reveals = serde_json::json!([{ "field": "*", "revealed": true, "rules": ["login"], "reason": null }]);
+    assert_eq!(value["reveals"], reveals);
 }
 
 #[test]
