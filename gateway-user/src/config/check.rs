@@ -59,11 +59,12 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 42] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 43] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
             ("identify", "minted_per_session", size(identify.minted_per_session), 1, 10_000),
+            ("identify", "max_tokens", size(identify.max_tokens), 1, 10_000_000),
             ("route", "hello_timeout_secs", route.hello_timeout_secs, 1, DAY),
             ("route", "hello_max_bytes", size(route.hello_max_bytes), 512, MIB),
             ("route", "connect_timeout_secs", route.connect_timeout_secs, 1, DAY),

@@ -22,6 +22,7 @@ pub mod scope;
 /// Which workload a cgroup belongs to.
 pub mod workload;
 
+mod bindings;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
@@ -40,7 +41,7 @@ pub use self::{
     master_key::{MasterKey, MasterKeyError},
     minted::{GivenKeys, Minted},
     placeholder::Placeholders,
-    registry::{IdentifyError, Registry, StoredSession},
+    registry::{IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
     token_file::TokenFileError,
     vouch::{VouchError, Vouchers, subject_glob},
@@ -60,6 +61,9 @@ pub struct Config {
     /// Keys kept for a session that AWS gave it by its calls (`sts:AssumeRole`); where there are more, those that
     /// expire first stop working.
     pub minted_per_session: usize,
+    /// Tokens that were accepted and have not expired, each bound to its cgroup; further ones are refused until
+    /// one expires.
+    pub max_tokens: usize,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             sweep_secs: 5,
             placeholder_key: "/var/lib/chaperone/placeholder.key".into(),
             minted_per_session: MINTED_PER_SESSION,
+            max_tokens: 65_536,
         }
     }
 }

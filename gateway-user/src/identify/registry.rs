@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Caller, EndReason, Identity, Launch, Session, VouchError, Voucher, Vouchers, WorkloadConfig,
+    bindings::{Binding, Bindings},
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
     placeholder::Placeholders,
@@ -38,6 +39,8 @@ pub struct Registry {
     clock: Clock,
     max_sessions: usize,
     minted_per_session: usize,
+    /// Apart from the rest: the kernel is asked about cgroups while it is locked.
+    tokens: Mutex<Bindings>,
     state: Mutex<State>,
 }
 
@@ -147,6 +150,21 @@ pub struct StoredSession {
     pub identity: Option<Identity>,
 }
 
+/// What the session database knows of a token that was accepted and has not expired.
+#[derive(Debug, Clone)]
+pub struct StoredToken {
+    /// Its SHA-256, in hexadecimal.
+    pub digest: String,
+    /// When it ends.
+    pub expires: OffsetDateTime,
+    /// The workload of the session that it was accepted for.
+    pub workload: WorkloadName,
+    /// That session's cgroup; `None` where it was of another boot.
+    pub cgroup: Option<CgroupId>,
+    /// Who launched that session, if `chaperone run` did it.
+    pub uid: Option<u32>,
+}
+
 impl IdentifyError {
     /// Whether the connection is an agent's whose identity is not accepted: it is told so in the
     /// words of the protocol, and no more.
@@ -198,6 +216,7 @@ impl Registry {
             clock,
             max_sessions: config.max_sessions,
             minted_per_session: config.minted_per_session,
+            tokens: Mutex::new(Bindings::new(config.max_tokens)),
             state: Mutex::default(),
         }
     }
@@ -264,6 +283,29 @@ impl Registry {
     /// same session, with the same id and placeholder. Returns those that ended meanwhile.
     pub fn restore(&self, stored: impl IntoIterator<Item = StoredSession>) -> Vec<(SessionId, EndReason)> {
         stored.into_iter().filter_map(|stored| self.restore_one(stored).err()).collect()
+    }
+
+    /// Takes up which tokens were accepted for which cgroups before the daemon was restarted, oldest first.
+    ///
+    /// # Errors
+    /// [`VouchError::TooManyTokens`]: the rest is not known.
+    pub fn bind(&self, stored: impl IntoIterator<Item = StoredToken>) -> Result<(), VouchError> {
+        let now = self.clock.now();
+        for StoredToken { digest, expires, workload, cgroup, uid } in stored {
+            let workload = self.workloads.named(&workload);
+            let user = uid.filter(|uid| workload.is_none_or(|workload| is_presenter(*uid, workload)));
+            let bound = self.tokens().bind(&digest, Binding { cgroup, user, expires }, now, |_| false);
+            if let Err(error @ VouchError::TooManyTokens(_)) = bound {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this token was accepted before.
+    #[must_use]
+    pub fn is_bound(&self, token: &SecretText) -> bool {
+        self.tokens().knows(&Identity::digest(token), self.clock.now())
     }
 
     /// Remembers the cgroups whose sessions were killed before the daemon was restarted.
@@ -352,13 +394,28 @@ impl Registry {
     /// # Errors
     /// [`VouchError`]: it is not accepted, or is somebody else's.
     pub async fn renewed(&self, session: &Session, token: SecretText) -> Result<Identity, VouchError> {
-        self.still_holding(self.vouchers.renewed(session, token).await?)
+        self.accepted(session, self.vouchers.renewed(session, token).await?)
     }
 
     /// A token may be verified just after its end, because its issuer's clock may be off. A session ends at that
-    /// very moment all the same: there is none to begin, or to go on, with such a token.
-    fn still_holding(&self, identity: Identity) -> Result<Identity, VouchError> {
-        if identity.holds(self.clock.now()) { Ok(identity) } else { Err(TokenError::Expired.into()) }
+    /// very moment all the same: there is none to begin, or to go on, with such a token. Nor is there with one that
+    /// was accepted for another cgroup.
+    fn accepted(&self, session: &Session, identity: Identity) -> Result<Identity, VouchError> {
+        let now = self.clock.now();
+        if !identity.holds(now) {
+            return Err(TokenError::Expired.into());
+        }
+        if let (Some(digest), Some(expires)) = (&identity.token_digest, identity.expires) {
+            let uid = session.launch.as_ref().map(|launch| launch.uid);
+            let user = uid.filter(|uid| is_presenter(*uid, &session.workload));
+            let binding = Binding { cgroup: Some(session.cgroup_id), user, expires };
+            self.tokens().bind(digest, binding, now, |cgroup| self.tree.exists(cgroup))?;
+        }
+        Ok(identity)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Bindings> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of the cgroup `leaf`, where a connection from it was identified before.
@@ -546,6 +603,11 @@ impl Registry {
     }
 }
 
+/// Whether a user who launches `workload` has presented the token himself: root may have left it to the file.
+fn is_presenter(uid: u32, workload: &WorkloadConfig) -> bool {
+    uid != 0 || workload.token_file.is_none()
+}
+
 impl Slot {
     /// Finds out who the session is and records it, once.
     async fn enrol<E>(
@@ -561,7 +623,7 @@ impl Slot {
         let enrol = async || {
             let vouched = registry.vouchers.vouch(session, token).await;
             let identity =
-                vouched.and_then(|identity| registry.still_holding(identity)).map_err(|error| {
+                vouched.and_then(|identity| registry.accepted(session, identity)).map_err(|error| {
                     let (workload, cgroup) = (session.workload.name.clone(), session.cgroup.clone());
                     IdentifyError::NotVouched { workload, cgroup, error }
                 })?;

@@ -31,6 +31,8 @@ pub struct Session {
     pub launch: Option<Launch>,
     /// Replaced whenever its token is renewed.
     identity: ArcSwap<Identity>,
+    /// Held while it is renewed.
+    renewing: tokio::sync::Mutex<()>,
     minted: Kept,
     over: CancellationToken,
     end: OnceLock<EndReason>,
@@ -83,7 +85,21 @@ impl Session {
         let (over, end) = (CancellationToken::new(), OnceLock::new());
         let identity = ArcSwap::from_pointee(identity);
         let minted = Kept::new(MINTED_PER_SESSION);
-        Self { id, workload, cgroup, cgroup_id, started, placeholder, launch, identity, minted, over, end }
+        let renewing = tokio::sync::Mutex::default();
+        Self {
+            id,
+            workload,
+            cgroup,
+            cgroup_id,
+            started,
+            placeholder,
+            launch,
+            identity,
+            renewing,
+            minted,
+            over,
+            end,
+        }
     }
 
     /// With room for so many pairs of keys that AWS gives it.
@@ -114,6 +130,11 @@ impl Session {
     /// Somebody vouched for it.
     pub fn is_known_as(&self, identity: Identity) {
         self.identity.store(Arc::new(identity));
+    }
+
+    /// Waits for its turn to be renewed: what is recorded last is what it is known by.
+    pub async fn renewing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.renewing.lock().await
     }
 
     /// Ends it at once: every call of it that is under way, too. The first reason stays.

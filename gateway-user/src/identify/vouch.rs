@@ -42,6 +42,15 @@ pub enum VouchError {
         /// Who the token is.
         new: String,
     },
+    /// It was accepted for another cgroup, or presented by another user.
+    #[error("the token was presented for another session, and is good for that alone")]
+    TokenOfAnother,
+    /// A renewed token was issued before the one that the session has.
+    #[error("the new token is older than the one that the session has")]
+    OlderToken,
+    /// No more of them can be told apart.
+    #[error("{0} tokens are in use, and [identify] max_tokens allows no more")]
+    TooManyTokens(usize),
     /// The file system does not answer.
     #[error("reading the token took longer than {FILE_TIMEOUT:?}")]
     Slow,
@@ -60,6 +69,9 @@ impl VouchError {
             Self::Token(error) => error.reason(),
             Self::Subject { .. } => "subject-not-allowed",
             Self::OtherSubject { .. } => "other-subject",
+            Self::TokenOfAnother => "token-of-another",
+            Self::OlderToken => "older-token",
+            Self::TooManyTokens(_) => "too-many-tokens",
             Self::Slow => "token-file-slow",
             Self::Interrupted => "interrupted",
         }
@@ -102,7 +114,8 @@ impl Vouchers {
         self.verified(workload, token).await
     }
 
-    /// A newer token of `session`, which must be of the same subject.
+    /// A newer token of `session`, which must be of the same subject, and no older than the one in force: who
+    /// keeps old tokens would keep old groups.
     ///
     /// # Errors
     /// [`VouchError`].
@@ -111,6 +124,9 @@ impl Vouchers {
         let known = session.identity();
         if !identity.is(&known) {
             return Err(VouchError::OtherSubject { old: known.subject.clone(), new: identity.subject });
+        }
+        if identity.is_older_than(&known) {
+            return Err(VouchError::OlderToken);
         }
         Ok(identity)
     }

@@ -16,7 +16,7 @@ use sqlx::{
 use time::OffsetDateTime;
 
 use super::{
-    Config, Event, KilledCgroup, OpenSession, RecordError,
+    AcceptedToken, Config, Event, KilledCgroup, OpenSession, RecordError,
     insert::insert,
     lock::Lock,
     stamp::{stamp, unstamp},
@@ -52,6 +52,7 @@ pub(super) struct Leftovers {
     pub(super) open_sessions: Vec<OpenSession>,
     /// Cgroups whose session a person ended, in the last boot.
     pub(super) killed: Vec<KilledCgroup>,
+    pub(super) tokens: Vec<AcceptedToken>,
     /// How many calls were closed as unknown.
     pub(super) closed_calls: u64,
 }
@@ -240,7 +241,43 @@ async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Lefto
         boot_id,
         cgroup_id: CgroupId(id.cast_unsigned()),
     };
-    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), closed_calls })
+    // Those of sessions that have ended, too: a token outlives its session.
+    let tokens = sqlx::query_as::<_, TokenRow>(
+        "SELECT i.token_digest, i.expires, s.workload, s.uid, s.hostname, s.boot_id, s.cgroup_id \
+         FROM identities AS i JOIN sessions AS s ON s.id = i.session \
+         WHERE i.token_digest IS NOT NULL AND i.expires > ? ORDER BY i.seq",
+    )
+    .bind(stamp(now))
+    .fetch_all(&mut *tx)
+    .await?;
+    let tokens = tokens.into_iter().filter_map(TokenRow::read).collect();
+    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), tokens, closed_calls })
+}
+
+#[derive(sqlx::FromRow)]
+struct TokenRow {
+    token_digest: String,
+    expires: String,
+    workload: String,
+    uid: Option<i64>,
+    hostname: String,
+    boot_id: String,
+    cgroup_id: i64,
+}
+
+impl TokenRow {
+    /// `None` for a row that this program did not write.
+    fn read(self) -> Option<AcceptedToken> {
+        Some(AcceptedToken {
+            digest: self.token_digest,
+            expires: unstamp(&self.expires)?,
+            workload: self.workload.parse().ok()?,
+            uid: self.uid.map(u32::try_from).transpose().ok()?,
+            hostname: self.hostname,
+            boot_id: self.boot_id,
+            cgroup_id: CgroupId(self.cgroup_id.cast_unsigned()),
+        })
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -291,6 +328,7 @@ impl OpenSessionRow {
                 Some(_) if self.identity_cut != "[]" => Some(OffsetDateTime::UNIX_EPOCH),
                 Some(text) => Some(unstamp(&text)?),
             },
+            issued: None,
             token_digest: self.token_digest,
             token: None,
         };

@@ -355,12 +355,17 @@ impl Gateway {
         }
     }
 
-    /// Records who a session is by its newer token, and lets it go on so.
+    /// Records who a session is by its newer token, and lets it go on so. Where one that is newer still came first, that
+    /// stays.
     ///
     /// # Errors
     /// [`RecordError`]: it is known by the token it had.
     pub async fn renew(&self, session: &Session, identity: Identity) -> Result<(), RecordError> {
+        let _turn = session.renewing().await;
         let known = session.identity();
+        if identity.is_older_than(&known) {
+            return Ok(());
+        }
         let same = known.expires == identity.expires && known.token_digest == identity.token_digest;
         if !same {
             let renewal = IdentityRenewal { session: session.id, identity: Arc::new(identity.clone()) };
