@@ -94,8 +94,8 @@ impl Daemon {
             tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
         }
         let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
-        let issuers =
-            Arc::new(Issuers::new(&config.issuer, clock.clone()).context("setting up the issuers")?);
+        let issuers = Issuers::without(terminator.ca().certificate(), &config.issuer, clock.clone());
+        let issuers = Arc::new(issuers.context("setting up the issuers")?);
         let vouchers = Vouchers::new(Arc::clone(&issuers));
         let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
         bind(&registry, tokens);
