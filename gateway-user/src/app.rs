@@ -3,6 +3,7 @@
 mod budgets;
 mod listen;
 mod reload;
+mod renewals;
 mod status;
 mod upkeep;
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
 use super::{
@@ -33,6 +34,8 @@ pub struct Session {
     identity: ArcSwap<Identity>,
     /// Held while it is renewed.
     renewing: tokio::sync::Mutex<()>,
+    /// One place: held while its token file is read, by the thread that reads it.
+    reading: Arc<Semaphore>,
     minted: Kept,
     over: CancellationToken,
     end: OnceLock<EndReason>,
@@ -85,7 +88,7 @@ impl Session {
         let (over, end) = (CancellationToken::new(), OnceLock::new());
         let identity = ArcSwap::from_pointee(identity);
         let minted = Kept::new(MINTED_PER_SESSION);
-        let renewing = tokio::sync::Mutex::default();
+        let (renewing, reading) = (tokio::sync::Mutex::default(), Arc::new(Semaphore::new(1)));
         Self {
             id,
             workload,
@@ -96,6 +99,7 @@ impl Session {
             launch,
             identity,
             renewing,
+            reading,
             minted,
             over,
             end,
@@ -135,6 +139,12 @@ impl Session {
     /// Waits for its turn to be renewed: what is recorded last is what it is known by.
     pub async fn renewing(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.renewing.lock().await
+    }
+
+    /// The right to read its token file; `None` while somebody does. A file system that does not answer costs it one
+    /// thread, however often it is tried.
+    pub(super) fn reading(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.reading).try_acquire_owned().ok()
     }
 
     /// Ends it at once: every call of it that is under way, too. The first reason stays.
