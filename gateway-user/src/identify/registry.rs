@@ -55,6 +55,13 @@ struct State {
     barred: HashSet<CgroupId>,
 }
 
+impl State {
+    /// Whether this very session is that of its cgroup.
+    fn is_of(&self, session: &Arc<Session>) -> bool {
+        self.slots.get(&session.cgroup_id).is_some_and(|slot| Arc::ptr_eq(&slot.session, session))
+    }
+}
+
 struct Slot {
     /// Made with the slot, so that a repeated attempt to enrol makes the same session.
     session: Arc<Session>,
@@ -360,6 +367,8 @@ impl Registry {
     ) -> Vec<Arc<Session>> {
         slots.retain(|slot| over(slot));
         let mut state = self.state();
+        // Somebody else may have taken one out meanwhile, and its cgroup have begun another.
+        slots.retain(|slot| state.is_of(&slot.session));
         for slot in &slots {
             state.slots.remove(&slot.session.cgroup_id);
         }
@@ -470,7 +479,8 @@ impl Registry {
         let mut state = self.state();
         // Only while the session lives, and not without bound: an agent can make many leaves.
         let bounded = state.leaves.len() < self.max_sessions.saturating_mul(LEAVES_PER_SESSION);
-        if bounded && state.slots.contains_key(&session.cgroup_id) {
+        // The cgroup may have another by now: this one's token may have expired while it was waited for.
+        if bounded && state.is_of(&session) {
             state.leaves.insert(leaf, Arc::clone(&session));
         }
         Ok(session)
@@ -603,6 +613,15 @@ impl Registry {
     }
 }
 
+/// Refuses another subject than an earlier attempt had, which may be in the record already: a session is one subject's.
+fn first_subject(session: &Session, identity: Identity) -> Result<Identity, VouchError> {
+    let first = session.identity();
+    if session.workload.identity == Voucher::Host || first.subject.is_empty() || identity.is(&first) {
+        return Ok(identity);
+    }
+    Err(VouchError::OtherSubject { old: first.subject.clone(), new: identity.subject })
+}
+
 /// Whether a user who launches `workload` has presented the token himself: root may have left it to the file.
 fn is_presenter(uid: u32, workload: &WorkloadConfig) -> bool {
     uid != 0 || workload.token_file.is_none()
@@ -622,6 +641,7 @@ impl Slot {
         let session = &self.session;
         let enrol = async || {
             let vouched = registry.vouchers.vouch(session, token).await;
+            let vouched = vouched.and_then(|identity| first_subject(session, identity));
             let identity =
                 vouched.and_then(|identity| registry.accepted(session, identity)).map_err(|error| {
                     let (workload, cgroup) = (session.workload.name.clone(), session.cgroup.clone());

@@ -149,7 +149,7 @@ impl Store {
                     // Whoever enrols a session asks again after a time-out, which says nothing about
                     // whether the first attempt was written.
                     let repeated = match unit {
-                        Unit::Session(session) => is_stored(&mut tx, session).await?,
+                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session).await?,
                         _ => false,
                     };
                     let rejected = || Written::Rejected(error.to_string());
@@ -386,23 +386,47 @@ fn refused(error: sqlx::Error) -> RecordError {
     RecordError::Store(error.to_string())
 }
 
-/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
-/// at fault, not the database.
+/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
+/// newer than that of the first, which is then a renewal.
+async fn is_stored_or_renewed(
+    conn: &mut SqliteConnection,
+    session: &SessionRow,
+) -> Result<bool, sqlx::Error> {
+    if !is_stored(conn, session).await? {
+        return Ok(false);
+    }
+    let known: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+        "SELECT token_digest, expires FROM identities WHERE session = ? ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(&session.id)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let identity = &session.identity;
+    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
+        insert(conn, &[Unit::Identity(identity.clone())]).await?;
+    }
+    Ok(true)
+}
+
 /// Whether this very session is in the database already.
 async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND boot_id = ? \
-         AND cgroup_id = ?)",
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND subject = ? \
+         AND issuer = ? AND boot_id = ? AND cgroup_id = ?)",
     )
     .bind(&session.id)
     .bind(&session.started)
     .bind(&session.workload)
+    .bind(&session.subject)
+    .bind(&session.issuer)
     .bind(&session.boot_id)
     .bind(session.cgroup_id)
     .fetch_one(conn)
     .await
 }
 
+/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
+/// at fault, not the database.
 fn is_constraint(error: &sqlx::Error) -> bool {
     const SQLITE_CONSTRAINT: i64 = 19;
     error
