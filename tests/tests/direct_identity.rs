@@ -53,7 +53,7 @@ impl Stage {
                 workload.identity = Voucher::Oidc;
                 workload.issuer = "idp".parse().ok();
                 workload.token_file = Some(template);
-                workload.subjects = vec!["agent-*".to_owned()];
+                workload.subjects = vec!["agent-*".to_owned()].into();
             }),
             ..Setup::default()
         };

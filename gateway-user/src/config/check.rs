@@ -283,7 +283,7 @@ impl Problems {
                 let keys = [
                     ("issuer", workload.issuer.is_some()),
                     ("token_file", workload.token_file.is_some()),
-                    ("subjects", !workload.subjects.is_empty()),
+                    ("subjects", !workload.subjects.globs().is_empty()),
                 ];
                 for (key, _) in keys.into_iter().filter(|(_, there)| *there) {
                     self.add(
@@ -309,7 +309,7 @@ impl Problems {
                 self.add(here("token_file"), "only {unit} is replaced in `token_file`");
             }
         }
-        for (number, glob) in workload.subjects.iter().enumerate() {
+        for (number, glob) in workload.subjects.globs().iter().enumerate() {
             if glob.is_empty() || identify::subject_glob(glob).is_none() {
                 self.add(here("subjects").item(number), format!("{glob:?} is no glob of subjects"));
             }

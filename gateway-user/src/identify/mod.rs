@@ -29,6 +29,7 @@ mod handle;
 mod identity;
 mod minted;
 mod session;
+mod subjects;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod token_file;
@@ -43,8 +44,9 @@ pub use self::{
     placeholder::Placeholders,
     registry::{IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
+    subjects::{Subjects, subject_glob},
     token_file::TokenFileError,
-    vouch::{VouchError, Vouchers, subject_glob},
+    vouch::{VouchError, Vouchers},
     workload::{WorkloadError, Workloads},
 };
 
@@ -140,7 +142,7 @@ pub struct WorkloadConfig {
     pub token_file: Option<String>,
     /// Globs of which the token's subject must fit one; any subject where there is none.
     #[serde(default)]
-    pub subjects: Vec<String>,
+    pub subjects: Subjects,
     /// What it may reach besides AWS.
     #[serde(default = "default_egress")]
     pub egress: Egress,
@@ -192,7 +194,7 @@ impl WorkloadConfig {
             identity: Voucher::Host,
             issuer: None,
             token_file: None,
-            subjects: Vec::new(),
+            subjects: Subjects::default(),
             egress: default_egress(),
             mode: default_mode(),
             region: None,

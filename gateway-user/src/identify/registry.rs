@@ -15,7 +15,7 @@ use super::{
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
     placeholder::Placeholders,
-    vouch::{fits, from_file},
+    vouch::from_file,
     workload::{Match, Workloads},
 };
 use crate::{
@@ -581,7 +581,7 @@ impl Registry {
             let same = identity.filter(|identity| {
                 Some(identity.issuer.as_str()) == issuer
                     && identity.expires.is_some()
-                    && fits(&session.workload.subjects, &identity.subject)
+                    && session.workload.subjects.fit(&identity.subject)
             });
             let Some(identity) = same.filter(|identity| identity.holds(self.clock.now())) else {
                 return Err((id, EndReason::TokenExpired));

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use globset::GlobBuilder;
-
 use super::{
     Identity, Session, Voucher, WorkloadConfig,
     token_file::{self, TokenFileError},
@@ -134,7 +132,7 @@ impl Vouchers {
     async fn verified(&self, workload: &WorkloadConfig, token: SecretText) -> Result<Identity, VouchError> {
         let issuer = workload.issuer.as_ref().ok_or(VouchError::NoToken)?;
         let claims = self.issuers.verify(issuer, &token).await?;
-        if !fits(&workload.subjects, &claims.subject) {
+        if !workload.subjects.fit(&claims.subject) {
             return Err(VouchError::Subject { subject: claims.subject });
         }
         Ok(Identity::of_token(claims, token, workload))
@@ -155,28 +153,9 @@ pub(super) async fn from_file(session: &Session) -> Result<Option<SecretText>, V
     Ok(Some(read.map_err(|_| VouchError::Interrupted)??))
 }
 
-/// A glob of subjects, as `*` and `?`; nothing in a subject is special. `None` where it is none.
-#[must_use]
-pub fn subject_glob(glob: &str) -> Option<globset::GlobMatcher> {
-    GlobBuilder::new(glob).literal_separator(false).build().ok().map(|glob| glob.compile_matcher())
-}
-
-pub(super) fn fits(globs: &[String], subject: &str) -> bool {
-    globs.is_empty() || globs.iter().filter_map(|glob| subject_glob(glob)).any(|glob| glob.is_match(subject))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subjects_are_told_by_globs() {
-        let globs = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
-        assert!(fits(&[], "anyone"));
-        assert!(fits(&globs(&["a", "repo:acme/*"]), "repo:acme/app:ref:refs/heads/main"));
-        assert!(!fits(&globs(&["repo:acme/*"]), "repo:evil/app"));
-        assert!(!fits(&globs(&["repo:acme/app"]), "repo:acme/app2"));
-    }
 
     /// The daemon reads as root what the user who launches perhaps may not.
     #[tokio::test]
