@@ -41,7 +41,7 @@ pub use self::{
     identity::Identity,
     master_key::{MasterKey, MasterKeyError},
     minted::{GivenKeys, Minted},
-    placeholder::Placeholders,
+    placeholder::{Nobody, Placeholders},
     registry::{IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
     subjects::{Subjects, subject_glob},

@@ -14,7 +14,7 @@ use super::{
     bindings::{Binding, Bindings},
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
-    placeholder::Placeholders,
+    placeholder::{Nobody, Placeholders},
     vouch::from_file,
     workload::{Match, Workloads},
 };
@@ -33,6 +33,7 @@ const LEAVES_PER_SESSION: usize = 4;
 pub struct Registry {
     workloads: Workloads,
     tree: Arc<dyn CgroupTree>,
+    nobody: Nobody,
     placeholders: Placeholders,
     vouchers: Vouchers,
     boot: BootId,
@@ -217,6 +218,7 @@ impl Registry {
         Self {
             workloads,
             tree,
+            nobody: Nobody::new(&placeholders),
             placeholders,
             vouchers,
             boot,
@@ -452,6 +454,12 @@ impl Registry {
             .collect();
         open.sort_by_key(|session| session.id);
         open
+    }
+
+    /// What those have whose identity is not accepted.
+    #[must_use]
+    pub fn nobody(&self) -> &Nobody {
+        &self.nobody
     }
 
     /// The configured workloads.

@@ -246,8 +246,10 @@ impl Gateway {
         {
             Err(error) if error.is_about_identity() => {
                 drop(waiting);
+                let workload =
+                    error.workload().and_then(|name| self.registry.workloads().named(name)).cloned();
                 self.report(Some(origin.cgroup), known.event(&error.into())).await;
-                return stranger::answer(self, accepted).await;
+                return stranger::answer(self, accepted, workload).await;
             }
             identified => identified?,
         };
@@ -299,7 +301,7 @@ impl Gateway {
             let (gateway, session) = (Arc::clone(&gateway), Arc::clone(&session));
             async move {
                 match session.ended(gateway.clock.now()) {
-                    Some(_) => stranger::no_credentials(),
+                    Some(_) => stranger::metadata(&gateway, Some(&session.workload), request),
                     None => gateway.metadata_answer(&session, request),
                 }
             }
