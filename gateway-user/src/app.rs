@@ -3,6 +3,7 @@
 mod budgets;
 mod listen;
 mod reload;
+mod renewals;
 mod status;
 mod upkeep;
 
@@ -33,11 +34,11 @@ use crate::{
     forward::Upstream,
     identify::{
         BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Session,
-        StoredSession, VouchError, Vouchers, Workloads,
+        StoredSession, StoredToken, VouchError, Vouchers, Workloads,
     },
     issuer::Issuers,
     prim::{CgroupPath, WorkloadName},
-    record::{Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
+    record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
     serve::{Bursts, Counters, Gateway},
     telemetry,
@@ -88,16 +89,17 @@ impl Daemon {
         let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
         tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
         let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
-        let Opened { recorder, writer, open_sessions, killed, closed_calls } =
+        let Opened { recorder, writer, open_sessions, killed, tokens, closed_calls } =
             Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
         if closed_calls > 0 {
             tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
         }
         let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
-        let issuers =
-            Arc::new(Issuers::new(&config.issuer, clock.clone()).context("setting up the issuers")?);
+        let issuers = Issuers::without(terminator.ca().certificate(), &config.issuer, clock.clone());
+        let issuers = Arc::new(issuers.context("setting up the issuers")?);
         let vouchers = Vouchers::new(Arc::clone(&issuers));
         let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
+        bind(&registry, tokens);
         restore(&registry, &recorder, open_sessions, killed).await?;
         let used = budgets::used(&config.record, &policies, clock.now()).await?;
         let ledger = budgets::restore(&registry, used, clock.now());
@@ -232,6 +234,25 @@ fn registry(
     let placeholders = Placeholders::new(&key);
     let clock = clock.clone();
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, vouchers, boot, clock)))
+}
+
+/// Takes up which tokens live, and for whom.
+fn bind(registry: &Registry, tokens: Vec<AcceptedToken>) {
+    let hostname = hostname();
+    let stored = tokens.into_iter().filter_map(|token| {
+        let here = BootId::new(&token.boot_id) == *registry.boot();
+        // Other hosts of the same database have tokens of their own.
+        (here || token.hostname == hostname).then_some(StoredToken {
+            digest: token.digest,
+            expires: token.expires,
+            workload: token.workload,
+            cgroup: here.then_some(token.cgroup_id),
+            uid: token.uid,
+        })
+    });
+    if let Err(error) = registry.bind(stored) {
+        tracing::warn!(%error, "not every token of a former run is known");
+    }
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.

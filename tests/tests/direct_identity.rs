@@ -53,7 +53,7 @@ impl Stage {
                 workload.identity = Voucher::Oidc;
                 workload.issuer = "idp".parse().ok();
                 workload.token_file = Some(template);
-                workload.subjects = vec!["agent-*".to_owned()];
+                workload.subjects = vec!["agent-*".to_owned()].into();
             }),
             ..Setup::default()
         };
@@ -86,12 +86,25 @@ impl Stage {
     async fn check_not_accepted(&self, reason: &str) -> Result<Value> {
         let reply = self.get_unsigned().await?;
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert_eq!(reply.headers.get("connection").map(http::HeaderValue::as_bytes), Some(&b"close"[..]));
         let text = reply.text();
         assert!(text.contains("<Code>AccessDenied</Code>"), "{text}");
         assert!(text.contains("<Message>Chaperone: identity not accepted.</Message>"), "{text}");
         let sql = "SELECT * FROM events WHERE kind = 'identity-not-accepted' ORDER BY seq DESC LIMIT 1";
         let is_it = |row: &Value| row["detail"].as_str().is_some_and(|detail| detail.contains(reason));
         self.direct.row(sql, is_it).await
+    }
+
+    /// What the agent's SDK gets of the container endpoint.
+    async fn metadata_keys(&self) -> Result<Value> {
+        let mut io = self.direct.connect(([169, 254, 170, 2], 80).into()).await?;
+        io.write_all(b"GET /v2/credentials HTTP/1.1\r\nHost: 169.254.170.2\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        io.read_to_string(&mut answer).await?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
+        Ok(serde_json::from_str(body)?)
     }
 
     fn forward(&self, seconds: i64) {
@@ -192,15 +205,40 @@ async fn an_issuer_that_is_down_keeps_its_workload_out_until_it_is_up() -> Resul
 }
 
 #[tokio::test]
-async fn the_metadata_endpoint_has_nothing_for_strangers() -> Result<()> {
+async fn the_metadata_endpoint_has_keys_for_strangers_that_are_good_for_nothing() -> Result<()> {
     let stage = Stage::start().await?;
-    let mut io = stage.direct.connect(([169, 254, 169, 254], 80).into()).await?;
-    io.write_all(b"PUT /latest/api/token HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n")
-        .await?;
-    let mut answer = String::new();
-    io.read_to_string(&mut answer).await?;
-    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
-    assert!(answer.ends_with("identity not accepted"), "{answer}");
+    let keys = stage.metadata_keys().await?;
+    let text = |name: &str| keys[name].as_str().context("a text").map(str::to_owned);
+    assert!(text("AccessKeyId")?.starts_with("ASIACHAP"), "{keys}");
+    assert!(keys.get("AccountId").is_none() && keys.get("RoleArn").is_none(), "{keys}");
+    let soon =
+        (stage.clock.now() + Duration::minutes(10)).format(&time::format_description::well_known::Rfc3339)?;
+    assert!(text("Expiration")? < soon, "{keys}");
+    let signing = Signing {
+        access_key_id: Some(text("AccessKeyId")?),
+        secret: Some(text("SecretAccessKey")?),
+        session_token: Some(text("Token")?),
+        time: stage.clock.now().into(),
+        ..Signing::new("s3")
+    };
+    let get = async || stage.direct.agent(S3).ask(Method::GET, "/a", &[], "", &signing).await;
+    // Nobody vouches for who signs with them.
+    let reply = get().await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.text().contains("identity not accepted"), "{}", reply.text());
+    // In a session they are none of its own: they have expired, so SDKs ask for others. And they are no foreign keys.
+    stage.put_token("agent-7", &["readers"]).await?;
+    let reply = get().await?;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text());
+    assert!(reply.text().contains("<Code>ExpiredToken</Code>"), "{}", reply.text());
+    assert_eq!(
+        stage.direct.rows("SELECT * FROM events WHERE kind = 'foreign-key'").await?,
+        Vec::<Value>::new()
+    );
+    assert!(stage.direct.upstream.requests().is_empty());
+    // There they are.
+    let own = stage.metadata_keys().await?;
+    assert_eq!(own["AccessKeyId"], stage.direct.placeholder().await?.access_key_id);
     Ok(())
 }
 

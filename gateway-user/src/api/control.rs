@@ -23,11 +23,19 @@ pub enum ControlError {
     #[error("you have no open session {0}")]
     NotYours(SessionId),
     /// The newer token is not accepted.
-    #[error("identity not accepted")]
+    #[error("identity not accepted{}", told(.0))]
     NotVouched(VouchError),
     /// It could not be recorded.
     #[error("it could not be recorded: {0}")]
     Record(RecordError),
+}
+
+/// What the owner of a session may know: it says nothing of how tokens are checked.
+fn told(error: &VouchError) -> String {
+    match error {
+        VouchError::OlderToken | VouchError::TokenOfAnother => format!(": {error}"),
+        _ => String::new(),
+    }
 }
 
 impl Launcher {
@@ -45,9 +53,8 @@ impl Launcher {
                 return Err(ControlError::NotVouched(error));
             }
         };
-        let expires = identity.expires.map(time::OffsetDateTime::unix_timestamp);
         self.log.renewed(&session, identity).await.map_err(ControlError::Record)?;
-        Ok(Renewed { expires })
+        Ok(Renewed { expires: session.identity().expires.map(time::OffsetDateTime::unix_timestamp) })
     }
 
     /// Ends the session at once, and for good: its cgroup gets no other.

@@ -90,8 +90,8 @@ pub enum LaunchError {
         /// What is configured.
         configured: Vec<WorkloadName>,
     },
-    /// Another user's session, or another unit's, lives by the token.
-    #[error("identity not accepted: the token was presented by somebody else")]
+    /// The token was accepted for another cgroup, or presented by another user.
+    #[error("identity not accepted: the token was presented for another session")]
     TokenOfAnother,
     /// The session could not be enrolled.
     #[error(transparent)]
@@ -277,8 +277,9 @@ impl Launcher {
         launch: Launch,
         token: Option<SecretText>,
     ) -> Result<Arc<Session>, LaunchError> {
-        if token.as_ref().is_some_and(|token| self.is_of_another(token, launch.uid)) {
-            return Err(LaunchError::TokenOfAnother);
+        // The session that it was presented for may have ended just now.
+        if token.as_ref().is_some_and(|token| self.registry.is_bound(token)) {
+            self.sweep();
         }
         let cgroup = scope::path(self.registry.workloads().slice(), &workload.name, id);
         // Tagged, so that the cgroup still says whose it is when the database is lost.
@@ -296,14 +297,12 @@ impl Launcher {
         if let Err(IdentifyError::NotVouched { error, .. }) = &enrolled {
             self.log.refused(&name, None, error).await;
         }
-        enrolled.map_err(LaunchError::Enrol)
-    }
-
-    /// Whether another user's session lives by this very token: it is bound to whoever presented it first.
-    fn is_of_another(&self, token: &SecretText, uid: u32) -> bool {
-        let digest = Some(Identity::digest(token));
-        let other = |session: &Session| session.launch.as_ref().is_none_or(|launch| launch.uid != uid);
-        self.registry.open().iter().any(|session| session.identity().token_digest == digest && other(session))
+        enrolled.map_err(|error| match error {
+            IdentifyError::NotVouched { error: VouchError::TokenOfAnother, .. } => {
+                LaunchError::TokenOfAnother
+            }
+            error => LaunchError::Enrol(error),
+        })
     }
 
     /// The session, marked as taken: of two requests at once, one gets it.

@@ -254,7 +254,7 @@ impl From<LaunchError> for Failure {
                 StatusCode::TOO_MANY_REQUESTS,
                 "end some of them, or ask the admin to raise api.max_launches_per_user".to_owned(),
             ),
-            LaunchError::TokenOfAnother => (StatusCode::FORBIDDEN, VOUCH.to_owned()),
+            LaunchError::TokenOfAnother => (StatusCode::FORBIDDEN, OWN_TOKEN.to_owned()),
             LaunchError::Enrol(IdentifyError::NotVouched { .. }) => {
                 return Self::new(StatusCode::FORBIDDEN, "identity not accepted", VOUCH);
             }
@@ -293,6 +293,10 @@ impl From<ControlError> for Failure {
 /// What to do about a token that is not accepted.
 const VOUCH: &str = "present a token of the workload's issuer that is valid now (chaperone events list --kind \
                      identity-not-accepted tells the administrator why it is not)";
+
+/// What to do about a token that lives elsewhere.
+const OWN_TOKEN: &str = "present another token: one is good for one session at a time, and only for the user who \
+                         presented it first";
 
 impl From<AdoptError> for Failure {
     fn from(error: AdoptError) -> Self {

@@ -6,9 +6,10 @@ use gateway_common::event::EventKind;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::renewals::Looks;
 use crate::{
     api::Launcher,
-    identify::EndReason,
+    identify::{EndReason, Session},
     record::Event,
     redirect::{Redirect, Refusal},
     serve::Gateway,
@@ -29,22 +30,31 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
     }
 }
 
-/// Reads tokens again. Apart from the rest: files may be on a file system that does not answer.
+/// Token files that are read, and renewed tokens that are verified, at once.
+const RENEWALS: usize = 16;
+
+/// Reads tokens again. Each apart from the rest: a file may be on a file system that does not answer, and an issuer
+/// may not answer either.
 pub(super) async fn renew(gateway: Arc<Gateway>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
+    let mut looks = Looks::new(RENEWALS);
     while tick(&gateway, &mut ticks).await {
-        for session in gateway.registry.open() {
-            let Some(renewed) = gateway.registry.renewal(&session).await else { continue };
-            match renewed {
-                Ok(identity) => {
-                    if let Err(error) = gateway.renew(&session, identity).await {
-                        // The next look finds the file changed still.
-                        tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
-                    }
-                }
-                Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
+        let sessions = gateway.registry.open().into_iter();
+        let with_files = sessions.filter(|session| session.workload.token_file.is_some());
+        looks.begin(with_files.map(|session| (session.id, renew_one(Arc::clone(&gateway), session))));
+    }
+}
+
+async fn renew_one(gateway: Arc<Gateway>, session: Arc<Session>) {
+    match gateway.registry.renewal(&session).await {
+        None => {}
+        Some(Ok(identity)) => {
+            if let Err(error) = gateway.renew(&session, identity).await {
+                // The next look finds the file changed still.
+                tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
             }
         }
+        Some(Err(error)) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
     }
 }
 

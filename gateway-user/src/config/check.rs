@@ -59,11 +59,12 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 42] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 43] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
             ("identify", "minted_per_session", size(identify.minted_per_session), 1, 10_000),
+            ("identify", "max_tokens", size(identify.max_tokens), 1, 10_000_000),
             ("route", "hello_timeout_secs", route.hello_timeout_secs, 1, DAY),
             ("route", "hello_max_bytes", size(route.hello_max_bytes), 512, MIB),
             ("route", "connect_timeout_secs", route.connect_timeout_secs, 1, DAY),
@@ -282,7 +283,7 @@ impl Problems {
                 let keys = [
                     ("issuer", workload.issuer.is_some()),
                     ("token_file", workload.token_file.is_some()),
-                    ("subjects", !workload.subjects.is_empty()),
+                    ("subjects", !workload.subjects.globs().is_empty()),
                 ];
                 for (key, _) in keys.into_iter().filter(|(_, there)| *there) {
                     self.add(
@@ -308,7 +309,7 @@ impl Problems {
                 self.add(here("token_file"), "only {unit} is replaced in `token_file`");
             }
         }
-        for (number, glob) in workload.subjects.iter().enumerate() {
+        for (number, glob) in workload.subjects.globs().iter().enumerate() {
             if glob.is_empty() || identify::subject_glob(glob).is_none() {
                 self.add(here("subjects").item(number), format!("{glob:?} is no glob of subjects"));
             }

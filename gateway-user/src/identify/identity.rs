@@ -25,6 +25,8 @@ pub struct Identity {
     pub claims: BTreeMap<String, String>,
     /// Until when this holds; `None` where only the host vouches.
     pub expires: Option<OffsetDateTime>,
+    /// When its token was issued; not known after a restart of the daemon.
+    pub issued: Option<OffsetDateTime>,
     /// SHA-256 of the token, in hexadecimal.
     pub token_digest: Option<String>,
     /// The token itself, for roles that AWS gives to it directly; not known after a restart of the daemon.
@@ -42,6 +44,7 @@ impl Identity {
             token_groups: Vec::new(),
             claims: BTreeMap::new(),
             expires: None,
+            issued: None,
             token_digest: None,
             token: None,
         }
@@ -57,6 +60,7 @@ impl Identity {
             token_groups: claims.groups,
             claims: claims.attributes,
             expires: Some(claims.expires),
+            issued: Some(claims.issued),
             token_digest: Some(claims.digest.to_string()),
             token: Some(token),
         }
@@ -78,6 +82,7 @@ impl Identity {
             token_groups: Vec::new(),
             claims: BTreeMap::new(),
             expires: Some(OffsetDateTime::UNIX_EPOCH),
+            issued: None,
             token_digest: None,
             token: None,
         }
@@ -93,6 +98,16 @@ impl Identity {
     #[must_use]
     pub fn holds(&self, now: OffsetDateTime) -> bool {
         self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Whether its token is older than that of `other`: issued earlier or, where that is not known of both, good for
+    /// less long.
+    #[must_use]
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        match (self.issued, other.issued) {
+            (Some(own), Some(others)) => own < others,
+            _ => self.expires < other.expires,
+        }
     }
 
     /// Whether `other` is the same subject of the same issuer.
@@ -112,6 +127,23 @@ fn joined(one: &[String], other: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_issued_earlier_is_older() {
+        let hour = |hour: i64| OffsetDateTime::UNIX_EPOCH + time::Duration::hours(hour);
+        let older = |one: (Option<i64>, i64), other: (Option<i64>, i64)| {
+            let identity = |(issued, expires): (Option<i64>, i64)| Identity {
+                issued: issued.map(hour),
+                expires: Some(hour(expires)),
+                ..Identity::nobody()
+            };
+            identity(one).is_older_than(&identity(other))
+        };
+        assert!(older((Some(1), 9), (Some(2), 5)));
+        assert!(!older((Some(2), 5), (Some(1), 9)));
+        assert!(!older((Some(1), 5), (Some(1), 9)));
+        assert!(older((Some(2), 5), (None, 9)) && !older((Some(2), 9), (None, 9)));
+    }
 
     /// Of an ECDSA signature (r, s) there is a twin, (r, -s), that verifies as well.
     #[test]

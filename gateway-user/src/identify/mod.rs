@@ -22,12 +22,14 @@ pub mod scope;
 /// Which workload a cgroup belongs to.
 pub mod workload;
 
+mod bindings;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
 mod identity;
 mod minted;
 mod session;
+mod subjects;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod token_file;
@@ -39,11 +41,12 @@ pub use self::{
     identity::Identity,
     master_key::{MasterKey, MasterKeyError},
     minted::{GivenKeys, Minted},
-    placeholder::Placeholders,
-    registry::{IdentifyError, Registry, StoredSession},
+    placeholder::{Nobody, Placeholders},
+    registry::{IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
+    subjects::{Subjects, subject_glob},
     token_file::TokenFileError,
-    vouch::{VouchError, Vouchers, subject_glob},
+    vouch::{VouchError, Vouchers},
     workload::{WorkloadError, Workloads},
 };
 
@@ -60,6 +63,9 @@ pub struct Config {
     /// Keys kept for a session that AWS gave it by its calls (`sts:AssumeRole`); where there are more, those that
     /// expire first stop working.
     pub minted_per_session: usize,
+    /// Tokens that were accepted and have not expired, each bound to its cgroup; further ones are refused until
+    /// one expires.
+    pub max_tokens: usize,
 }
 
 impl Default for Config {
@@ -69,6 +75,7 @@ impl Default for Config {
             sweep_secs: 5,
             placeholder_key: "/var/lib/chaperone/placeholder.key".into(),
             minted_per_session: MINTED_PER_SESSION,
+            max_tokens: 65_536,
         }
     }
 }
@@ -135,7 +142,7 @@ pub struct WorkloadConfig {
     pub token_file: Option<String>,
     /// Globs of which the token's subject must fit one; any subject where there is none.
     #[serde(default)]
-    pub subjects: Vec<String>,
+    pub subjects: Subjects,
     /// What it may reach besides AWS.
     #[serde(default = "default_egress")]
     pub egress: Egress,
@@ -187,7 +194,7 @@ impl WorkloadConfig {
             identity: Voucher::Host,
             issuer: None,
             token_file: None,
-            subjects: Vec::new(),
+            subjects: Subjects::default(),
             egress: default_egress(),
             mode: default_mode(),
             region: None,

@@ -70,6 +70,35 @@ impl Placeholders {
     }
 }
 
+/// A placeholder that is no session's, for those whose identity is not accepted: nothing that is signed with it is ever
+/// let through, because its id is that of no session, and a session's own placeholder is derived from its own id.
+#[derive(Debug)]
+pub struct Nobody {
+    id: SessionId,
+    placeholder: Placeholder,
+}
+
+impl Nobody {
+    /// Another one at every start of the daemon.
+    #[must_use]
+    pub(super) fn new(placeholders: &Placeholders) -> Self {
+        let id = SessionId::generate();
+        Self { id, placeholder: placeholders.of(id) }
+    }
+
+    /// An id that no session has.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Keys that are good for nothing.
+    #[must_use]
+    pub fn placeholder(&self) -> &Placeholder {
+        &self.placeholder
+    }
+}
+
 impl Placeholder {
     /// One that nothing tells: for keys that AWS gives a session. `None` where the system has no random numbers.
     #[must_use]

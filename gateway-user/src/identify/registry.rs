@@ -11,10 +11,11 @@ use tokio::sync::OnceCell;
 
 use super::{
     Caller, EndReason, Identity, Launch, Session, VouchError, Voucher, Vouchers, WorkloadConfig,
+    bindings::{Binding, Bindings},
     boot::BootId,
     cgroup::{CgroupError, CgroupTree},
-    placeholder::Placeholders,
-    vouch::{fits, from_file},
+    placeholder::{Nobody, Placeholders},
+    vouch::from_file,
     workload::{Match, Workloads},
 };
 use crate::{
@@ -32,12 +33,15 @@ const LEAVES_PER_SESSION: usize = 4;
 pub struct Registry {
     workloads: Workloads,
     tree: Arc<dyn CgroupTree>,
+    nobody: Nobody,
     placeholders: Placeholders,
     vouchers: Vouchers,
     boot: BootId,
     clock: Clock,
     max_sessions: usize,
     minted_per_session: usize,
+    /// Apart from the rest: the kernel is asked about cgroups while it is locked.
+    tokens: Mutex<Bindings>,
     state: Mutex<State>,
 }
 
@@ -50,6 +54,13 @@ struct State {
     leaves: HashMap<CgroupId, Arc<Session>>,
     /// Cgroups whose session a person ended: nothing in them gets another.
     barred: HashSet<CgroupId>,
+}
+
+impl State {
+    /// Whether this very session is that of its cgroup.
+    fn is_of(&self, session: &Arc<Session>) -> bool {
+        self.slots.get(&session.cgroup_id).is_some_and(|slot| Arc::ptr_eq(&slot.session, session))
+    }
 }
 
 struct Slot {
@@ -147,6 +158,21 @@ pub struct StoredSession {
     pub identity: Option<Identity>,
 }
 
+/// What the session database knows of a token that was accepted and has not expired.
+#[derive(Debug, Clone)]
+pub struct StoredToken {
+    /// Its SHA-256, in hexadecimal.
+    pub digest: String,
+    /// When it ends.
+    pub expires: OffsetDateTime,
+    /// The workload of the session that it was accepted for.
+    pub workload: WorkloadName,
+    /// That session's cgroup; `None` where it was of another boot.
+    pub cgroup: Option<CgroupId>,
+    /// Who launched that session, if `chaperone run` did it.
+    pub uid: Option<u32>,
+}
+
 impl IdentifyError {
     /// Whether the connection is an agent's whose identity is not accepted: it is told so in the
     /// words of the protocol, and no more.
@@ -192,12 +218,14 @@ impl Registry {
         Self {
             workloads,
             tree,
+            nobody: Nobody::new(&placeholders),
             placeholders,
             vouchers,
             boot,
             clock,
             max_sessions: config.max_sessions,
             minted_per_session: config.minted_per_session,
+            tokens: Mutex::new(Bindings::new(config.max_tokens)),
             state: Mutex::default(),
         }
     }
@@ -266,6 +294,29 @@ impl Registry {
         stored.into_iter().filter_map(|stored| self.restore_one(stored).err()).collect()
     }
 
+    /// Takes up which tokens were accepted for which cgroups before the daemon was restarted, oldest first.
+    ///
+    /// # Errors
+    /// [`VouchError::TooManyTokens`]: the rest is not known.
+    pub fn bind(&self, stored: impl IntoIterator<Item = StoredToken>) -> Result<(), VouchError> {
+        let now = self.clock.now();
+        for StoredToken { digest, expires, workload, cgroup, uid } in stored {
+            let workload = self.workloads.named(&workload);
+            let user = uid.filter(|uid| workload.is_none_or(|workload| is_presenter(*uid, workload)));
+            let bound = self.tokens().bind(&digest, Binding { cgroup, user, expires }, now, |_| false);
+            if let Err(error @ VouchError::TooManyTokens(_)) = bound {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this token was accepted before.
+    #[must_use]
+    pub fn is_bound(&self, token: &SecretText) -> bool {
+        self.tokens().knows(&Identity::digest(token), self.clock.now())
+    }
+
     /// Remembers the cgroups whose sessions were killed before the daemon was restarted.
     pub fn bar(&self, cgroups: impl IntoIterator<Item = CgroupId>) {
         self.state().barred.extend(cgroups.into_iter().filter(|cgroup| self.tree.exists(*cgroup)));
@@ -318,6 +369,8 @@ impl Registry {
     ) -> Vec<Arc<Session>> {
         slots.retain(|slot| over(slot));
         let mut state = self.state();
+        // Somebody else may have taken one out meanwhile, and its cgroup have begun another.
+        slots.retain(|slot| state.is_of(&slot.session));
         for slot in &slots {
             state.slots.remove(&slot.session.cgroup_id);
         }
@@ -352,13 +405,28 @@ impl Registry {
     /// # Errors
     /// [`VouchError`]: it is not accepted, or is somebody else's.
     pub async fn renewed(&self, session: &Session, token: SecretText) -> Result<Identity, VouchError> {
-        self.still_holding(self.vouchers.renewed(session, token).await?)
+        self.accepted(session, self.vouchers.renewed(session, token).await?)
     }
 
     /// A token may be verified just after its end, because its issuer's clock may be off. A session ends at that
-    /// very moment all the same: there is none to begin, or to go on, with such a token.
-    fn still_holding(&self, identity: Identity) -> Result<Identity, VouchError> {
-        if identity.holds(self.clock.now()) { Ok(identity) } else { Err(TokenError::Expired.into()) }
+    /// very moment all the same: there is none to begin, or to go on, with such a token. Nor is there with one that
+    /// was accepted for another cgroup.
+    fn accepted(&self, session: &Session, identity: Identity) -> Result<Identity, VouchError> {
+        let now = self.clock.now();
+        if !identity.holds(now) {
+            return Err(TokenError::Expired.into());
+        }
+        if let (Some(digest), Some(expires)) = (&identity.token_digest, identity.expires) {
+            let uid = session.launch.as_ref().map(|launch| launch.uid);
+            let user = uid.filter(|uid| is_presenter(*uid, &session.workload));
+            let binding = Binding { cgroup: Some(session.cgroup_id), user, expires };
+            self.tokens().bind(digest, binding, now, |cgroup| self.tree.exists(cgroup))?;
+        }
+        Ok(identity)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Bindings> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of the cgroup `leaf`, where a connection from it was identified before.
@@ -388,6 +456,12 @@ impl Registry {
         open
     }
 
+    /// What those have whose identity is not accepted.
+    #[must_use]
+    pub fn nobody(&self) -> &Nobody {
+        &self.nobody
+    }
+
     /// The configured workloads.
     #[must_use]
     pub fn workloads(&self) -> &Workloads {
@@ -413,7 +487,8 @@ impl Registry {
         let mut state = self.state();
         // Only while the session lives, and not without bound: an agent can make many leaves.
         let bounded = state.leaves.len() < self.max_sessions.saturating_mul(LEAVES_PER_SESSION);
-        if bounded && state.slots.contains_key(&session.cgroup_id) {
+        // The cgroup may have another by now: this one's token may have expired while it was waited for.
+        if bounded && state.is_of(&session) {
             state.leaves.insert(leaf, Arc::clone(&session));
         }
         Ok(session)
@@ -514,7 +589,7 @@ impl Registry {
             let same = identity.filter(|identity| {
                 Some(identity.issuer.as_str()) == issuer
                     && identity.expires.is_some()
-                    && fits(&session.workload.subjects, &identity.subject)
+                    && session.workload.subjects.fit(&identity.subject)
             });
             let Some(identity) = same.filter(|identity| identity.holds(self.clock.now())) else {
                 return Err((id, EndReason::TokenExpired));
@@ -546,6 +621,20 @@ impl Registry {
     }
 }
 
+/// Refuses another subject than an earlier attempt had, which may be in the record already: a session is one subject's.
+fn first_subject(session: &Session, identity: Identity) -> Result<Identity, VouchError> {
+    let first = session.identity();
+    if session.workload.identity == Voucher::Host || first.subject.is_empty() || identity.is(&first) {
+        return Ok(identity);
+    }
+    Err(VouchError::OtherSubject { old: first.subject.clone(), new: identity.subject })
+}
+
+/// Whether a user who launches `workload` has presented the token himself: root may have left it to the file.
+fn is_presenter(uid: u32, workload: &WorkloadConfig) -> bool {
+    uid != 0 || workload.token_file.is_none()
+}
+
 impl Slot {
     /// Finds out who the session is and records it, once.
     async fn enrol<E>(
@@ -560,8 +649,9 @@ impl Slot {
         let session = &self.session;
         let enrol = async || {
             let vouched = registry.vouchers.vouch(session, token).await;
+            let vouched = vouched.and_then(|identity| first_subject(session, identity));
             let identity =
-                vouched.and_then(|identity| registry.still_holding(identity)).map_err(|error| {
+                vouched.and_then(|identity| registry.accepted(session, identity)).map_err(|error| {
                     let (workload, cgroup) = (session.workload.name.clone(), session.cgroup.clone());
                     IdentifyError::NotVouched { workload, cgroup, error }
                 })?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
 use super::{
@@ -31,6 +32,10 @@ pub struct Session {
     pub launch: Option<Launch>,
     /// Replaced whenever its token is renewed.
     identity: ArcSwap<Identity>,
+    /// Held while it is renewed.
+    renewing: tokio::sync::Mutex<()>,
+    /// One place: held while its token file is read, by the thread that reads it.
+    reading: Arc<Semaphore>,
     minted: Kept,
     over: CancellationToken,
     end: OnceLock<EndReason>,
@@ -83,7 +88,22 @@ impl Session {
         let (over, end) = (CancellationToken::new(), OnceLock::new());
         let identity = ArcSwap::from_pointee(identity);
         let minted = Kept::new(MINTED_PER_SESSION);
-        Self { id, workload, cgroup, cgroup_id, started, placeholder, launch, identity, minted, over, end }
+        let (renewing, reading) = (tokio::sync::Mutex::default(), Arc::new(Semaphore::new(1)));
+        Self {
+            id,
+            workload,
+            cgroup,
+            cgroup_id,
+            started,
+            placeholder,
+            launch,
+            identity,
+            renewing,
+            reading,
+            minted,
+            over,
+            end,
+        }
     }
 
     /// With room for so many pairs of keys that AWS gives it.
@@ -114,6 +134,17 @@ impl Session {
     /// Somebody vouched for it.
     pub fn is_known_as(&self, identity: Identity) {
         self.identity.store(Arc::new(identity));
+    }
+
+    /// Waits for its turn to be renewed: what is recorded last is what it is known by.
+    pub async fn renewing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.renewing.lock().await
+    }
+
+    /// The right to read its token file; `None` while somebody does. A file system that does not answer costs it one
+    /// thread, however often it is tried.
+    pub(super) fn reading(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.reading).try_acquire_owned().ok()
     }
 
     /// Ends it at once: every call of it that is under way, too. The first reason stays.

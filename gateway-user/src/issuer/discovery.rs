@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http::{Uri, uri::Scheme};
+use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::{Config, FetchError, IssuerError, fetch::Fetcher, json, jwk::KeySet};
@@ -19,11 +20,11 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(config: &Config) -> Result<Self, IssuerError> {
+    pub(super) fn new(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<Self, IssuerError> {
         let document = document_url(&config.url)
             .ok_or_else(|| IssuerError::Url { name: config.name.clone(), url: config.url.clone() })?;
         Ok(Self {
-            fetcher: Fetcher::new(config)?,
+            fetcher: Fetcher::new(config, own_ca)?,
             issuer: config.url.clone(),
             document,
             timeout: Duration::from_secs(config.timeout_secs),

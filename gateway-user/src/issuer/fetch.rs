@@ -10,7 +10,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject as _};
 
 use super::{Config, FetchError, IssuerError};
 
@@ -22,12 +22,13 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) fn new(config: &Config) -> Result<Self, IssuerError> {
+    /// `own_ca` is the gateway's: it vouches for nobody, also where an admin installed it in the system's store.
+    pub(super) fn new(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<Self, IssuerError> {
         let mut http = HttpConnector::new();
         // The connector is given https URLs alone.
         http.enforce_http(false);
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(config)?)
+            .with_tls_config(tls(config, own_ca)?)
             .https_only()
             .enable_http1()
             .enable_http2()
@@ -54,8 +55,8 @@ impl Fetcher {
     }
 }
 
-/// TLS with the roots of `ca_file`, or the system's.
-fn tls(config: &Config) -> Result<rustls::ClientConfig, IssuerError> {
+/// TLS with the roots of `ca_file`, or the system's without `own_ca`.
+fn tls(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<rustls::ClientConfig, IssuerError> {
     let roots = match &config.ca_file {
         Some(path) => own_roots(path).map_err(|detail| IssuerError::CaFile {
             name: config.name.clone(),
@@ -63,7 +64,10 @@ fn tls(config: &Config) -> Result<rustls::ClientConfig, IssuerError> {
             detail,
         })?,
         None => {
-            system_roots().map_err(|detail| IssuerError::NoRoots { name: config.name.clone(), detail })?
+            let native = rustls_native_certs::load_native_certs();
+            let errors = native.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            system_roots(native.certs, own_ca)
+                .ok_or_else(|| IssuerError::NoRoots { name: config.name.clone(), detail: errors })?
         }
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -87,14 +91,22 @@ fn own_roots(path: &Path) -> Result<rustls::RootCertStore, String> {
     Ok(roots)
 }
 
-fn system_roots() -> Result<rustls::RootCertStore, String> {
+/// What the gateway's own CA signs is the gateway's: an issuer that it vouched for would be whoever has its key. `None`
+/// where no root is left.
+pub(super) fn system_roots(
+    native: Vec<CertificateDer<'static>>,
+    own_ca: Option<&CertificateDer<'_>>,
+) -> Option<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
-    if roots.is_empty() {
-        return Err(native.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-    }
-    Ok(roots)
+    roots.add_parsable_certificates(native);
+    // By its key: there may be an older certificate of it in the store.
+    let mut own = rustls::RootCertStore::empty();
+    own.add_parsable_certificates(own_ca.map(|own_ca| own_ca.clone().into_owned()));
+    let is_own = |root: &TrustAnchor<'_>| {
+        own.roots.iter().any(|own| own.subject_public_key_info == root.subject_public_key_info)
+    };
+    roots.roots.retain(|root| !is_own(root));
+    (!roots.is_empty()).then_some(roots)
 }
 
 /// An error and its causes in one line.

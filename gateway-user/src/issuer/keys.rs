@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls_pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
@@ -41,10 +42,14 @@ struct State {
 }
 
 impl Keys {
-    pub(super) fn new(config: &Config, clock: Clock) -> Result<Self, IssuerError> {
+    pub(super) fn new(
+        config: &Config,
+        own_ca: Option<&CertificateDer<'_>>,
+        clock: Clock,
+    ) -> Result<Self, IssuerError> {
         Ok(Self(Arc::new(Shared {
             name: config.name.clone(),
-            source: Source::new(config)?,
+            source: Source::new(config, own_ca)?,
             clock,
             refresh_secs: config.keys_refresh_secs,
             max_age_secs: config.keys_max_age_secs,

@@ -26,6 +26,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 
 pub use self::{
@@ -103,12 +104,33 @@ impl Issuers {
     /// # Errors
     /// [`IssuerError`], which names the issuer.
     pub fn new(configs: &[Config], clock: Clock) -> Result<Self, IssuerError> {
+        Self::with_roots(configs, None, clock)
+    }
+
+    /// The same, where the system's roots may hold the CA of this gateway, which is left out: what agents trust vouches
+    /// for no issuer.
+    ///
+    /// # Errors
+    /// [`IssuerError`], which names the issuer.
+    pub fn without(
+        own_ca: &CertificateDer<'_>,
+        configs: &[Config],
+        clock: Clock,
+    ) -> Result<Self, IssuerError> {
+        Self::with_roots(configs, Some(own_ca), clock)
+    }
+
+    fn with_roots(
+        configs: &[Config],
+        own_ca: Option<&CertificateDer<'_>>,
+        clock: Clock,
+    ) -> Result<Self, IssuerError> {
         let mut issuers = HashMap::new();
         for config in configs {
             match issuers.entry(config.name.clone()) {
                 Entry::Occupied(_) => return Err(IssuerError::Twice(config.name.clone())),
                 Entry::Vacant(entry) => {
-                    let keys = Keys::new(config, clock.clone())?;
+                    let keys = Keys::new(config, own_ca, clock.clone())?;
                     entry.insert(Issuer { config: config.clone(), keys });
                 }
             }

@@ -32,6 +32,12 @@ pub enum SignatureError {
     /// Where agents bring keys of their own: a placeholder, which is worthless outside its session.
     #[error("the access key id {0} is a placeholder; this workload uses keys of its own")]
     PlaceholderKey(String),
+    /// Where agents bring keys of their own: a parameter of a presigned URL stands for a header, and whether AWS
+    /// takes it for one cannot be told.
+    #[error(
+        "the parameter {0} of a presigned URL stands for a header; send it as one, with keys of one's own"
+    )]
+    HeaderInQuery(String),
     /// The date of the signature is too far from the gateway's clock.
     #[error("the signature's date {sent} is more than {max_skew_secs} seconds from {now}")]
     Skew {
@@ -142,7 +148,10 @@ impl AwsRequest {
     ) -> Result<(), SignatureError> {
         match signer.into() {
             Signer::Placeholder(placeholder) => self.check_keys(placeholder)?,
-            Signer::Owner => self.check_no_placeholder()?,
+            Signer::Owner => {
+                self.check_no_placeholder()?;
+                self.check_moved()?;
+            }
         }
         self.check_date(now, max_skew)?;
         self.check_scope()
@@ -169,6 +178,16 @@ impl AwsRequest {
             return Err(SignatureError::PlaceholderKey(sent.to_owned()));
         }
         Ok(())
+    }
+
+    /// The request leaves as it came, so it must mean to AWS what it means here: a parameter that stands for a header
+    /// may be one for policy and nothing for the service, or the other way round. The hash of the body is let
+    /// through: it says what is signed and nothing of what is asked for, and AWS refuses where it does not fit.
+    fn check_moved(&self) -> Result<(), SignatureError> {
+        match self.moved_headers().find(|name| *name != "x-amz-content-sha256") {
+            Some(name) => Err(SignatureError::HeaderInQuery(name.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// What counts is the moment of use, not that at which a URL was made.

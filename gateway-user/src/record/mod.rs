@@ -27,8 +27,8 @@ mod writer;
 
 pub use recorder::{OpenCall, Opened, Recorder};
 pub use row::{
-    Decision, Event, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind, SessionEnd,
-    SessionStart,
+    AcceptedToken, Decision, Event, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind,
+    SessionEnd, SessionStart,
 };
 pub use writer::Health;
 

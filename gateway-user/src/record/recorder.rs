@@ -10,8 +10,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, Event, Health, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind,
-    RecordError, SessionEnd, SessionStart,
+    AcceptedToken, Config, Event, Health, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome,
+    OutcomeKind, RecordError, SessionEnd, SessionStart,
     store::{Leftovers, Store},
     stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
     writer::{Ack, Command, Writer},
@@ -50,6 +50,8 @@ pub struct Opened {
     pub open_sessions: Vec<OpenSession>,
     /// Cgroups whose session a person ended since the host was started.
     pub killed: Vec<KilledCgroup>,
+    /// The tokens that were accepted and have not expired, oldest first.
+    pub tokens: Vec<AcceptedToken>,
     /// How many calls of a former run were closed as unknown.
     pub closed_calls: u64,
 }
@@ -62,7 +64,7 @@ impl Recorder {
     /// [`RecordError::InUse`] if another daemon writes to it; [`RecordError::Open`] otherwise.
     pub async fn open(config: &Config, clock: Clock) -> Result<Opened, RecordError> {
         let mut store = Store::open(config).await?;
-        let Leftovers { open_sessions, killed, closed_calls } = store.recover(clock.now()).await?;
+        let Leftovers { open_sessions, killed, tokens, closed_calls } = store.recover(clock.now()).await?;
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
         let (health_sender, health) = watch::channel(Health::default());
@@ -94,7 +96,14 @@ impl Recorder {
             faults,
         };
         let recorder = Self { shared: Arc::new(shared) };
-        Ok(Opened { recorder, writer: tokio::spawn(writer.run()), open_sessions, killed, closed_calls })
+        Ok(Opened {
+            recorder,
+            writer: tokio::spawn(writer.run()),
+            open_sessions,
+            killed,
+            tokens,
+            closed_calls,
+        })
     }
 
     /// Records that a session began; its calls can be recorded once this returns.

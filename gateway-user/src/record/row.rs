@@ -188,6 +188,25 @@ impl Intent {
     }
 }
 
+/// A token that was accepted and has not expired, also one that was renewed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedToken {
+    /// Its SHA-256, in hexadecimal.
+    pub digest: String,
+    /// When it ends.
+    pub expires: OffsetDateTime,
+    /// The workload of the session that it was accepted for.
+    pub workload: WorkloadName,
+    /// Who launched that session, if `chaperone run` did it.
+    pub uid: Option<u32>,
+    /// That session's host.
+    pub hostname: String,
+    /// That host's boot.
+    pub boot_id: String,
+    /// That session's cgroup.
+    pub cgroup_id: CgroupId,
+}
+
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutcomeKind {

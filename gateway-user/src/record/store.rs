@@ -16,7 +16,7 @@ use sqlx::{
 use time::OffsetDateTime;
 
 use super::{
-    Config, Event, KilledCgroup, OpenSession, RecordError,
+    AcceptedToken, Config, Event, KilledCgroup, OpenSession, RecordError,
     insert::insert,
     lock::Lock,
     stamp::{stamp, unstamp},
@@ -52,6 +52,7 @@ pub(super) struct Leftovers {
     pub(super) open_sessions: Vec<OpenSession>,
     /// Cgroups whose session a person ended, in the last boot.
     pub(super) killed: Vec<KilledCgroup>,
+    pub(super) tokens: Vec<AcceptedToken>,
     /// How many calls were closed as unknown.
     pub(super) closed_calls: u64,
 }
@@ -148,7 +149,7 @@ impl Store {
                     // Whoever enrols a session asks again after a time-out, which says nothing about
                     // whether the first attempt was written.
                     let repeated = match unit {
-                        Unit::Session(session) => is_stored(&mut tx, session).await?,
+                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session).await?,
                         _ => false,
                     };
                     let rejected = || Written::Rejected(error.to_string());
@@ -240,7 +241,43 @@ async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Lefto
         boot_id,
         cgroup_id: CgroupId(id.cast_unsigned()),
     };
-    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), closed_calls })
+    // Those of sessions that have ended, too: a token outlives its session.
+    let tokens = sqlx::query_as::<_, TokenRow>(
+        "SELECT i.token_digest, i.expires, s.workload, s.uid, s.hostname, s.boot_id, s.cgroup_id \
+         FROM identities AS i JOIN sessions AS s ON s.id = i.session \
+         WHERE i.token_digest IS NOT NULL AND i.expires > ? ORDER BY i.seq",
+    )
+    .bind(stamp(now))
+    .fetch_all(&mut *tx)
+    .await?;
+    let tokens = tokens.into_iter().filter_map(TokenRow::read).collect();
+    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), tokens, closed_calls })
+}
+
+#[derive(sqlx::FromRow)]
+struct TokenRow {
+    token_digest: String,
+    expires: String,
+    workload: String,
+    uid: Option<i64>,
+    hostname: String,
+    boot_id: String,
+    cgroup_id: i64,
+}
+
+impl TokenRow {
+    /// `None` for a row that this program did not write.
+    fn read(self) -> Option<AcceptedToken> {
+        Some(AcceptedToken {
+            digest: self.token_digest,
+            expires: unstamp(&self.expires)?,
+            workload: self.workload.parse().ok()?,
+            uid: self.uid.map(u32::try_from).transpose().ok()?,
+            hostname: self.hostname,
+            boot_id: self.boot_id,
+            cgroup_id: CgroupId(self.cgroup_id.cast_unsigned()),
+        })
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -291,6 +328,7 @@ impl OpenSessionRow {
                 Some(_) if self.identity_cut != "[]" => Some(OffsetDateTime::UNIX_EPOCH),
                 Some(text) => Some(unstamp(&text)?),
             },
+            issued: None,
             token_digest: self.token_digest,
             token: None,
         };
@@ -348,23 +386,47 @@ fn refused(error: sqlx::Error) -> RecordError {
     RecordError::Store(error.to_string())
 }
 
-/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
-/// at fault, not the database.
+/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
+/// newer than that of the first, which is then a renewal.
+async fn is_stored_or_renewed(
+    conn: &mut SqliteConnection,
+    session: &SessionRow,
+) -> Result<bool, sqlx::Error> {
+    if !is_stored(conn, session).await? {
+        return Ok(false);
+    }
+    let known: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+        "SELECT token_digest, expires FROM identities WHERE session = ? ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(&session.id)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let identity = &session.identity;
+    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
+        insert(conn, &[Unit::Identity(identity.clone())]).await?;
+    }
+    Ok(true)
+}
+
 /// Whether this very session is in the database already.
 async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND boot_id = ? \
-         AND cgroup_id = ?)",
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND subject = ? \
+         AND issuer = ? AND boot_id = ? AND cgroup_id = ?)",
     )
     .bind(&session.id)
     .bind(&session.started)
     .bind(&session.workload)
+    .bind(&session.subject)
+    .bind(&session.issuer)
     .bind(&session.boot_id)
     .bind(session.cgroup_id)
     .fetch_one(conn)
     .await
 }
 
+/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
+/// at fault, not the database.
 fn is_constraint(error: &sqlx::Error) -> bool {
     const SQLITE_CONSTRAINT: i64 = 19;
     error

@@ -116,7 +116,7 @@ impl Refusal {
             | SignatureError::PlaceholderKey(_)
             | SignatureError::SessionToken => Kind::UnknownKey,
             SignatureError::KeysExpired(_) => Kind::ExpiredKeys,
-            SignatureError::Expired { .. } => Kind::Denied,
+            SignatureError::Expired { .. } | SignatureError::HeaderInQuery(_) => Kind::Denied,
             SignatureError::Payload(_) => Kind::NotImplemented,
             SignatureError::Skew { .. } => Kind::Skew,
             SignatureError::Service { .. }

@@ -209,6 +209,7 @@ fn every_error_has_its_status() {
     let signature = |error: SignatureError| Refusal::signature(&error, session(), call());
     check(signature(SignatureError::UnknownAccessKey("A".to_owned())), 403);
     check(signature(SignatureError::PlaceholderKey("A".to_owned())), 403);
+    check(signature(SignatureError::HeaderInQuery("a".to_owned())), 403);
     check(signature(SignatureError::Expired { until: "u".to_owned(), now: "n".to_owned() }), 403);
     check(signature(SignatureError::Payload(PayloadError::SignedChunks("x".to_owned()))), 501);
     check(signature(SignatureError::Mismatch), 403);

@@ -20,8 +20,8 @@ use time::{
 };
 
 use crate::{
-    identify::{CredentialSource, Session},
-    prim::Region,
+    identify::{CredentialSource, Nobody, Placeholder, Session, WorkloadConfig},
+    prim::{AccountId, Region, SessionId},
 };
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -30,28 +30,78 @@ const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TTL_RANGE: std::ops::RangeInclusive<i64> = 1..=21_600;
 /// How long the credentials claim to live: SDKs ask again in time, and get the same ones.
 const CREDENTIAL_LIFE: Duration = Duration::hours(6);
+/// How long those of nobody do: SDKs ask again before the next call, and get a session's as soon as there is one.
+const NOBODYS_LIFE: Duration = Duration::minutes(5);
+
+/// What there is to hand out.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Whom the endpoint's tokens are bound to.
+    holder: SessionId,
+    placeholder: &'a Placeholder,
+    /// When the credentials end, where it is not for SDKs to ask again when they like.
+    expires: Option<OffsetDateTime>,
+    source: CredentialSource,
+    region: Option<&'a Region>,
+    account: Option<&'a AccountId>,
+    role_arn: Option<&'a str>,
+}
+
+impl<'a> From<&'a Session> for Offer<'a> {
+    fn from(session: &'a Session) -> Self {
+        let workload = &session.workload;
+        Self {
+            holder: session.id,
+            placeholder: &session.placeholder,
+            // When a token lapses, the next session has another placeholder: SDKs must ask in time.
+            expires: session.identity().expires,
+            source: workload.credentials,
+            region: workload.region.as_ref(),
+            account: workload.account.as_ref(),
+            role_arn: workload.role_arn.as_deref(),
+        }
+    }
+}
+
+impl<'a> Offer<'a> {
+    /// For an agent whose identity is not accepted: keys of no session, so that its SDK makes the call and shows why it is
+    /// refused. Of the workload it learns the region alone, without which no call is made.
+    #[must_use]
+    pub fn of_nobody(nobody: &'a Nobody, workload: &'a WorkloadConfig, now: OffsetDateTime) -> Self {
+        Self {
+            holder: nobody.id(),
+            placeholder: nobody.placeholder(),
+            expires: Some(now.saturating_add(NOBODYS_LIFE)),
+            source: workload.credentials,
+            region: workload.region.as_ref(),
+            account: None,
+            role_arn: None,
+        }
+    }
+}
 
 /// Answers one request to a metadata address.
 ///
 /// `role_name` is the only role on offer, `token_key` any 32 secret bytes that stay the same while
 /// the daemon runs. Tokens are stateless: an HMAC over the session and the expiry.
-pub fn answer(
+pub fn answer<'a>(
     request: &Parts,
-    session: &Session,
+    offer: impl Into<Offer<'a>>,
     role_name: &str,
     now: OffsetDateTime,
     token_key: &[u8],
 ) -> Response<Bytes> {
-    let tokens = Tokens { key: hmac::Key::new(hmac::HMAC_SHA256, token_key), session };
-    respond(request, session, role_name, now, &tokens).unwrap_or_else(Refusal::into_response)
+    let offer = &offer.into();
+    let tokens = Tokens { key: hmac::Key::new(hmac::HMAC_SHA256, token_key), holder: offer.holder };
+    respond(request, offer, role_name, now, &tokens).unwrap_or_else(Refusal::into_response)
 }
 
 fn respond(
     request: &Parts,
-    session: &Session,
+    offer: &Offer<'_>,
     role_name: &str,
     now: OffsetDateTime,
-    tokens: &Tokens<'_>,
+    tokens: &Tokens,
 ) -> Result<Response<Bytes>, Refusal> {
     let path = request.uri.path();
     // As IMDS does: a forwarded request comes through a proxy that somebody else may drive.
@@ -64,13 +114,13 @@ fn respond(
     }
     allow(request, &[Method::GET, Method::HEAD])?;
     if is_container_path(path) {
-        if !has_role(session) {
+        if !has_role(offer) {
             return Err(Refusal::Unknown);
         }
-        return json(&ContainerCredentials::of(session, now));
+        return json(&ContainerCredentials::of(offer, now));
     }
     let remaining = tokens.remaining(&request.headers, now)?;
-    let mut response = instance(path, session, role_name, now)?;
+    let mut response = instance(path, offer, role_name, now)?;
     response.headers_mut().insert(TTL, HeaderValue::from(remaining));
     Ok(response)
 }
@@ -88,39 +138,39 @@ fn is_container_path(path: &str) -> bool {
 /// The instance metadata that SDKs and tools read.
 fn instance(
     path: &str,
-    session: &Session,
+    offer: &Offer<'_>,
     role_name: &str,
     now: OffsetDateTime,
 ) -> Result<Response<Bytes>, Refusal> {
     const ROLES: &str = "meta-data/iam/security-credentials";
     let path = path.strip_prefix("/latest/").ok_or(Refusal::Unknown)?;
-    if !has_role(session) && (path == "meta-data/iam" || path.starts_with("meta-data/iam/")) {
+    if !has_role(offer) && (path == "meta-data/iam" || path.starts_with("meta-data/iam/")) {
         return Err(Refusal::Unknown);
     }
     if let Some(role) = path.strip_prefix(ROLES) {
         return match role {
             "" | "/" => Ok(text(role_name.to_owned())),
-            _ if role.strip_prefix('/') == Some(role_name) => json(&InstanceCredentials::of(session, now)),
+            _ if role.strip_prefix('/') == Some(role_name) => json(&InstanceCredentials::of(offer, now)),
             _ => Err(Refusal::Unknown),
         };
     }
-    let region = || session.workload.region.as_ref().ok_or(Refusal::Unknown);
+    let region = || offer.region.ok_or(Refusal::Unknown);
     // Some SDKs ask with a trailing slash.
     match path.strip_suffix('/').unwrap_or(path) {
-        "meta-data" if !has_role(session) => Ok(text("placement/".to_owned())),
+        "meta-data" if !has_role(offer) => Ok(text("placement/".to_owned())),
         "meta-data" => Ok(text("iam/\nplacement/".to_owned())),
         "meta-data/iam" => Ok(text("security-credentials/".to_owned())),
         "meta-data/placement" => Ok(text("availability-zone\nregion".to_owned())),
         "meta-data/placement/region" => Ok(text(region()?.to_string())),
         "meta-data/placement/availability-zone" => Ok(text(availability_zone(region()?))),
-        "dynamic/instance-identity/document" => json(&IdentityDocument::of(session, region()?)),
+        "dynamic/instance-identity/document" => json(&IdentityDocument::of(offer, region()?)),
         _ => Err(Refusal::Unknown),
     }
 }
 
 /// A workload with keys of its own has no role here, like an instance to which none was given.
-fn has_role(session: &Session) -> bool {
-    match session.workload.credentials {
+fn has_role(offer: &Offer<'_>) -> bool {
+    match offer.source {
         CredentialSource::Gateway | CredentialSource::WebIdentity => true,
         CredentialSource::Passthrough => false,
     }
@@ -132,12 +182,12 @@ fn availability_zone(region: &Region) -> String {
 }
 
 /// IMDSv2 session tokens, valid for one session until their expiry.
-struct Tokens<'a> {
+struct Tokens {
     key: hmac::Key,
-    session: &'a Session,
+    holder: SessionId,
 }
 
-impl Tokens<'_> {
+impl Tokens {
     fn issue(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<Response<Bytes>, Refusal> {
         let seconds: i64 = single(headers, TTL)
             .and_then(|value| value.parse().ok())
@@ -164,7 +214,7 @@ impl Tokens<'_> {
     }
 
     fn signed(&self, expiry: &[u8; 8]) -> Vec<u8> {
-        [b"chaperone imds token\0", self.session.id.to_string().as_bytes(), expiry].concat()
+        [b"chaperone imds token\0", self.holder.to_string().as_bytes(), expiry].concat()
     }
 }
 
@@ -187,8 +237,8 @@ struct InstanceCredentials<'a> {
 }
 
 impl<'a> InstanceCredentials<'a> {
-    fn of(session: &'a Session, now: OffsetDateTime) -> Self {
-        let keys = Keys::of(session, now);
+    fn of(offer: &Offer<'a>, now: OffsetDateTime) -> Self {
+        let keys = Keys::of(offer, now);
         Self { code: "Success", last_updated: timestamp(now), r#type: "AWS-HMAC", keys }
     }
 }
@@ -206,11 +256,11 @@ struct ContainerCredentials<'a> {
 }
 
 impl<'a> ContainerCredentials<'a> {
-    fn of(session: &'a Session, now: OffsetDateTime) -> Self {
+    fn of(offer: &Offer<'a>, now: OffsetDateTime) -> Self {
         Self {
-            role_arn: session.workload.role_arn.as_deref(),
-            keys: Keys::of(session, now),
-            account_id: session.workload.account.as_ref().map(AsRef::as_ref),
+            role_arn: offer.role_arn,
+            keys: Keys::of(offer, now),
+            account_id: offer.account.map(AsRef::as_ref),
         }
     }
 }
@@ -226,11 +276,10 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(session: &'a Session, now: OffsetDateTime) -> Self {
-        let placeholder = &session.placeholder;
-        // When a token lapses, the next session has another placeholder: SDKs must ask in time.
+    fn of(offer: &Offer<'a>, now: OffsetDateTime) -> Self {
+        let placeholder = offer.placeholder;
         let life = now.saturating_add(CREDENTIAL_LIFE);
-        let expires = session.identity().expires.map_or(life, |expires| expires.min(life));
+        let expires = offer.expires.map_or(life, |expires| expires.min(life));
         Self {
             access_key_id: &placeholder.access_key_id,
             secret_access_key: placeholder.secret.expose(),
@@ -253,9 +302,9 @@ struct IdentityDocument<'a> {
 }
 
 impl<'a> IdentityDocument<'a> {
-    fn of(session: &'a Session, region: &'a Region) -> Self {
+    fn of(offer: &Offer<'a>, region: &'a Region) -> Self {
         Self {
-            account_id: session.workload.account.as_ref().map(AsRef::as_ref),
+            account_id: offer.account.map(AsRef::as_ref),
             region: region.as_str(),
             availability_zone: availability_zone(region),
             version: "2017-09-30",

@@ -247,8 +247,10 @@ impl Gateway {
         {
             Err(error) if error.is_about_identity() => {
                 drop(waiting);
+                let workload =
+                    error.workload().and_then(|name| self.registry.workloads().named(name)).cloned();
                 self.report(Some(origin.cgroup), known.event(&error.into())).await;
-                return stranger::answer(self, accepted).await;
+                return stranger::answer(self, accepted, workload).await;
             }
             identified => identified?,
         };
@@ -300,7 +302,7 @@ impl Gateway {
             let (gateway, session) = (Arc::clone(&gateway), Arc::clone(&session));
             async move {
                 match session.ended(gateway.clock.now()) {
-                    Some(_) => stranger::no_credentials(),
+                    Some(_) => stranger::metadata(&gateway, Some(&session.workload), request),
                     None => gateway.metadata_answer(&session, request),
                 }
             }
@@ -356,12 +358,17 @@ impl Gateway {
         }
     }
 
-    /// Records who a session is by its newer token, and lets it go on so.
+    /// Records who a session is by its newer token, and lets it go on so. Where one that is newer still came first, that
+    /// stays.
     ///
     /// # Errors
     /// [`RecordError`]: it is known by the token it had.
     pub async fn renew(&self, session: &Session, identity: Identity) -> Result<(), RecordError> {
+        let _turn = session.renewing().await;
         let known = session.identity();
+        if identity.is_older_than(&known) {
+            return Ok(());
+        }
         let same = known.expires == identity.expires && known.token_digest == identity.token_digest;
         if !same {
             let renewal = IdentityRenewal { session: session.id, identity: Arc::new(identity.clone()) };

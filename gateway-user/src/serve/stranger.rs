@@ -3,18 +3,22 @@
 
 use std::sync::Arc;
 
-use ::http::{Request, Response, StatusCode};
+use ::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::{ConnectionError, Gateway, http, intake::Unread, share::Owner};
 use crate::{
     accept::Accepted,
     body::{self, Body},
-    identify::Egress,
+    identify::{Egress, WorkloadConfig},
     parse::ErrorShape,
     prim::CallId,
     respond::Refusal,
-    route::{Route, route},
+    route::{
+        Route,
+        metadata::{self, Offer},
+        route,
+    },
 };
 
 /// All that an agent learns; why is in the event.
@@ -24,7 +28,11 @@ pub(super) const NOT_ACCEPTED: &str = "identity not accepted";
 ///
 /// # Errors
 /// [`ConnectionError`]; what is neither AWS nor the metadata endpoint is refused by `route`.
-pub(super) async fn answer(gateway: &Arc<Gateway>, accepted: Accepted) -> Result<(), ConnectionError> {
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    accepted: Accepted,
+    workload: Option<Arc<WorkloadConfig>>,
+) -> Result<(), ConnectionError> {
     let _place = gateway.connections.take(Owner::Strangers, 1)?;
     match route(&accepted, Egress::Aws, &gateway.own, &gateway.route).await? {
         Route::Aws(name) => {
@@ -35,7 +43,12 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, accepted: Accepted) -> Result
         }
         Route::Metadata => {
             let (config, shutdown) = (&gateway.config, &gateway.shutdown);
-            Ok(http::serve(accepted.io, false, config, shutdown, |_| async { no_credentials() }).await?)
+            let gateway = Arc::clone(gateway);
+            let handler = move |request: Request<Incoming>| {
+                let (gateway, workload) = (Arc::clone(&gateway), workload.clone());
+                async move { metadata(&gateway, workload.as_deref(), request) }
+            };
+            Ok(http::serve(accepted.io, false, config, shutdown, handler).await?)
         }
         // `route` lets only these two through where nothing else is open.
         Route::PassThroughName(..) | Route::PassThroughAddress(_) => Ok(()),
@@ -48,11 +61,37 @@ async fn refuse(request: Request<Incoming>) -> Response<Body> {
     let refusal = Refusal::not_accepted(CallId::generate());
     let answer = refusal.into_response(ErrorShape::guess(&head), &head.method).map(body::full);
     unread.discard().await;
+    parting(answer, head.version)
+}
+
+/// The next request is to come on another connection, by which somebody may vouch for the agent. With HTTP/2 there is no
+/// such word in an answer.
+fn parting(mut answer: Response<Body>, version: Version) -> Response<Body> {
+    if version < Version::HTTP_2 {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
-/// The metadata endpoint's words for it.
-pub(super) fn no_credentials() -> Response<Body> {
+/// What the metadata endpoint has for them: keys of no session. An SDK that found none would not make its call, and
+/// its user would never see why. Whatever is signed with them is refused: here because nobody vouches for who asks, and in
+/// any session because they are not its own.
+pub(super) fn metadata(
+    gateway: &Gateway,
+    workload: Option<&WorkloadConfig>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    const ROLE: &str = "chaperone-not-accepted";
+    let (head, _) = request.into_parts();
+    let Some(workload) = workload else { return parting(no_credentials(), head.version) };
+    let now = gateway.clock.now();
+    let offer = Offer::of_nobody(gateway.registry.nobody(), workload, now);
+    let answer = metadata::answer(&head, offer, ROLE, now, &gateway.metadata_key).map(body::full);
+    parting(answer, head.version)
+}
+
+/// Where no workload tells even the region.
+fn no_credentials() -> Response<Body> {
     let mut response = Response::new(body::full(NOT_ACCEPTED));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response

@@ -161,11 +161,19 @@ impl<'d> Agent<'d> {
         signing: &Signing,
     ) -> Result<Request<Full<Bytes>>> {
         let body = body.into();
-        let placeholder = self.direct.placeholder().await?;
-        let id = signing.access_key_id.clone().unwrap_or(placeholder.access_key_id);
-        let secret = signing.secret.clone().unwrap_or_else(|| placeholder.secret.expose().to_owned());
-        let token =
-            signing.session_token.clone().unwrap_or_else(|| placeholder.session_token.expose().to_owned());
+        let keys = (signing.access_key_id.clone(), signing.secret.clone(), signing.session_token.clone());
+        let (id, secret, token) = match keys {
+            (Some(id), Some(secret), Some(token)) => (id, secret, token),
+            // Only who signs with a session's placeholder needs a session.
+            (id, secret, token) => {
+                let placeholder = self.direct.placeholder().await?;
+                (
+                    id.unwrap_or(placeholder.access_key_id),
+                    secret.unwrap_or_else(|| placeholder.secret.expose().to_owned()),
+                    token.unwrap_or_else(|| placeholder.session_token.expose().to_owned()),
+                )
+            }
+        };
         let token = (!token.is_empty()).then_some(token);
         let identity = Credentials::new(id, secret, token, None, "direct").into();
         let uri = format!("https://{}{path}", self.host);

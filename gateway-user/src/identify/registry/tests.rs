@@ -378,3 +378,49 @@ async fn a_killed_session_s_cgroup_gets_no_other() {
     bench.tree.add(CLAUDE);
     assert!(bench.identify(CLAUDE).await.is_ok());
 }
+
+/// Makes the token of a session expire, as far as the registry can tell.
+fn expire(session: &Session) {
+    let expires = Some(datetime!(2029-12-31 23:00 UTC));
+    session.is_known_as(Identity { expires, ..Identity::host(&session.workload) });
+}
+
+#[tokio::test]
+async fn a_connection_that_waited_for_a_session_which_has_expired_does_not_hold_the_next_one_up() {
+    let bench = bench();
+    let leaf = bench.tree.id(&CgroupPath::new(CLAUDE)).unwrap();
+    let origin = origin(leaf);
+    let (recorded, wait) = tokio::sync::oneshot::channel::<()>();
+    let mut first = Box::pin(bench.registry.identify(&origin, async |_: &Session| {
+        wait.await.map_err(io::Error::other)?;
+        Ok::<(), io::Error>(())
+    }));
+    let mut second = Box::pin(bench.registry.identify(&origin, async |_: &Session| Ok::<(), Infallible>(())));
+    std::future::poll_fn(|cx| {
+        assert!(first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    recorded.send(()).unwrap();
+    let old = first.await.unwrap().session;
+    expire(&old);
+    assert_eq!(bench.registry.expired().len(), 1);
+    let new = bench.identify(CLAUDE).await.unwrap().session;
+    assert_ne!(old.id, new.id);
+    assert!(matches!(second.await, Err(IdentifyError::Over { .. })));
+    assert_eq!(bench.identify(CLAUDE).await.unwrap().session.id, new.id);
+}
+
+#[tokio::test]
+async fn what_takes_out_an_old_session_leaves_the_next_one_of_its_cgroup() {
+    let bench = bench();
+    let old = bench.identify(CLAUDE).await.unwrap().session;
+    expire(&old);
+    let slots: Vec<_> = bench.registry.state().slots.values().cloned().collect();
+    assert_eq!(bench.registry.expired().len(), 1);
+    let new = bench.identify(CLAUDE).await.unwrap().session;
+    // As who had looked before.
+    assert_eq!(bench.registry.remove(EndReason::TokenExpired, |_| true, slots).len(), 0);
+    assert_eq!(bench.registry.open().first().map(|session| session.id), Some(new.id));
+    assert!(new.ended(datetime!(2030-01-01 00:00 UTC)).is_none());
+}

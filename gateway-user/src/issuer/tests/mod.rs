@@ -100,6 +100,26 @@ fn the_digest_is_a_sha_256() {
     );
 }
 
+/// An admin may have it installed there for the agents.
+#[test]
+fn the_gateway_s_own_ca_in_the_system_s_store_vouches_for_no_issuer() {
+    use rustls_pki_types::pem::PemObject as _;
+    let ca = || CertificateDer::from_pem_slice(server::Ca::new().pem().as_bytes()).unwrap();
+    let (own, other) = (ca(), ca());
+    let store = || vec![own.clone(), other.clone()];
+    let names = |own_ca| {
+        let roots = fetch::system_roots(store(), own_ca).unwrap();
+        roots.roots.iter().map(|root| root.subject_public_key_info.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None).len(), 2);
+    let of_other = fetch::system_roots(vec![other.clone()], None).unwrap();
+    assert_eq!(
+        names(Some(&own)),
+        of_other.roots.iter().map(|r| r.subject_public_key_info.clone()).collect::<Vec<_>>()
+    );
+    assert!(fetch::system_roots(vec![own.clone()], Some(&own)).is_none());
+}
+
 #[test]
 fn issuers_that_cannot_be_used() {
     let error = |configs: &[Config]| Issuers::new(configs, Clock::system()).unwrap_err().to_string();

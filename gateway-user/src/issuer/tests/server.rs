@@ -147,7 +147,7 @@ impl Server {
 
     /// What fetches from it.
     pub(super) fn fetcher(&self) -> Fetcher {
-        Fetcher::new(&self.config()).unwrap()
+        Fetcher::new(&self.config(), None).unwrap()
     }
 
     /// A gateway's issuers with this one, on this server's clock.

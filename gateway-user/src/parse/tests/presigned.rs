@@ -72,6 +72,26 @@ fn headers_in_the_query_string_are_headers() {
     assert!(verify(request, b"hello").is_ok());
 }
 
+/// What the gateway does not sign anew must mean the same to AWS.
+#[test]
+fn with_keys_of_ones_own_nothing_in_the_query_string_stands_for_a_header() {
+    let owned = |target: &str| {
+        let request = read(&object(Method::PUT, target));
+        let body = (request.body_plan() == BodyPlan::Inspect).then(Bytes::new);
+        request.verify(body, Signer::Owner, NOW, SKEW).map(|verified| verified.verified_by())
+    };
+    for target in ["/k", "/k?x-id=PutObject", "/k?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD"] {
+        assert_eq!(owned(target), Ok(VerifiedBy::Owner), "{target}");
+    }
+    for name in ["x-amz-acl", "x-amz-copy-source", "x-amz-meta-a", "x-amz-sdk-checksum-algorithm"] {
+        let refused = Err(SignatureError::HeaderInQuery(name.to_owned()));
+        let target = format!("/k?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&{name}=private");
+        assert_eq!(owned(&target), refused, "{target}");
+        // The gateway's own signature is made of the headers.
+        assert!(verify(read(&object(Method::PUT, &target)), b"").is_ok());
+    }
+}
+
 #[test]
 fn the_moment_of_use_counts() {
     let used = |seconds: u64, age: Duration| {

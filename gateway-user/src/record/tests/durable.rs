@@ -1,9 +1,12 @@
 //! What `Ok` means: it is on disk.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::support::{Bench, call_id, intent, session, session_id};
-use crate::record::{Decision, Event, Intent, Outcome, OutcomeKind, RecordError, SessionEnd};
+use super::support::{Bench, call_id, identity, intent, session, session_id};
+use crate::{
+    identify::Identity,
+    record::{Decision, Event, Intent, Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart},
+};
 
 #[tokio::test]
 async fn an_intent_is_in_the_file_before_intend_returns() {
@@ -192,6 +195,27 @@ async fn after_close_nothing_is_accepted() {
     call.finish(Outcome::new(OutcomeKind::Failed));
     closing.await.unwrap();
     assert_eq!(bench.ask("SELECT group_concat(outcome) FROM v_calls").await, "failed");
+}
+
+/// Whoever enrols a session asks again after a time-out, and reads its token again.
+#[tokio::test]
+async fn a_session_recorded_again_is_known_by_its_newer_token_and_is_nobody_else() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let by = |subject: &str, digest: &str| {
+        let (subject, token_digest) = (subject.to_owned(), Some(digest.to_owned()));
+        let identity = Arc::new(Identity { subject, token_digest, ..identity("claude-builds") });
+        SessionStart { identity, ..session(2) }
+    };
+    recorder.session_started(by("agent-7", "one")).await.unwrap();
+    for _ in 0..2 {
+        recorder.session_started(by("agent-7", "two")).await.unwrap();
+    }
+    let other = recorder.session_started(by("agent-8", "three")).await;
+    assert!(matches!(other, Err(RecordError::Rejected(_))), "{other:?}");
+    recorder.close().await;
+    let digests = "SELECT group_concat(token_digest) FROM (SELECT token_digest FROM identities ORDER BY seq)";
+    assert_eq!(bench.ask(digests).await, "one,two");
 }
 
 #[tokio::test]

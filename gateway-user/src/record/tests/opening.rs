@@ -1,12 +1,12 @@
 //! Opening: what is created, what is refused, what a former run left.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
-use super::support::{Bench, START, intent, session, session_id};
+use super::support::{Bench, START, identity, intent, session, session_id};
 use crate::{
-    identify::Launch,
+    identify::{Identity, Launch},
     prim::CgroupId,
-    record::{RecordError, Recorder, SessionEnd, SessionStart},
+    record::{AcceptedToken, IdentityRenewal, RecordError, Recorder, SessionEnd, SessionStart},
 };
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -126,6 +126,40 @@ async fn open_sessions_are_handed_over_for_adoption() {
     assert_eq!(found.launch.as_ref(), Some(&launch));
     assert!(found.identity.is(&start.identity), "{:?}", found.identity);
     assert_eq!(found.identity.groups, start.identity.groups);
+}
+
+#[tokio::test]
+async fn tokens_are_known_until_they_expire() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let until = |hours: i64, digest: &str| {
+        let (expires, token_digest) = (Some(START + time::Duration::hours(hours)), Some(digest.to_owned()));
+        Arc::new(Identity { expires, token_digest, ..identity("claude-builds") })
+    };
+    let start = SessionStart { identity: until(1, "expired"), ..session(2) };
+    recorder.session_started(start).await.unwrap();
+    for (hours, digest) in [(3, "renewed"), (4, "newest")] {
+        let renewal = IdentityRenewal { session: session_id(2), identity: until(hours, digest) };
+        recorder.identity_renewed(renewal).await.unwrap();
+    }
+    let end = SessionEnd { session: session_id(2), reason: "cgroup removed".to_owned() };
+    recorder.session_ended(end).await.unwrap();
+    recorder.close().await;
+
+    bench.tick(time::Duration::hours(2));
+    let tokens = bench.open().await.tokens;
+    assert_eq!(tokens.iter().map(|token| token.digest.as_str()).collect::<Vec<_>>(), ["renewed", "newest"]);
+    let start = session(2);
+    let expected = AcceptedToken {
+        digest: "renewed".to_owned(),
+        expires: START + time::Duration::hours(3),
+        workload: start.workload,
+        uid: Some(1000),
+        hostname: start.hostname,
+        boot_id: start.boot_id,
+        cgroup_id: start.cgroup_id,
+    };
+    assert_eq!(tokens.first(), Some(&expected));
 }
 
 #[tokio::test]
