@@ -28,11 +28,21 @@ const POLICIES: &str = r#"
 @id("readers") permit (principal in Group::"readers", action == Action::"s3:GetObject", resource)
 when { principal.issuer == "idp" && principal.subject like "agent-*" };
 
+@id("deployers") permit (
+    principal in Group::"deployers",
+    action in [Action::"sts:AssumeRole", Action::"s3:PutObject", Action::"s3:DeleteObject"],
+    resource
+);
+
 @id("identity") permit (principal, action == Action::"sts:GetCallerIdentity", resource);
 "#;
 
 /// The role whose keys sign the calls of `builds`.
 const ROLE: &str = "arn:aws:iam::123456789012:role/builds";
+/// A role that only [`ROLE`] may assume. It alone may write objects.
+pub(crate) const DEPLOY: &str = "arn:aws:iam::123456789012:role/deploy";
+/// A role that only [`DEPLOY`] may assume, in another account. It alone may delete objects.
+pub(crate) const RELEASE: &str = "arn:aws:iam::222222222222:role/release";
 
 /// Everything; dropped in this order.
 pub(crate) struct Stage {
@@ -51,8 +61,7 @@ impl Stage {
             session_token: Some("real-gateway-session-token-that-nobody-may-see".to_owned()),
         };
         let ca = Arc::new(TestCa::new().unwrap());
-        let role = Role::allowing(ROLE, &["s3:*", "sts:*"]);
-        let config = UpstreamConfig { roles: vec![role], ..UpstreamConfig::new(ca, vec![key.clone()]) };
+        let config = UpstreamConfig { roles: roles(), ..UpstreamConfig::new(ca, vec![key.clone()]) };
         let upstream = Upstream::start(config).await.unwrap();
         let (oidc, tokens) = (Oidc::start().unwrap(), tempfile::tempdir().unwrap());
         // The launcher's user reads token files there.
@@ -97,6 +106,22 @@ impl Stage {
         self.gateway.agents().child(name).unwrap()
     }
 
+    /// All that no agent may see, each with what it is called: the gateway's own keys, and those that STS gave
+    /// for calls of agents.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
+        let issued = self.upstream.issued();
+        let mut secrets =
+            vec![("a real secret, encoded", self.key.secret.replace('/', "%2F").replace('+', "%2B"))];
+        for Key { id, secret, session_token } in
+            std::iter::once(&self.key).chain(issued.iter().map(|issued| &issued.key))
+        {
+            secrets.push(("a real key's id", id.clone()));
+            secrets.push(("a real secret", secret.clone()));
+            secrets.push(("a real session token", session_token.clone().unwrap()));
+        }
+        secrets
+    }
+
     /// A boto3 client that lives on in this cgroup.
     pub(crate) fn agent_in(&self, cgroup: &Cgroup) -> Agent {
         Agent::start(self.gateway.transparent(cgroup).unwrap())
@@ -135,6 +160,23 @@ impl Stage {
         let newest = events.first().unwrap_or_else(|| panic!("no event"));
         assert_eq!((&newest["workload"], &newest["detail"]["reason"]), (&json!(workload), &json!(reason)));
     }
+}
+
+/// What AWS allows each role: objects one action each, and the next role.
+fn roles() -> Vec<Role> {
+    let role = |arn: &str, action: &str, next: &str| {
+        let statements = json!([
+            { "Effect": "Allow", "Action": [action, "s3:GetObject"], "Resource": "*" },
+            { "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": next },
+        ]);
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+        Role { arn: arn.to_owned(), policy: policy.to_string() }
+    };
+    vec![
+        role(ROLE, "s3:GetObject", DEPLOY),
+        role(DEPLOY, "s3:PutObject", RELEASE),
+        role(RELEASE, "s3:DeleteObject", "arn:aws:iam::222222222222:role/none"),
+    ]
 }
 
 fn workloads(oidc: &Oidc, tokens: &tempfile::TempDir, sts: &str) -> String {
