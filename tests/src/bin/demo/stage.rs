@@ -15,7 +15,7 @@ pub(crate) const TABLE: &str = "demo-table";
 pub(crate) const STS: &str = "sts.eu-central-1.amazonaws.com";
 
 /// The user `nobody`, and its group, on every Linux system.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Bytes of the streamed file.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -46,6 +46,20 @@ permit (
     resource
 );
 
+@id("demo-roles")
+permit (
+    principal == Workload::"demo",
+    action == Action::"sts:AssumeRole",
+    resource
+) when { resource.arn like "arn:aws:iam::123456789012:role/*" };
+
+@id("demo-in-roles")
+permit (
+    principal == Workload::"demo",
+    action in [Action::"s3:ListBucket", Action::"s3:DeleteObject"],
+    resource
+);
+
 @id("demo-identity")
 permit (principal == Workload::"demo", action == Action::"sts:GetCallerIdentity", resource);
 
@@ -72,7 +86,7 @@ pub(crate) struct Stage {
     pub(crate) oidc: Oidc,
     /// Where their token files are: `UNIT.token`.
     pub(crate) tokens: tempfile::TempDir,
-    /// The agent's working directory.
+    /// The agent's home and working directory.
     pub(crate) work: PathBuf,
     /// The file that is sent.
     pub(crate) file: PathBuf,
@@ -114,7 +128,7 @@ impl Stage {
         fs::write(&file, content())?;
         println!("agent: a shell of the user nobody under `chaperone run --workload {WORKLOAD}`\n");
         let mut shell = gateway.agent_as_nobody()?;
-        shell.current_dir(&work);
+        shell.current_dir(&work).env("HOME", &work);
         let agent = AgentShell::of(shell)?;
         Ok(Self { agent, gateway, moto, oidc, tokens, work, file })
     }
