@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
 use super::{
@@ -32,6 +33,8 @@ pub struct Session {
     /// Replaced whenever its token is renewed.
     identity: ArcSwap<Identity>,
     minted: Kept,
+    /// Held while its token file is read.
+    reading: Arc<Mutex<()>>,
     over: CancellationToken,
     end: OnceLock<EndReason>,
 }
@@ -83,7 +86,21 @@ impl Session {
         let (over, end) = (CancellationToken::new(), OnceLock::new());
         let identity = ArcSwap::from_pointee(identity);
         let minted = Kept::new(MINTED_PER_SESSION);
-        Self { id, workload, cgroup, cgroup_id, started, placeholder, launch, identity, minted, over, end }
+        let reading = Arc::default();
+        Self {
+            id,
+            workload,
+            cgroup,
+            cgroup_id,
+            started,
+            placeholder,
+            launch,
+            identity,
+            minted,
+            reading,
+            over,
+            end,
+        }
     }
 
     /// With room for so many pairs of keys that AWS gives it.
@@ -103,6 +120,12 @@ impl Session {
     #[must_use]
     pub fn minted(&self, access_key_id: &str) -> Option<Arc<Minted>> {
         self.minted.get(access_key_id)
+    }
+
+    /// The right to read its token file; `None` while somebody else has it. Whoever waits for a file system that does
+    /// not answer holds a thread for as long as that takes: one of a session does.
+    pub(super) fn turn_to_read(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.reading).try_lock_owned().ok()
     }
 
     /// Who it is, as known now.

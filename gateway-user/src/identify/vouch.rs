@@ -129,8 +129,12 @@ impl Vouchers {
 pub(super) async fn from_file(session: &Session) -> Result<Option<SecretText>, VouchError> {
     let Some(template) = &session.workload.token_file else { return Ok(None) };
     let path = token_file::path(template, &session.cgroup);
-    // A file system may not answer at all.
-    let read = tokio::task::spawn_blocking(move || token_file::read(&path));
+    // A file system may not answer at all, and then it does not answer the next time either.
+    let turn = session.turn_to_read().ok_or(VouchError::Slow)?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        token_file::read(&path)
+    });
     let read = tokio::time::timeout(FILE_TIMEOUT, read).await.map_err(|_| VouchError::Slow)?;
     Ok(Some(read.map_err(|_| VouchError::Interrupted)??))
 }

@@ -7,6 +7,7 @@
 mod agent;
 mod cgroup;
 mod daemon;
+mod hung;
 mod moto;
 mod oidc;
 mod process;
@@ -16,6 +17,7 @@ pub use self::{
     agent::{AgentShell, Ran},
     cgroup::Cgroup,
     daemon::{Gateway, GatewayConfig, User},
+    hung::Hung,
     moto::Moto,
     oidc::{Oidc, Wanted},
     process::{Running, start_pinned},

@@ -246,9 +246,19 @@ impl Agent {
 
     /// What became of this call.
     pub(crate) fn call(&mut self, case: &str) -> Value {
+        self.begin(case);
+        self.answer()
+    }
+
+    /// Makes a call without waiting for what becomes of it.
+    pub(crate) fn begin(&mut self, case: &str) {
         writeln!(self.input, "{case}").unwrap();
+    }
+
+    /// What became of the call that was begun.
+    pub(crate) fn answer(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{case}: {line}"))
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
     }
 
     /// A call that AWS answers.
@@ -262,8 +272,15 @@ impl Agent {
     /// A call that is refused at the first attempt, with these words.
     #[track_caller]
     pub(crate) fn refused(&mut self, case: &str, words: &str) {
-        let answer = self.call(case);
-        assert_eq!((&answer["status"], &answer["retries"]), (&json!(403), &json!(0)), "{case}: {answer}");
+        self.begin(case);
+        self.is_refused(words);
+    }
+
+    /// The same of the call that was begun.
+    #[track_caller]
+    pub(crate) fn is_refused(&mut self, words: &str) {
+        let answer = self.answer();
+        assert_eq!((&answer["status"], &answer["retries"]), (&json!(403), &json!(0)), "{answer}");
         assert!(answer["Code"].as_str().is_some_and(|code| code.starts_with("AccessDenied")), "{answer}");
         assert!(answer["Message"].as_str().is_some_and(|text| text.contains(words)), "{answer}");
     }
