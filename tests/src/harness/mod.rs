@@ -12,6 +12,7 @@ mod moto;
 mod oidc;
 mod process;
 mod programs;
+mod vouched;
 
 pub use self::{
     agent::{AgentShell, Ran},
@@ -22,6 +23,7 @@ pub use self::{
     oidc::{Oidc, Wanted},
     process::{Running, start_pinned},
     programs::{built, node_modules, peer_scripts, repository, venv},
+    vouched::{TokenFiles, vouched_workload, vouching_issuer},
 };
 
 /// An address of the documentation range that stands for every AWS endpoint: no route leads there,

@@ -1,9 +1,7 @@
 //! An issuer, AWS, a gateway with two workloads that need tokens, and agents.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{ChildStdin, Command, Output, Stdio},
     sync::{
@@ -14,7 +12,10 @@ use std::{
 };
 
 use chaperone_tests::{
-    harness::{Cgroup, Gateway, GatewayConfig, Oidc, Running, Wanted, peer_scripts},
+    harness::{
+        Cgroup, Gateway, GatewayConfig, Oidc, Running, TokenFiles, Wanted, peer_scripts, vouched_workload,
+        vouching_issuer,
+    },
     pki::TestCa,
     upstream::{Key, Role, Upstream, UpstreamConfig},
 };
@@ -50,7 +51,7 @@ pub(crate) struct Stage {
     pub(crate) upstream: Upstream,
     pub(crate) oidc: Oidc,
     pub(crate) key: Key,
-    tokens: tempfile::TempDir,
+    tokens: TokenFiles,
 }
 
 impl Stage {
@@ -63,9 +64,7 @@ impl Stage {
         let ca = Arc::new(TestCa::new().unwrap());
         let config = UpstreamConfig { roles: roles(), ..UpstreamConfig::new(ca, vec![key.clone()]) };
         let upstream = Upstream::start(config).await.unwrap();
-        let (oidc, tokens) = (Oidc::start().unwrap(), tempfile::tempdir().unwrap());
-        // The launcher's user reads token files there.
-        fs::set_permissions(tokens.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (oidc, tokens) = (Oidc::start().unwrap(), TokenFiles::new().unwrap());
         let hosts = ["s3", "e2e-bucket.s3", "sts"];
         let gateway = Gateway::start(GatewayConfig {
             purpose: "identity",
@@ -76,7 +75,7 @@ impl Stage {
             key: key.clone(),
             hosts: hosts.map(|host| format!("{host}.eu-central-1.amazonaws.com")).to_vec(),
             core: None,
-            extra: workloads(&oidc, &tokens, &upstream.sts_url()),
+            extra: configuration(&oidc, &tokens, &upstream.sts_url()),
         })
         .unwrap();
         Self { gateway, upstream, oidc, key, tokens }
@@ -90,15 +89,12 @@ impl Stage {
 
     /// The token file of the unit `name`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.tokens.path().join(format!("{name}.token"))
+        self.tokens.file(name)
     }
 
     /// Puts a token there, in one step as Kubernetes and others do.
     pub(crate) fn put(&self, name: &str, token: &SecretText) -> PathBuf {
-        let new = self.tokens.path().join("new");
-        fs::write(&new, token.expose()).unwrap();
-        fs::rename(new, self.file(name)).unwrap();
-        self.file(name)
+        self.tokens.put(name, token).unwrap()
     }
 
     /// A cgroup in the slice, as systemd makes one for a unit.
@@ -179,44 +175,17 @@ fn roles() -> Vec<Role> {
     ]
 }
 
-fn workloads(oidc: &Oidc, tokens: &tempfile::TempDir, sts: &str) -> String {
-    let workload = |name: &str, more: &str| {
-        format!(
-            r#"
-[[workload]]
-name = "{name}"
-cgroup = "{{slice}}/{name}-*.service"
-identity = "oidc"
-issuer = "idp"
-subjects = ["agent-*"]
-region = "eu-central-1"
-account = "123456789012"
-{more}
-"#
-        )
-    };
-    let dir = tokens.path().display();
-    let file = format!("token_file = \"{dir}/{{unit}}.token\"");
-    let (builds, reviews) = (format!("{file}\nrole_arn = \"{ROLE}\""), file);
-    format!(
-        r#"
-{}{}{}
-[[issuer]]
-name = "idp"
-url = "{}"
-audiences = ["chaperone"]
-groups_claim = "groups"
-ca_file = "{}"
-
-[credentials]
-sts_endpoint = "{sts}"
-"#,
-        workload("builds", &builds),
-        workload("reviews", &reviews),
-        workload("launched", ""),
-        oidc.url(),
-        oidc.ca_file().display(),
-    )
+/// Three workloads, their issuer, and whom the gateway asks for keys.
+fn configuration(oidc: &Oidc, tokens: &TokenFiles, sts: &str) -> String {
+    let builds = format!("{}\nrole_arn = \"{ROLE}\"", tokens.line());
+    [
+        vouched_workload("builds", &builds),
+        vouched_workload("reviews", &tokens.line()),
+        vouched_workload("launched", ""),
+        vouching_issuer(oidc),
+        format!("\n[credentials]\nsts_endpoint = \"{sts}\"\n"),
+    ]
+    .concat()
 }
 
 /// A process that lives on, with boto3 clients that it made once.

@@ -3,7 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Result;
-use chaperone_tests::harness::{AgentShell, Gateway, GatewayConfig, Moto, Oidc};
+use chaperone_tests::harness::{
+    AgentShell, Gateway, GatewayConfig, Moto, Oidc, TokenFiles, vouched_workload, vouching_issuer,
+};
 
 /// The workload's name.
 pub(crate) const WORKLOAD: &str = "demo";
@@ -84,8 +86,8 @@ pub(crate) struct Stage {
     pub(crate) moto: Moto,
     /// The issuer of the tokens of the workloads `builds` and `reviews`.
     pub(crate) oidc: Oidc,
-    /// Where their token files are: `UNIT.token`.
-    pub(crate) tokens: tempfile::TempDir,
+    /// Their token files.
+    pub(crate) tokens: TokenFiles,
     /// The agent's home and working directory.
     pub(crate) work: PathBuf,
     /// The file that is sent.
@@ -98,7 +100,7 @@ impl Stage {
         println!("AWS: moto with IAM enforcement, bucket {BUCKET}, table {TABLE}");
         let moto = Moto::start(BUCKET, TABLE)?;
         println!("issuer: oidc-provider, whose tokens the workloads builds and reviews need");
-        let (oidc, tokens) = (Oidc::start()?, tempfile::tempdir()?);
+        let (oidc, tokens) = (Oidc::start()?, TokenFiles::new()?);
         println!("gateway: the daemon in its own cgroup, all of AWS dialled at {}", moto.addr);
         let hosts = [
             "s3.eu-central-1.amazonaws.com".to_owned(),
@@ -119,7 +121,12 @@ impl Stage {
             key: moto.key.clone(),
             hosts: hosts.to_vec(),
             core: None,
-            extra: told_by_tokens(&oidc, &tokens),
+            extra: [
+                vouched_workload("builds", &tokens.line()),
+                vouched_workload("reviews", &tokens.line()),
+                vouching_issuer(&oidc),
+            ]
+            .concat(),
         })?;
         let work = gateway.dir().join("work");
         fs::create_dir(&work)?;
@@ -132,38 +139,6 @@ impl Stage {
         let agent = AgentShell::of(shell)?;
         Ok(Self { agent, gateway, moto, oidc, tokens, work, file })
     }
-}
-
-/// Two workloads with token files, and who issues the tokens.
-fn told_by_tokens(oidc: &Oidc, tokens: &tempfile::TempDir) -> String {
-    let workload = |name: &str| {
-        format!(
-            r#"
-[[workload]]
-name = "{name}"
-cgroup = "{{slice}}/{name}-*.service"
-identity = "oidc"
-issuer = "idp"
-token_file = "{}/{{unit}}.token"
-region = "eu-central-1"
-account = "123456789012"
-"#,
-            tokens.path().display()
-        )
-    };
-    let (url, ca) = (oidc.url(), oidc.ca_file());
-    let issuer = format!(
-        r#"
-[[issuer]]
-name = "idp"
-url = "{url}"
-audiences = ["chaperone"]
-groups_claim = "groups"
-ca_file = "{}"
-"#,
-        ca.display()
-    );
-    [workload("builds"), workload("reviews"), issuer].concat()
 }
 
 /// Content that does not repeat.
