@@ -1,4 +1,4 @@
-"""Makes moto look like the AWS account of the tests, then turns its IAM enforcement on.
+"""Makes moto look like the AWS account of the tests, with a user and two roles, then turns its IAM enforcement on.
 
 Usage: prepare_moto.py ENDPOINT BUCKET TABLE; prints the user's access key id and secret.
 """
@@ -24,24 +24,44 @@ def client(service):
     )
 
 
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def allow(actions, resource="*"):
+    return {"Effect": "Allow", "Action": actions, "Resource": resource}
+
+
 iam = client("iam")
-iam.create_user(UserName="gateway")
-statement = {
-    "Effect": "Allow",
-    "Action": [
-        "s3:*",
-        "dynamodb:*",
-        "sts:GetCallerIdentity",
-        "lambda:PublishLayerVersion",
-        "iam:ListUsers",
-        "ec2:DescribeVpcs",
-    ],
-    "Resource": "*",
-}
+user = iam.create_user(UserName="gateway")["User"]["Arn"]
+
+
+def role(name, trusted, *statements):
+    """A role that this principal may assume; its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=document(*statements))
+    return arn
+
+
+# A chain: the user may assume deploy, deploy may assume release. To list is left to the one, to delete to the other.
+account = user.split(":")[4]
+session = f"arn:aws:sts::{account}:assumed-role/deploy/agent"
+release = role("release", session, allow("s3:DeleteObject"))
+deploy = role("deploy", user, allow("s3:ListBucket"), allow("sts:AssumeRole", release))
+actions = [
+    "s3:*",
+    "dynamodb:*",
+    "sts:GetCallerIdentity",
+    "lambda:PublishLayerVersion",
+    "iam:ListUsers",
+    "ec2:DescribeVpcs",
+]
+left_to_roles = {"Effect": "Deny", "Action": ["s3:ListBucket", "s3:DeleteObject"], "Resource": "*"}
 iam.put_user_policy(
     UserName="gateway",
     PolicyName="gateway",
-    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    PolicyDocument=document(allow(actions), allow("sts:AssumeRole", deploy), left_to_roles),
 )
 key = iam.create_access_key(UserName="gateway")["AccessKey"]
 client("s3").create_bucket(

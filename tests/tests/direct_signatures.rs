@@ -190,6 +190,25 @@ async fn a_workload_with_keys_of_its_own_is_decided_recorded_and_forwarded_as_it
 }
 
 #[tokio::test]
+async fn a_rule_with_a_role_permits_nothing_to_who_has_keys_of_ones_own() -> Result<()> {
+    const ROLE: &str = "arn:aws:iam::222222222222:role/next";
+    let policies = format!(
+        r#"@id("in-a-role") @role("{ROLE}") permit (principal, action == Action::"dynamodb:ListTables", resource);"#
+    );
+    let direct = passthrough(&policies).await?;
+    let headers =
+        [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
+    let reply = direct.agent(DYNAMODB).ask(Method::POST, "/", &headers, "{}", &owned("dynamodb")).await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+    let words = "the rule that permits this call wants it made in another role than its keys are of";
+    assert!(reply.text().contains(words) && !reply.text().contains(ROLE), "{}", reply.text());
+    assert!(direct.upstream.requests().is_empty());
+    let call = direct.row("SELECT * FROM v_calls", |row| row["outcome"] != "open").await?;
+    assert_eq!((&call["outcome"], &call["status"]), (&"failed".into(), &403.into()), "{call}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_not_authentic_is_refused_with_keys_of_ones_own_too() -> Result<()> {
     let direct = passthrough(chaperone_tests::direct::ALLOW_ALL).await?;
     let agent = direct.agent(DYNAMODB);

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     body::{self, Body},
     classify::{ClassifyError, classify},
-    credentials::{CredentialsError, Keys},
+    credentials::Keys,
     decide::{Permit, Verdict},
     forward::Reply,
     identify::{Caller, CredentialSource, EndReason, Minted, placeholder::looks_like_placeholder},
@@ -261,11 +261,11 @@ async fn carry_out(
             // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
             sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?
         }
-        // A rule wants it done in a role, and the agent's keys are of another.
-        VerifiedBy::Owner if permit.role().is_some() => {
-            return Err(CredentialsError::NoSource("the workload uses keys of its own".to_owned()).into());
-        }
-        VerifiedBy::Owner => SignedRequest::as_received(permit, request, stream)?,
+        VerifiedBy::Owner => match permit.role() {
+            // Whose keys the agent's are, nobody here knows: no rule can say in which role it is done.
+            Some(role) => return Err(Refused::OtherRole(role.to_owned())),
+            None => SignedRequest::as_received(permit, request, stream)?,
+        },
     };
     if let Some(reason) = caller.session.ended(gateway.clock.now()) {
         return Err(Refused::Over(reason));

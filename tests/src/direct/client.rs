@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Direct;
+use super::{AGENT, Direct, NEIGHBOUR, Place};
 use crate::pki;
 
 /// Where AWS would be: a documentation address.
@@ -109,6 +109,7 @@ impl Reply {
 /// See the module's text.
 pub struct Agent<'d> {
     direct: &'d Direct,
+    place: Place,
     host: String,
     h2: bool,
     sni: Option<String>,
@@ -116,13 +117,20 @@ pub struct Agent<'d> {
 
 impl<'d> Agent<'d> {
     pub(super) fn new(direct: &'d Direct, host: &str) -> Self {
-        Self { direct, host: host.to_owned(), h2: false, sni: None }
+        Self { direct, place: AGENT, host: host.to_owned(), h2: false, sni: None }
     }
 
     /// Speaks HTTP/2.
     #[must_use]
     pub fn h2(mut self) -> Self {
         self.h2 = true;
+        self
+    }
+
+    /// Lives in another cgroup, of the workload `neighbours`, for which the host vouches.
+    #[must_use]
+    pub fn neighbour(mut self) -> Self {
+        self.place = NEIGHBOUR;
         self
     }
 
@@ -138,7 +146,7 @@ impl<'d> Agent<'d> {
     /// # Errors
     /// When the gateway refuses it.
     pub async fn tls(&self) -> Result<TlsStream<TcpStream>> {
-        let tcp = self.direct.connect(AWS).await?;
+        let tcp = self.direct.connect_from(self.place, AWS).await?;
         let mut config = rustls::ClientConfig::builder_with_provider(pki::provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(pki::roots(self.direct.ca_pem().as_bytes())?)
@@ -166,7 +174,8 @@ impl<'d> Agent<'d> {
             (Some(id), Some(secret), Some(token)) => (id, secret, token),
             // Only who signs with a session's placeholder needs a session.
             (id, secret, token) => {
-                let placeholder = self.direct.placeholder().await?;
+                let session = self.direct.caller_from(self.place).await?.session;
+                let placeholder = session.placeholder.clone();
                 (
                     id.unwrap_or(placeholder.access_key_id),
                     secret.unwrap_or_else(|| placeholder.secret.expose().to_owned()),

@@ -13,41 +13,55 @@ use gateway_user::{
 };
 use tokio::net::TcpStream;
 
-/// The one cgroup that agents of the direct tier live in.
-pub(super) const AGENT_CGROUP: &str = "agents.slice/agent-1.service";
-const AGENT_CGROUP_ID: CgroupId = CgroupId(4711);
+/// A cgroup that agents of the direct tier live in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) cgroup: &'static str,
+    id: CgroupId,
+}
 
-/// Origins by the agent's address, and a cgroup tree of one cgroup.
+/// Where agents live unless a test says otherwise.
+pub(super) const AGENT: Place = Place { cgroup: "agents.slice/agent-1.service", id: CgroupId(4711) };
+/// Another workload's.
+pub(super) const NEIGHBOUR: Place = Place { cgroup: "agents.slice/neighbour-1.service", id: CgroupId(4712) };
+
+/// Origins by the agent's address, and a cgroup tree of two cgroups.
 #[derive(Default)]
 pub(super) struct FakeKernel {
-    destinations: Mutex<HashMap<SocketAddr, SocketAddr>>,
+    origins: Mutex<HashMap<SocketAddr, Origin>>,
 }
 
 impl FakeKernel {
-    pub(super) fn remember(&self, agent: AgentAddr, destination: SocketAddr) {
-        self.destinations.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.0, destination);
+    pub(super) fn remember(&self, agent: AgentAddr, origin: Origin) {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.0, origin);
     }
 }
 
-/// The origin of a connection of the agent to `destination`.
-pub(super) fn origin(destination: SocketAddr) -> Origin {
-    Origin { destination: OriginalDst(destination), cgroup: AGENT_CGROUP_ID, pid: 4242, uid: 1000 }
+impl Place {
+    /// The origin of a connection from here to `destination`.
+    pub(super) fn origin(self, destination: SocketAddr) -> Origin {
+        Origin { destination: OriginalDst(destination), cgroup: self.id, pid: 4242, uid: 1000 }
+    }
+
+    fn found(wanted: impl Fn(&Self) -> bool) -> Result<Self, CgroupError> {
+        [AGENT, NEIGHBOUR].into_iter().find(wanted).ok_or(CgroupError::Gone)
+    }
 }
 
 impl Origins for FakeKernel {
     fn origin(&self, _: &TcpStream, agent: AgentAddr) -> Result<Origin, OriginError> {
-        let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
-        destinations.remove(&agent.0).map(origin).ok_or(OriginError::Unknown)
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.remove(&agent.0).ok_or(OriginError::Unknown)
     }
 }
 
 impl CgroupTree for FakeKernel {
     fn path(&self, id: CgroupId) -> Result<CgroupPath, CgroupError> {
-        if id == AGENT_CGROUP_ID { Ok(CgroupPath::new(AGENT_CGROUP)) } else { Err(CgroupError::Gone) }
+        Place::found(|place| place.id == id).map(|place| CgroupPath::new(place.cgroup))
     }
 
     fn id(&self, path: &CgroupPath) -> Result<CgroupId, CgroupError> {
-        if path.as_str() == AGENT_CGROUP { Ok(AGENT_CGROUP_ID) } else { Err(CgroupError::Gone) }
+        Place::found(|place| place.cgroup == path.as_str()).map(|place| place.id)
     }
 
     fn tag(&self, _: &CgroupPath) -> Result<Option<String>, CgroupError> {

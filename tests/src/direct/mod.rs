@@ -38,7 +38,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::client::{AWS, Agent, Payload, Reply, Signing};
-use self::kernel::{AGENT_CGROUP, FakeKernel};
+use self::kernel::{AGENT, FakeKernel, NEIGHBOUR, Place};
 use crate::{
     pki::TestCa,
     upstream::{Key, Upstream, UpstreamConfig},
@@ -186,9 +186,13 @@ impl Direct {
     /// # Errors
     /// When loopback does not connect.
     pub async fn connect(&self, destination: SocketAddr) -> Result<TcpStream> {
+        self.connect_from(AGENT, destination).await
+    }
+
+    async fn connect_from(&self, place: Place, destination: SocketAddr) -> Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
-        self.kernel.remember(AgentAddr(socket.local_addr()?), destination);
+        self.kernel.remember(AgentAddr(socket.local_addr()?), place.origin(destination));
         Ok(socket.connect(self.listener).await?)
     }
 
@@ -233,7 +237,11 @@ impl Direct {
     /// # Errors
     /// When its session cannot be enrolled.
     pub async fn caller(&self) -> Result<Caller> {
-        let origin = kernel::origin(([192, 0, 2, 1], 443).into());
+        self.caller_from(AGENT).await
+    }
+
+    async fn caller_from(&self, place: Place) -> Result<Caller> {
+        let origin = place.origin(([192, 0, 2, 1], 443).into());
         let gateway = &self.gateway;
         let enrol = async |session: &Session| gateway.enrol(session).await;
         Ok(gateway.registry.identify(&origin, enrol).await?)
@@ -328,7 +336,7 @@ pub fn policies(text: &str) -> Result<Policies> {
 
 fn workload(egress: Egress, mode: Mode, credentials: CredentialSource) -> Result<WorkloadConfig> {
     Ok(WorkloadConfig {
-        cgroup: Some(format!("{AGENT_CGROUP}*")),
+        cgroup: Some(AGENT.cgroup.to_owned()),
         egress,
         mode,
         region: Some("eu-central-1".parse()?),
@@ -345,7 +353,13 @@ fn registry(
     kernel: Arc<FakeKernel>,
     clock: &Clock,
 ) -> Result<Registry> {
-    let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload])?;
+    let neighbours = WorkloadConfig {
+        cgroup: Some(NEIGHBOUR.cgroup.to_owned()),
+        region: workload.region.clone(),
+        account: workload.account.clone(),
+        ..WorkloadConfig::named("neighbours".parse()?)
+    };
+    let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload, neighbours])?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");
     let config = identify::Config::default();

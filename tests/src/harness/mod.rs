@@ -7,19 +7,23 @@
 mod agent;
 mod cgroup;
 mod daemon;
+mod hung;
 mod moto;
 mod oidc;
 mod process;
 mod programs;
+mod vouched;
 
 pub use self::{
     agent::{AgentShell, Ran},
     cgroup::Cgroup,
     daemon::{Gateway, GatewayConfig, User},
+    hung::Hung,
     moto::Moto,
     oidc::{Oidc, Wanted},
     process::{Running, start_pinned},
     programs::{built, node_modules, peer_scripts, repository, venv},
+    vouched::{TokenFiles, vouched_workload, vouching_issuer},
 };
 
 /// An address of the documentation range that stands for every AWS endpoint: no route leads there,

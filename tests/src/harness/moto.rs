@@ -26,12 +26,12 @@ const NAMES: &[&str] = &[
     "*.s3.eu-central-1.amazonaws.com",
 ];
 
-/// A running moto with a user, a bucket and a table.
+/// A running moto with a user, two roles, a bucket and a table.
 #[derive(Debug)]
 pub struct Moto {
     /// Where it listens.
     pub addr: SocketAddr,
-    /// The keys of the only user; its policy allows S3, DynamoDB and `sts:GetCallerIdentity`.
+    /// The keys of the only user. What its policy and the roles allow is in `prepare_moto.py`.
     pub key: Key,
     ca: TestCa,
     dir: tempfile::TempDir,
@@ -39,7 +39,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts it, makes user, bucket and table, and turns enforcement on.
+    /// Starts it, makes user, roles, bucket and table, and turns enforcement on.
     ///
     /// # Errors
     /// When moto does not come up; with its words.

@@ -2,6 +2,7 @@
 //! and from `chaperone run`; how that ends; and that an agent never comes near the gateway's keys.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod chain;
 mod ends;
 mod launched;
 mod memory;

@@ -2,18 +2,10 @@
 
 use std::fs;
 
-use chaperone_tests::harness::Cgroup;
-
 use crate::{
-    scan::Scan,
+    scan::{Scan, processes},
     stage::{Agent, Stage},
 };
-
-/// The processes in a cgroup.
-fn processes(cgroup: &Cgroup) -> Vec<u32> {
-    let text = fs::read_to_string(cgroup.procs()).unwrap();
-    text.lines().map(|pid| pid.parse().unwrap()).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_key_of_the_gateway_is_anywhere_an_agent_can_look() {
@@ -33,19 +25,9 @@ async fn no_key_of_the_gateway_is_anywhere_an_agent_can_look() {
     // The gateway's own, and those that STS gave it for this agent's calls.
     let issued = stage.upstream.issued();
     assert!(issued.len() >= 4, "each call has keys of its own: {issued:?}");
-    let mut secrets = Vec::new();
-    let keys = std::iter::once(&stage.key).chain(issued.iter().map(|issued| &issued.key));
-    for key in keys {
-        secrets.push(("a real key's id", key.id.as_str()));
-        secrets.push(("a real secret", key.secret.as_str()));
-        secrets.push(("a real session token", key.session_token.as_deref().unwrap()));
-    }
-    let encoded = stage.key.secret.replace('/', "%2F").replace('+', "%2B");
-    secrets.push(("a real secret, encoded", &encoded));
-
     let pids = processes(&cgroup);
     assert!(!pids.is_empty());
-    let mut scan = Scan::new(&secrets);
+    let mut scan = Scan::new(&stage.secrets());
     scan.processes(&pids);
     scan.directory(&work);
     assert_eq!(scan.found, Vec::<String>::new());

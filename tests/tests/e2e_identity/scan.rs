@@ -7,10 +7,17 @@ use std::{
     path::Path,
 };
 
+use chaperone_tests::harness::Cgroup;
 use rustix::io::Errno;
 
 /// Bytes looked at in one go.
 const PIECE: usize = 1 << 20;
+
+/// The processes in a cgroup.
+pub(crate) fn processes(cgroup: &Cgroup) -> Vec<u32> {
+    let text = fs::read_to_string(cgroup.procs()).unwrap();
+    text.lines().map(|pid| pid.parse().unwrap()).collect()
+}
 
 /// Where each of the texts was found, and how much was searched.
 #[derive(Debug, Default)]
@@ -26,9 +33,13 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// For these texts, each with what it is called.
-    pub(crate) fn new(needles: &[(&str, &str)]) -> Self {
-        assert!(needles.iter().all(|(_, needle)| needle.len() >= 12), "a short text is found anywhere");
-        let needles = needles.iter().map(|(name, needle)| ((*name).to_owned(), needle.as_bytes().to_vec()));
+    pub(crate) fn new(needles: &[(&str, impl AsRef<str>)]) -> Self {
+        assert!(
+            needles.iter().all(|(_, needle)| needle.as_ref().len() >= 12),
+            "a short text is found anywhere"
+        );
+        let needles =
+            needles.iter().map(|(name, needle)| ((*name).to_owned(), needle.as_ref().as_bytes().to_vec()));
         Self { needles: needles.collect(), ..Self::default() }
     }
 

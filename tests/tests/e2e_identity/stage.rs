@@ -1,9 +1,7 @@
 //! An issuer, AWS, a gateway with two workloads that need tokens, and agents.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{ChildStdin, Command, Output, Stdio},
     sync::{
@@ -14,7 +12,10 @@ use std::{
 };
 
 use chaperone_tests::{
-    harness::{Cgroup, Gateway, GatewayConfig, Oidc, Running, Wanted, peer_scripts},
+    harness::{
+        Cgroup, Gateway, GatewayConfig, Oidc, Running, TokenFiles, Wanted, peer_scripts, vouched_workload,
+        vouching_issuer,
+    },
     pki::TestCa,
     upstream::{Key, Role, Upstream, UpstreamConfig},
 };
@@ -28,11 +29,21 @@ const POLICIES: &str = r#"
 @id("readers") permit (principal in Group::"readers", action == Action::"s3:GetObject", resource)
 when { principal.issuer == "idp" && principal.subject like "agent-*" };
 
+@id("deployers") permit (
+    principal in Group::"deployers",
+    action in [Action::"sts:AssumeRole", Action::"s3:PutObject", Action::"s3:DeleteObject"],
+    resource
+);
+
 @id("identity") permit (principal, action == Action::"sts:GetCallerIdentity", resource);
 "#;
 
 /// The role whose keys sign the calls of `builds`.
 const ROLE: &str = "arn:aws:iam::123456789012:role/builds";
+/// A role that only [`ROLE`] may assume. It alone may write objects.
+pub(crate) const DEPLOY: &str = "arn:aws:iam::123456789012:role/deploy";
+/// A role that only [`DEPLOY`] may assume, in another account. It alone may delete objects.
+pub(crate) const RELEASE: &str = "arn:aws:iam::222222222222:role/release";
 
 /// Everything; dropped in this order.
 pub(crate) struct Stage {
@@ -40,7 +51,7 @@ pub(crate) struct Stage {
     pub(crate) upstream: Upstream,
     pub(crate) oidc: Oidc,
     pub(crate) key: Key,
-    tokens: tempfile::TempDir,
+    tokens: TokenFiles,
 }
 
 impl Stage {
@@ -51,12 +62,9 @@ impl Stage {
             session_token: Some("real-gateway-session-token-that-nobody-may-see".to_owned()),
         };
         let ca = Arc::new(TestCa::new().unwrap());
-        let role = Role::allowing(ROLE, &["s3:*", "sts:*"]);
-        let config = UpstreamConfig { roles: vec![role], ..UpstreamConfig::new(ca, vec![key.clone()]) };
+        let config = UpstreamConfig { roles: roles(), ..UpstreamConfig::new(ca, vec![key.clone()]) };
         let upstream = Upstream::start(config).await.unwrap();
-        let (oidc, tokens) = (Oidc::start().unwrap(), tempfile::tempdir().unwrap());
-        // The launcher's user reads token files there.
-        fs::set_permissions(tokens.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (oidc, tokens) = (Oidc::start().unwrap(), TokenFiles::new().unwrap());
         let hosts = ["s3", "e2e-bucket.s3", "sts"];
         let gateway = Gateway::start(GatewayConfig {
             purpose: "identity",
@@ -67,7 +75,7 @@ impl Stage {
             key: key.clone(),
             hosts: hosts.map(|host| format!("{host}.eu-central-1.amazonaws.com")).to_vec(),
             core: None,
-            extra: workloads(&oidc, &tokens, &upstream.sts_url()),
+            extra: configuration(&oidc, &tokens, &upstream.sts_url()),
         })
         .unwrap();
         Self { gateway, upstream, oidc, key, tokens }
@@ -81,20 +89,33 @@ impl Stage {
 
     /// The token file of the unit `name`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.tokens.path().join(format!("{name}.token"))
+        self.tokens.file(name)
     }
 
     /// Puts a token there, in one step as Kubernetes and others do.
     pub(crate) fn put(&self, name: &str, token: &SecretText) -> PathBuf {
-        let new = self.tokens.path().join("new");
-        fs::write(&new, token.expose()).unwrap();
-        fs::rename(new, self.file(name)).unwrap();
-        self.file(name)
+        self.tokens.put(name, token).unwrap()
     }
 
     /// A cgroup in the slice, as systemd makes one for a unit.
     pub(crate) fn unit(&self, name: &str) -> Cgroup {
         self.gateway.agents().child(name).unwrap()
+    }
+
+    /// All that no agent may see, each with what it is called: the gateway's own keys, and those that STS gave
+    /// for calls of agents.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
+        let issued = self.upstream.issued();
+        let mut secrets =
+            vec![("a real secret, encoded", self.key.secret.replace('/', "%2F").replace('+', "%2B"))];
+        for Key { id, secret, session_token } in
+            std::iter::once(&self.key).chain(issued.iter().map(|issued| &issued.key))
+        {
+            secrets.push(("a real key's id", id.clone()));
+            secrets.push(("a real secret", secret.clone()));
+            secrets.push(("a real session token", session_token.clone().unwrap()));
+        }
+        secrets
     }
 
     /// A boto3 client that lives on in this cgroup.
@@ -137,44 +158,34 @@ impl Stage {
     }
 }
 
-fn workloads(oidc: &Oidc, tokens: &tempfile::TempDir, sts: &str) -> String {
-    let workload = |name: &str, more: &str| {
-        format!(
-            r#"
-[[workload]]
-name = "{name}"
-cgroup = "{{slice}}/{name}-*.service"
-identity = "oidc"
-issuer = "idp"
-subjects = ["agent-*"]
-region = "eu-central-1"
-account = "123456789012"
-{more}
-"#
-        )
+/// What AWS allows each role: objects one action each, and the next role.
+fn roles() -> Vec<Role> {
+    let role = |arn: &str, action: &str, next: &str| {
+        let statements = json!([
+            { "Effect": "Allow", "Action": [action, "s3:GetObject"], "Resource": "*" },
+            { "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": next },
+        ]);
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+        Role { arn: arn.to_owned(), policy: policy.to_string() }
     };
-    let dir = tokens.path().display();
-    let file = format!("token_file = \"{dir}/{{unit}}.token\"");
-    let (builds, reviews) = (format!("{file}\nrole_arn = \"{ROLE}\""), file);
-    format!(
-        r#"
-{}{}{}
-[[issuer]]
-name = "idp"
-url = "{}"
-audiences = ["chaperone"]
-groups_claim = "groups"
-ca_file = "{}"
+    vec![
+        role(ROLE, "s3:GetObject", DEPLOY),
+        role(DEPLOY, "s3:PutObject", RELEASE),
+        role(RELEASE, "s3:DeleteObject", "arn:aws:iam::222222222222:role/none"),
+    ]
+}
 
-[credentials]
-sts_endpoint = "{sts}"
-"#,
-        workload("builds", &builds),
-        workload("reviews", &reviews),
-        workload("launched", ""),
-        oidc.url(),
-        oidc.ca_file().display(),
-    )
+/// Three workloads, their issuer, and whom the gateway asks for keys.
+fn configuration(oidc: &Oidc, tokens: &TokenFiles, sts: &str) -> String {
+    let builds = format!("{}\nrole_arn = \"{ROLE}\"", tokens.line());
+    [
+        vouched_workload("builds", &builds),
+        vouched_workload("reviews", &tokens.line()),
+        vouched_workload("launched", ""),
+        vouching_issuer(oidc),
+        format!("\n[credentials]\nsts_endpoint = \"{sts}\"\n"),
+    ]
+    .concat()
 }
 
 /// A process that lives on, with boto3 clients that it made once.
@@ -204,9 +215,19 @@ impl Agent {
 
     /// What became of this call.
     pub(crate) fn call(&mut self, case: &str) -> Value {
+        self.begin(case);
+        self.answer()
+    }
+
+    /// Makes a call without waiting for what becomes of it.
+    pub(crate) fn begin(&mut self, case: &str) {
         writeln!(self.input, "{case}").unwrap();
+    }
+
+    /// What became of the call that was begun.
+    pub(crate) fn answer(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{case}: {line}"))
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
     }
 
     /// A call that AWS answers.
@@ -220,8 +241,15 @@ impl Agent {
     /// A call that is refused at the first attempt, with these words.
     #[track_caller]
     pub(crate) fn refused(&mut self, case: &str, words: &str) {
-        let answer = self.call(case);
-        assert_eq!((&answer["status"], &answer["retries"]), (&json!(403), &json!(0)), "{case}: {answer}");
+        self.begin(case);
+        self.is_refused(words);
+    }
+
+    /// The same of the call that was begun.
+    #[track_caller]
+    pub(crate) fn is_refused(&mut self, words: &str) {
+        let answer = self.answer();
+        assert_eq!((&answer["status"], &answer["retries"]), (&json!(403), &json!(0)), "{answer}");
         assert!(answer["Code"].as_str().is_some_and(|code| code.starts_with("AccessDenied")), "{answer}");
         assert!(answer["Message"].as_str().is_some_and(|text| text.contains(words)), "{answer}");
     }

@@ -1,6 +1,8 @@
 //! Units that nobody launched: their tokens lie in files.
 
-use chaperone_tests::harness::AgentShell;
+use std::{fs, os::unix::fs::symlink};
+
+use chaperone_tests::harness::{AgentShell, Hung};
 use serde_json::json;
 
 use crate::stage::{Agent, NOT_ACCEPTED, Stage};
@@ -73,4 +75,53 @@ async fn a_unit_without_a_token_is_refused_at_once_and_others_are_served() {
     let answer = early.call("get");
     assert!(answer["status"] == 200 || answer["Code"] == "ExpiredToken", "{answer}");
     assert_eq!(stage.session("builds")["cgroup_path"], without.path().as_str());
+}
+
+/// Threads of the process that are opening a file: proc(5), `/proc/pid/task/tid/syscall`.
+fn opening(pid: u32) -> usize {
+    let numbers = [
+        libc::SYS_openat,
+        // Newer architectures have no other.
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open,
+    ];
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    // A thread that has ended meanwhile opens nothing.
+    let calls = tasks.filter_map(|task| fs::read_to_string(task.join("syscall")).ok());
+    let number = |call: &str| call.split(' ').next().and_then(|number| number.parse().ok());
+    calls.filter(|call| number(call).is_some_and(|number| numbers.contains(&number))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_hangs_holds_up_its_own_unit_and_one_thread() {
+    let stage = Stage::start().await;
+    let hung = Hung::mount(&stage.gateway.dir().join("hung")).unwrap();
+    symlink(hung.dir().join("token"), stage.file("builds-1.service")).unwrap();
+    stage.put("reviews-1.service", &stage.token("agent-8", &["readers"], 600).await);
+    let (slow, with) = (stage.unit("builds-1.service"), stage.unit("reviews-1.service"));
+    // A new one each time, because a connection that is refused stays refused.
+    let stranger = || {
+        let mut command = stage.gateway.transparent(&slow).unwrap();
+        command.env("AWS_ACCESS_KEY_ID", "AKIAELSEWHERE").env("AWS_SECRET_ACCESS_KEY", "elsewhere");
+        Agent::start(command)
+    };
+    let mut first = stranger();
+    first.begin("get");
+    hung.asked().unwrap();
+    // While the daemon waits for that file, and afterwards.
+    let mut served = stage.agent_in(&with);
+    served.served("get");
+    first.is_refused(NOT_ACCEPTED);
+    stage.refused_because("builds", "token-file-slow");
+    for _ in 0..3 {
+        stranger().refused("get", NOT_ACCEPTED);
+    }
+    stage.refused_because("builds", "token-file-slow");
+    assert_eq!(opening(stage.gateway.pid()), 1, "threads wait for one file");
+    served.served("get");
+
+    // As soon as there is a file that can be read.
+    drop(hung);
+    stage.put("builds-1.service", &stage.token("agent-7", &["readers"], 600).await);
+    stage.agent_in(&slow).served("get");
 }

@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 
 use super::*;
 use crate::{
-    identify::{Config, MasterKey, fake::FakeTree},
+    identify::{Config, EndReason, Identity, MasterKey, fake::FakeTree},
     issuer::Issuers,
     prim::OriginalDst,
 };

@@ -100,23 +100,7 @@ pub(crate) fn denied(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
 /// What the agent holds is worth nothing without the gateway.
 pub(crate) fn placeholder_elsewhere(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let [_, id, secret, token] = placeholder(stage)?;
-    let output = Command::new(venv()?.join("bin/aws"))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", stage.gateway.dir().join("home"))
-        .env("AWS_CA_BUNDLE", stage.moto.ca_file())
-        .env("AWS_ACCESS_KEY_ID", id)
-        .env("AWS_SECRET_ACCESS_KEY", secret)
-        .env("AWS_SESSION_TOKEN", token)
-        .args(["--region", "eu-central-1", "sts", "get-caller-identity", "--endpoint-url"])
-        .arg(format!("https://{}", stage.moto.addr))
-        .output()
-        .context("aws")?;
-    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let rejected = !output.status.success() && message.contains("InvalidClientTokenId");
-    checks.add("AWS itself rejects the placeholder", {
-        if rejected { Ok(message) } else { Err(anyhow::anyhow!("{}: {message}", output.status)) }
-    });
+    checks.add("AWS itself rejects the placeholder", rejected(stage, &id, &secret, &token));
     Ok(())
 }
 
@@ -182,8 +166,28 @@ pub(crate) fn refusal(ran: Ran, words: &[&str]) -> Result<String> {
     Ok(ran.output)
 }
 
+/// What AWS says of these keys where no gateway is between.
+pub(crate) fn rejected(stage: &Stage, id: &str, secret: &str, token: &str) -> Result<String> {
+    let output = Command::new(venv()?.join("bin/aws"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", stage.gateway.dir().join("home"))
+        .env("AWS_CA_BUNDLE", stage.moto.ca_file())
+        .env("AWS_ACCESS_KEY_ID", id)
+        .env("AWS_SECRET_ACCESS_KEY", secret)
+        .env("AWS_SESSION_TOKEN", token)
+        .args(["--region", "eu-central-1", "sts", "get-caller-identity", "--endpoint-url"])
+        .arg(format!("https://{}", stage.moto.addr))
+        .output()
+        .context("aws")?;
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let rejected = !output.status.success() && message.contains("InvalidClientTokenId");
+    ensure!(rejected, "{}: {message}", output.status);
+    Ok(message)
+}
+
 /// Runs the AWS CLI as the agent.
-fn aws(stage: &mut Stage, command: &str) -> Result<String> {
+pub(crate) fn aws(stage: &mut Stage, command: &str) -> Result<String> {
     stage.agent.run(&format!("aws {command}"))?.ok()
 }
 
@@ -196,7 +200,7 @@ fn placeholder(stage: &mut Stage) -> Result<[String; 4]> {
 }
 
 /// Ids of the workload's sessions, from the database.
-fn sessions(stage: &Stage) -> Result<BTreeSet<String>> {
+pub(crate) fn sessions(stage: &Stage) -> Result<BTreeSet<String>> {
     let text = stage.gateway.ask(&["sessions", "list", "--json"])?;
     let mut ids = BTreeSet::new();
     for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {

@@ -1,9 +1,6 @@
 //! Agents that nobody launched, told apart by the tokens of an issuer.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use chaperone_tests::harness::{AgentShell, Cgroup, Wanted, peer_scripts};
@@ -74,7 +71,7 @@ fn unit(stage: &Stage, name: &str, subject: &str, group: &str, ttl: u64) -> Resu
     let wanted =
         Wanted { subject: subject.to_owned(), ttl, ..Wanted::default() }.claim("groups", vec![group]);
     let token = tokio::runtime::Runtime::new()?.block_on(stage.oidc.token(&wanted))?;
-    fs::write(stage.tokens.path().join(format!("{name}.token")), token.expose())?;
+    stage.tokens.put(name, &token)?;
     let cgroup = stage.gateway.agents().child(name)?;
     let agent = AgentShell::of(stage.gateway.transparent(&cgroup)?)?;
     Ok(Unit { agent, _cgroup: cgroup })

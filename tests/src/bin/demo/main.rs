@@ -5,6 +5,7 @@
 //! seen; the last line is `demo: N checks passed, M failed`.
 
 mod acts;
+mod chain;
 mod checks;
 mod identity;
 mod stage;
@@ -29,7 +30,9 @@ fn play(checks: &mut checks::Checks) -> Result<()> {
     acts::denied(&mut stage, checks)?;
     acts::placeholder_elsewhere(&mut stage, checks)?;
     acts::killed_and_restarted(&mut stage, checks)?;
+    let chain = chain::roles(&mut stage, checks)?;
     identity::told_by_tokens(&stage, checks)?;
     identity::expired(&stage, checks)?;
+    chain::killed(&mut stage, &chain, checks)?;
     acts::recorded(&stage, checks)
 }

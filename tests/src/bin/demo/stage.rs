@@ -3,7 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Result;
-use chaperone_tests::harness::{AgentShell, Gateway, GatewayConfig, Moto, Oidc};
+use chaperone_tests::harness::{
+    AgentShell, Gateway, GatewayConfig, Moto, Oidc, TokenFiles, vouched_workload, vouching_issuer,
+};
 
 /// The workload's name.
 pub(crate) const WORKLOAD: &str = "demo";
@@ -15,7 +17,7 @@ pub(crate) const TABLE: &str = "demo-table";
 pub(crate) const STS: &str = "sts.eu-central-1.amazonaws.com";
 
 /// The user `nobody`, and its group, on every Linux system.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Bytes of the streamed file.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -46,6 +48,20 @@ permit (
     resource
 );
 
+@id("demo-roles")
+permit (
+    principal == Workload::"demo",
+    action == Action::"sts:AssumeRole",
+    resource
+) when { resource.arn like "arn:aws:iam::123456789012:role/*" };
+
+@id("demo-in-roles")
+permit (
+    principal == Workload::"demo",
+    action in [Action::"s3:ListBucket", Action::"s3:DeleteObject"],
+    resource
+);
+
 @id("demo-identity")
 permit (principal == Workload::"demo", action == Action::"sts:GetCallerIdentity", resource);
 
@@ -70,9 +86,9 @@ pub(crate) struct Stage {
     pub(crate) moto: Moto,
     /// The issuer of the tokens of the workloads `builds` and `reviews`.
     pub(crate) oidc: Oidc,
-    /// Where their token files are: `UNIT.token`.
-    pub(crate) tokens: tempfile::TempDir,
-    /// The agent's working directory.
+    /// Their token files.
+    pub(crate) tokens: TokenFiles,
+    /// The agent's home and working directory.
     pub(crate) work: PathBuf,
     /// The file that is sent.
     pub(crate) file: PathBuf,
@@ -84,7 +100,7 @@ impl Stage {
         println!("AWS: moto with IAM enforcement, bucket {BUCKET}, table {TABLE}");
         let moto = Moto::start(BUCKET, TABLE)?;
         println!("issuer: oidc-provider, whose tokens the workloads builds and reviews need");
-        let (oidc, tokens) = (Oidc::start()?, tempfile::tempdir()?);
+        let (oidc, tokens) = (Oidc::start()?, TokenFiles::new()?);
         println!("gateway: the daemon in its own cgroup, all of AWS dialled at {}", moto.addr);
         let hosts = [
             "s3.eu-central-1.amazonaws.com".to_owned(),
@@ -105,7 +121,12 @@ impl Stage {
             key: moto.key.clone(),
             hosts: hosts.to_vec(),
             core: None,
-            extra: told_by_tokens(&oidc, &tokens),
+            extra: [
+                vouched_workload("builds", &tokens.line()),
+                vouched_workload("reviews", &tokens.line()),
+                vouching_issuer(&oidc),
+            ]
+            .concat(),
         })?;
         let work = gateway.dir().join("work");
         fs::create_dir(&work)?;
@@ -114,42 +135,10 @@ impl Stage {
         fs::write(&file, content())?;
         println!("agent: a shell of the user nobody under `chaperone run --workload {WORKLOAD}`\n");
         let mut shell = gateway.agent_as_nobody()?;
-        shell.current_dir(&work);
+        shell.current_dir(&work).env("HOME", &work);
         let agent = AgentShell::of(shell)?;
         Ok(Self { agent, gateway, moto, oidc, tokens, work, file })
     }
-}
-
-/// Two workloads with token files, and who issues the tokens.
-fn told_by_tokens(oidc: &Oidc, tokens: &tempfile::TempDir) -> String {
-    let workload = |name: &str| {
-        format!(
-            r#"
-[[workload]]
-name = "{name}"
-cgroup = "{{slice}}/{name}-*.service"
-identity = "oidc"
-issuer = "idp"
-token_file = "{}/{{unit}}.token"
-region = "eu-central-1"
-account = "123456789012"
-"#,
-            tokens.path().display()
-        )
-    };
-    let (url, ca) = (oidc.url(), oidc.ca_file());
-    let issuer = format!(
-        r#"
-[[issuer]]
-name = "idp"
-url = "{url}"
-audiences = ["chaperone"]
-groups_claim = "groups"
-ca_file = "{}"
-"#,
-        ca.display()
-    );
-    [workload("builds"), workload("reviews"), issuer].concat()
 }
 
 /// Content that does not repeat.
