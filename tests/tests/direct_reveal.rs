@@ -95,7 +95,8 @@ async fn without_such_a_rule_the_call_is_not_made() -> Result<()> {
             "ask",
             "because it answers with credentials".to_owned(),
         ),
-        (asks.to_owned(), Mode::Observe, "ask", observed.to_owned()),
+        (format!("{ALLOW_ALL}{asks}"), Mode::Observe, "ask", observed.to_owned()),
+        (LOGIN.to_owned(), Mode::Observe, "deny", observed.to_owned()),
     ] {
         let direct = start(&rules, mode).await?;
         let reply = token(&direct, &Signing::new("ecr")).await?;
@@ -108,19 +109,19 @@ async fn without_such_a_rule_the_call_is_not_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_observed_workload_gets_what_is_revealed() -> Result<()> {
-    let direct = start(LOGIN, Mode::Observe).await?;
+async fn an_observed_workload_gets_what_is_permitted_and_revealed() -> Result<()> {
+    let direct = start(&format!("{ALLOW_ALL}{LOGIN}"), Mode::Observe).await?;
     let reply = token(&direct, &Signing::new("ecr")).await?;
     assert_eq!((reply.status, &*reply.body), (StatusCode::OK, TOKEN));
     let call = direct.row("SELECT * FROM v_calls", |row| row["outcome"] == "forwarded").await?;
-    assert_eq!(call["decision"], "observed", "{call}");
+    assert_eq!(call["decision"], "allow", "{call}");
     assert!(call["rules"].to_string().contains("docker-login"), "{call}");
     assert_eq!(direct.rows("SELECT * FROM events WHERE kind = 'revealed'").await?.len(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_error_of_aws_reveals_nothing() -> Result<()> {
+async fn what_may_be_revealed_is_on_record_whatever_aws_answers() -> Result<()> {
     let direct = start(&format!("{ALLOW_ALL}{KEYS}"), Mode::Enforce).await?;
     let error =
         "<ErrorResponse><Error><Code>LimitExceeded</Code><Message>2</Message></Error></ErrorResponse>";
@@ -132,7 +133,10 @@ async fn an_error_of_aws_reveals_nothing() -> Result<()> {
     assert_eq!((reply.status, reply.text().as_str()), (status, error));
     let call = direct.row("SELECT * FROM v_calls", |row| row["outcome"] == "forwarded").await?;
     assert!(call["resources"].to_string().contains("user/ci"), "{call}");
-    assert!(direct.rows("SELECT * FROM events WHERE kind = 'revealed'").await?.is_empty());
+    assert_eq!(call["status"], 409, "{call}");
+    let events = direct.rows("SELECT * FROM events WHERE kind = 'revealed'").await?;
+    let [event] = events.as_slice() else { anyhow::bail!("{events:?}") };
+    assert!(event.to_string().contains("iam:CreateAccessKey"), "{event}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use self::{
     view::Call,
 };
 use crate::{
-    classify::{ActionOn, Operation},
+    classify::{ActionOn, Operation, answer::WHOLE},
     identify::{Caller, Mode},
     parse::RequestDigest,
 };
@@ -262,8 +262,8 @@ impl Policies {
     /// Where the workload is only observed, a call that policy objects to is allowed, and the permit
     /// says so.
     ///
-    /// A call whose answer is withheld as a whole must be revealed as well ([`Policies::reveals`]), also where
-    /// the workload is only observed.
+    /// A call whose answer is withheld as a whole must be revealed as well ([`Policies::reveals`]). Policy is enforced
+    /// on it also where the workload is only observed: neither part of the decision is set aside.
     #[must_use]
     pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts<'_>) -> Verdict {
         if operation.actions.is_empty() {
@@ -274,24 +274,27 @@ impl Policies {
         }
         let workload = &caller.session.workload;
         let observed = workload.mode == Mode::Observe;
+        // What reveals is in addition to what permits: the call itself is not only observed then.
+        let enforced = !observed || operation.withheld.contains(&WHOLE);
         let call = Call::new(&caller.session, &operation, facts, self.meters());
         let said = self.conclude(&call, &operation.actions, workload.role_arn.as_deref());
         let (revealed, withheld) = reveal::revealed(self.reveals(caller, &operation, facts));
-        let approvals = match (said, withheld, workload.mode) {
-            (Err(Objection::Deny(reason)), _, Mode::Enforce) => {
+        let approvals = match (said, withheld) {
+            (Err(Objection::Deny(reason)), _) if enforced => {
+                let reason = if observed { reveal::not_revealed(reason, observed) } else { reason };
                 return Verdict::Deny(Denial { operation, reason });
             }
-            (_, Some(Objection::Deny(reason)), Mode::Enforce | Mode::Observe) => {
+            (_, Some(Objection::Deny(reason))) => {
                 let reason = reveal::not_revealed(reason, observed);
                 return Verdict::Deny(Denial { operation, reason });
             }
-            (Err(Objection::Ask(call)), Some(Objection::Ask(answer)), Mode::Enforce) => call.and(answer),
-            (Ok(_) | Err(_), Some(Objection::Ask(approvals)), Mode::Enforce | Mode::Observe)
-            | (Err(Objection::Ask(approvals)), None, Mode::Enforce) => approvals,
-            (Ok(allowed), None, Mode::Enforce | Mode::Observe) => {
+            (Err(Objection::Ask(call)), Some(Objection::Ask(answer))) if enforced => call.and(answer),
+            (Err(Objection::Ask(approvals)), None) if enforced => approvals,
+            (_, Some(Objection::Ask(approvals))) => approvals,
+            (Ok(allowed), None) => {
                 return Verdict::Allow(Permit::of(operation, allowed, None, revealed));
             }
-            (Err(objection), None, Mode::Observe) => {
+            (Err(objection), None) => {
                 let allowed = Allowed { rules: objection.rules(), role: None };
                 return Verdict::Allow(Permit::of(operation, allowed, Some(objection), revealed));
             }

@@ -267,6 +267,9 @@ async fn carry_out(
             None => SignedRequest::as_received(permit, request, stream)?,
         },
     };
+    if let Some(revealing) = revealing {
+        revealing.note(gateway, caller).await?;
+    }
     if let Some(reason) = caller.session.ended(gateway.clock.now()) {
         return Err(Refused::Over(reason));
     }
@@ -275,9 +278,6 @@ async fn carry_out(
         reservation.keep();
     }
     let reply = gateway.upstream.send(signed, proof).await?;
-    if let Some(revealing) = revealing {
-        revealing.note(gateway, caller, reply.status).await?;
-    }
     match minting {
         Some(minting) => minting.replace(gateway, caller, reply).await,
         None => Ok(reply),

@@ -1,6 +1,8 @@
-//! An answer that policy reveals although it is withheld otherwise: what the agent gets of it is on record first.
+//! An answer that policy reveals although it is withheld otherwise: that it does is on record before the request leaves.
+//!
+//! Before, and not when AWS answers: some of these requests carry a credential of the agent's own, which counts once AWS
+//! has the request, whatever becomes of the answer.
 
-use http::StatusCode;
 use serde_json::json;
 
 use super::{Gateway, refused::Refused};
@@ -11,7 +13,7 @@ use crate::{
     record::Event,
 };
 
-/// What must be known of a call when its answer comes.
+/// What is revealed of a call's answer.
 pub(super) struct Revealing {
     call: CallId,
     operation: String,
@@ -30,17 +32,9 @@ impl Revealing {
         (!revealed.is_empty()).then_some(Self { call, operation, resources, revealed })
     }
 
-    /// An event for each part that the answer reveals, on disk before the agent has any of it. An error of AWS
-    /// reveals nothing.
-    pub(super) async fn note(
-        &self,
-        gateway: &Gateway,
-        caller: &Caller,
-        status: StatusCode,
-    ) -> Result<(), Refused> {
-        if status.is_client_error() || status.is_server_error() {
-            return Ok(());
-        }
+    /// An event for each part that may be revealed, on disk before AWS has the request. What came of it is in the call's
+    /// outcome.
+    pub(super) async fn note(&self, gateway: &Gateway, caller: &Caller) -> Result<(), Refused> {
         for part in &self.revealed {
             gateway.recorder.event(self.event(caller, part)).await?;
         }
@@ -48,7 +42,7 @@ impl Revealing {
     }
 
     fn event(&self, caller: &Caller, part: &Revealed) -> Event {
-        let mut event = Event::new("revealed", "an answer that is withheld otherwise was given to the agent");
+        let mut event = Event::new("revealed", "policy reveals an answer that is withheld otherwise");
         event.session = Some(caller.session.id);
         event.workload = Some(caller.session.workload.name.clone());
         event.pid = Some(caller.pid);

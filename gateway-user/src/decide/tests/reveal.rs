@@ -216,18 +216,21 @@ fn observing_does_not_reveal() {
     let show = format!("@id(\"show\") permit (principal, {REVEAL}, resource);");
     let check =
         |rules: &str, expected: &str| assert_eq!(said(&policies(rules), &observed(), token()), expected);
-    check("", NOTHING);
+    const UNPERMITTED: &str = "withheld, no rule permits ecr:GetAuthorizationToken on *";
+    check("", UNPERMITTED);
     check(PERMIT, NOTHING);
     check(&format!("{PERMIT}{}", asks("ask", REVEAL)), "ask ask");
     check(
-        &format!("{show} @id(\"no\") forbid (principal, {REVEAL}, resource);"),
+        &format!("{PERMIT}{show} @id(\"no\") forbid (principal, {REVEAL}, resource);"),
         "withheld, forbidden by no",
     );
     check(&format!("{PERMIT}{show}"), "allow call show revealing *");
-    // The call itself is only observed.
-    check(&show, "allow show revealing *");
-    let Verdict::Allow(permit) = judge(&policies(&show), &observed(), token()) else { panic!("is refused") };
-    assert!(permit.objection().is_some());
+    // The call itself is not only observed then: what permits it permits revealing, too.
+    check(&show, UNPERMITTED);
+    let forbid =
+        "@id(\"not-this\") forbid (principal, action == Action::\"ecr:GetAuthorizationToken\", resource);";
+    check(&format!("{PERMIT}{show}{forbid}"), "withheld, forbidden by not-this");
+    check(&format!("{}{show}", asks("ask", "action == Action::\"ecr:GetAuthorizationToken\"")), "ask ask");
     let denied = judge(&policies(PERMIT), &observed(), token());
     let Verdict::Deny(Denial { reason, .. }) = denied else { panic!("{denied:?}") };
     assert_eq!(
@@ -235,7 +238,7 @@ fn observing_does_not_reveal() {
         "its answer carries credentials, which policy does not reveal, although the workload is only observed: \
          no rule permits reveal on *"
     );
-    let asked = judge(&policies(&asks("ask", REVEAL)), &observed(), token());
+    let asked = judge(&policies(&format!("{PERMIT}{}", asks("ask", REVEAL))), &observed(), token());
     assert!(matches!(asked, Verdict::Ask(Question { observed: true, .. })), "{asked:?}");
 }
 
