@@ -358,10 +358,8 @@ impl SessionLog for SessionRecord {
     fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
         Box::pin(async move {
             let recorded = self.0.end(session, EndReason::Killed).await;
-            let mut event = Event::new("session-killed", "its calls are refused from now on");
-            event.session = Some(session.id);
-            event.workload = Some(session.workload.name.clone());
-            event.uid = Some(uid);
+            let event = Event::new("session-killed", "its calls are refused from now on").of_session(session);
+            let event = Event { uid: Some(uid), ..event };
             recorded.and(self.0.recorder.event(event).await)
         })
     }

@@ -87,8 +87,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
         event.uid = Some(refusal.uid);
         event.detail = json!({ "destination": destination, "cgroup_id": refusal.cgroup.0 });
         if let Some(session) = gateway.registry.session_of(refusal.cgroup) {
-            event.session = Some(session.id);
-            event.workload = Some(session.workload.name.clone());
+            event = event.of_session(&session);
         }
         gateway.report(Some(refusal.cgroup), event).await;
     }

@@ -219,8 +219,7 @@ impl Gateway {
             let mut event = Event::new(kind, format!("{counted} more within a minute"));
             event.detail = json!({ "counted": counted, "cgroup_id": cgroup.map(|cgroup| cgroup.0) });
             if let Some(session) = cgroup.and_then(|cgroup| self.registry.session_of(cgroup)) {
-                event.session = Some(session.id);
-                event.workload = Some(session.workload.name.clone());
+                event = event.of_session(&session);
             }
             if let Err(error) = self.recorder.event(event).await {
                 tracing::error!(%error, kind, counted, "a count of events could not be recorded");
@@ -436,8 +435,7 @@ impl Known {
             }
         }
         if let Some(caller) = &self.caller {
-            event.session = Some(caller.session.id);
-            event.workload = Some(caller.session.workload.name.clone());
+            event = event.of_session(&caller.session);
         }
         event
     }

@@ -48,11 +48,8 @@ impl Revealing {
     }
 
     fn event(&self, caller: &Caller, part: &Revealed) -> Event {
-        let mut event = Event::new("revealed", "an answer that is withheld otherwise was given to the agent");
-        event.session = Some(caller.session.id);
-        event.workload = Some(caller.session.workload.name.clone());
-        event.pid = Some(caller.pid);
-        event.uid = Some(caller.uid);
+        let mut event =
+            Event::new("revealed", "an answer that is withheld otherwise was given to the agent").of(caller);
         event.detail = json!({
             "call_id": self.call.to_string(),
             "operation": self.operation,
