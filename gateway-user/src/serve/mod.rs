@@ -15,6 +15,7 @@ mod refused;
 mod reply;
 mod revealing;
 mod share;
+mod rounds;
 mod stranger;
 mod watched_io;
 
