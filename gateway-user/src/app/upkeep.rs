@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::renewals::Looks;
 use crate::{
     api::Launcher,
+    identify::Removals,
     record::Event,
     redirect::{Redirect, Refusal},
     serve::Gateway,
@@ -23,6 +24,23 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
         gateway.report_bursts().await;
         gateway.record_ends().await;
         gateway.end_gone().await;
+    }
+}
+
+/// Ends sessions as soon as their cgroup is removed. What the kernel does not tell, the sweep finds.
+pub(super) async fn removals(gateway: Arc<Gateway>, mut removals: Removals) {
+    loop {
+        removals.watch(&gateway.registry.cgroups());
+        // What was removed before it was watched.
+        gateway.end_gone().await;
+        tokio::select! {
+            () = gateway.registry.begun() => {}
+            told = removals.told() => if let Err(error) = told {
+                tracing::warn!(%error, "the kernel does not tell of removed cgroups: they are found by the sweep");
+                return;
+            },
+            () = gateway.shutdown.cancelled() => return,
+        }
     }
 }
 
