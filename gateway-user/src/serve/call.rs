@@ -11,6 +11,7 @@ use super::{
     Gateway,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
+    lasting::lasting,
     ledger::Reservation,
     minting::Minting,
     refused::Refused,
@@ -221,7 +222,7 @@ async fn judge(
             {
                 return Err(Refused::OtherRole(role.to_owned()));
             }
-            let stream = streams.then(|| unread.take());
+            let stream = streams.then(|| lasting(unread.take(), &caller.session));
             Ok(Allowed { permit, request, stream, reservation, keys })
         }
         Verdict::Ask(question) => {
@@ -309,7 +310,7 @@ async fn carry_out(
 /// AWS's answer, streamed; its last byte closes the record.
 fn answer(reply: Reply, started: Started, caller: &Caller) -> Response<Body> {
     let ending = started.answered(reply.status, &reply.headers);
-    let body = Recorded::new(reply.body, ending, caller.session.over_owned());
+    let body = Recorded::new(lasting(reply.body, &caller.session), ending);
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
