@@ -33,8 +33,8 @@ use crate::{
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Session,
-        StoredSession, StoredToken, VouchError, Vouchers, Workloads,
+        BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Removals,
+        Session, StoredSession, StoredToken, VouchError, Vouchers, Workloads,
     },
     issuer::Issuers,
     prim::{CgroupPath, WorkloadName},
@@ -69,6 +69,8 @@ async fn run(config: &Config, config_path: &Path) -> anyhow::Result<()> {
 struct Daemon {
     gateway: Arc<Gateway>,
     issuers: Arc<Issuers>,
+    /// Where the kernel tells of removed cgroups.
+    removals: Option<Removals>,
     redirect: Arc<Redirect>,
     kernel_events: Option<mpsc::Receiver<Refusal>>,
     listeners: Listeners,
@@ -95,6 +97,9 @@ impl Daemon {
             tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
         }
         let tree = Arc::new(CgroupFs::open().context("opening the cgroup tree")?);
+        let removals = Removals::new(tree.mount())
+            .inspect_err(|error| tracing::warn!(%error, "removed cgroups are found by the sweep alone"))
+            .ok();
         let issuers = Issuers::without(terminator.ca().certificate(), &config.issuer, clock.clone());
         let issuers = Arc::new(issuers.context("setting up the issuers")?);
         let vouchers = Vouchers::new(Arc::clone(&issuers));
@@ -161,6 +166,7 @@ impl Daemon {
         Ok(Self {
             gateway,
             issuers,
+            removals,
             redirect,
             kernel_events,
             listeners,
@@ -177,6 +183,7 @@ impl Daemon {
         let Self {
             gateway,
             issuers,
+            removals,
             redirect,
             kernel_events,
             listeners,
@@ -194,6 +201,9 @@ impl Daemon {
             launcher,
             Duration::from_secs(config.identify.sweep_secs),
         ));
+        if let Some(removals) = removals {
+            tasks.spawn(upkeep::removals(Arc::clone(&gateway), removals));
+        }
         let sweep = Duration::from_secs(config.identify.sweep_secs);
         tasks.spawn(upkeep::renew(Arc::clone(&gateway), sweep));
         tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
@@ -358,10 +368,8 @@ impl SessionLog for SessionRecord {
     fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
         Box::pin(async move {
             let recorded = self.0.end(session, EndReason::Killed).await;
-            let mut event = Event::new("session-killed", "its calls are refused from now on");
-            event.session = Some(session.id);
-            event.workload = Some(session.workload.name.clone());
-            event.uid = Some(uid);
+            let event = Event::new("session-killed", "its calls are refused from now on").of_session(session);
+            let event = Event { uid: Some(uid), ..event };
             recorded.and(self.0.recorder.event(event).await)
         })
     }

@@ -112,19 +112,12 @@ impl Stage {
     }
 
     /// What the daemon does every few seconds.
-    async fn look(&self) -> Result<()> {
+    async fn look(&self) {
         let gateway = &self.direct.gateway;
         for session in gateway.registry.open() {
-            let Some(renewed) = gateway.registry.renewal(&session).await else { continue };
-            match renewed {
-                Ok(identity) => gateway.renew(&session, identity).await?,
-                Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
-            }
+            gateway.renew_from_file(&session).await;
         }
-        for session in gateway.registry.expired() {
-            gateway.end(&session, EndReason::TokenExpired).await?;
-        }
-        Ok(())
+        gateway.end_expired().await;
     }
 
     async fn session_row(&self) -> Result<Value> {
@@ -159,7 +152,7 @@ async fn the_same_call_in_another_group_or_with_another_claim_is_denied() -> Res
         .claim("groups", json!(["readers"]))
         .claim("ref", "feature");
     fs::write(&stage.file, stage.oidc.token(&wanted).await?.expose())?;
-    stage.look().await?;
+    stage.look().await;
     let reply = stage.get().await?;
     assert!(reply.text().contains("&quot;main-only&quot;"), "{}", reply.text());
     assert_eq!(stage.session_row().await?["claims"], r#"{"ref":"feature"}"#);
@@ -251,7 +244,7 @@ async fn a_renewed_token_counts_from_then_on_and_must_be_of_the_same_subject() -
     let before = session.identity().expires;
 
     stage.put_token("agent-8", &["readers"]).await?;
-    stage.look().await?;
+    stage.look().await;
     assert_eq!(session.identity().subject, "agent-7");
     let sql = "SELECT * FROM events WHERE kind = 'identity-not-accepted'";
     let event = stage.direct.row(sql, |_| true).await?;
@@ -259,14 +252,14 @@ async fn a_renewed_token_counts_from_then_on_and_must_be_of_the_same_subject() -
 
     stage.forward(300);
     stage.put_token("agent-7", &["writers"]).await?;
-    stage.look().await?;
+    stage.look().await;
     assert_eq!(session.identity().groups, ["ai-agents", "writers"]);
     assert!(session.identity().expires > before || before.is_some(), "{before:?}");
     assert_eq!(stage.get().await?.status, StatusCode::FORBIDDEN);
     let identities = stage.direct.rows("SELECT groups FROM identities ORDER BY seq").await?;
     assert_eq!(identities.len(), 2, "{identities:?}");
     // What has not changed is not recorded again.
-    stage.look().await?;
+    stage.look().await;
     assert_eq!(stage.direct.rows("SELECT * FROM identities").await?.len(), 2);
     Ok(())
 }
@@ -297,7 +290,7 @@ async fn an_expired_token_ends_the_session_and_a_newer_one_begins_another() -> R
     );
 
     stage.check_not_accepted("token-expired").await?;
-    stage.look().await?;
+    stage.look().await;
     assert_eq!(stage.session_row().await?["end_reason"], "token-expired");
     assert_eq!(first.ended(stage.clock.now()), Some(EndReason::TokenExpired));
     assert!(stage.direct.upstream.requests().is_empty());

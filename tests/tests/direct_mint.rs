@@ -165,6 +165,9 @@ async fn policy_decides_who_assumes_what() -> Result<()> {
     let list = direct.agent(DYNAMODB).ask(Method::POST, "/", &json, "{}", &keys.signing("dynamodb")).await?;
     assert_eq!(list.status, StatusCode::FORBIDDEN);
     assert!(list.text().contains("in another role"), "{}", list.text());
+    let call = direct.row("SELECT * FROM v_calls", |row| row["operation"] == "ListTables").await?;
+    assert_eq!((&call["decision"], &call["outcome"]), (&"refused".into(), &"denied".into()), "{call}");
+    assert!(call["reason"].as_str().is_some_and(|reason| reason.contains(LAST)), "{call}");
     Ok(())
 }
 

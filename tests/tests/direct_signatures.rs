@@ -204,7 +204,8 @@ async fn a_rule_with_a_role_permits_nothing_to_who_has_keys_of_ones_own() -> Res
     assert!(reply.text().contains(words) && !reply.text().contains(ROLE), "{}", reply.text());
     assert!(direct.upstream.requests().is_empty());
     let call = direct.row("SELECT * FROM v_calls", |row| row["outcome"] != "open").await?;
-    assert_eq!((&call["outcome"], &call["status"]), (&"failed".into(), &403.into()), "{call}");
+    assert_eq!((&call["outcome"], &call["status"]), (&"denied".into(), &403.into()), "{call}");
+    assert_eq!((&call["decision"], &call["reason"]), (&"refused".into(), &format!("{words}: {ROLE}").into()));
     Ok(())
 }
 

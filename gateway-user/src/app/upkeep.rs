@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::renewals::Looks;
 use crate::{
     api::Launcher,
-    identify::{EndReason, Session},
+    identify::Removals,
     record::Event,
     redirect::{Redirect, Refusal},
     serve::Gateway,
@@ -23,9 +23,23 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
         launcher.sweep();
         gateway.report_bursts().await;
         gateway.record_ends().await;
-        for session in gateway.registry.gone() {
-            // What is not recorded is tried again below.
-            let _ = gateway.end(&session, EndReason::CgroupGone).await;
+        gateway.end_gone().await;
+    }
+}
+
+/// Ends sessions as soon as their cgroup is removed. What the kernel does not tell, the sweep finds.
+pub(super) async fn removals(gateway: Arc<Gateway>, mut removals: Removals) {
+    loop {
+        removals.watch(&gateway.registry.cgroups());
+        // What was removed before it was watched.
+        gateway.end_gone().await;
+        tokio::select! {
+            () = gateway.registry.begun() => {}
+            told = removals.told() => if let Err(error) = told {
+                tracing::warn!(%error, "the kernel does not tell of removed cgroups: they are found by the sweep");
+                return;
+            },
+            () = gateway.shutdown.cancelled() => return,
         }
     }
 }
@@ -41,20 +55,10 @@ pub(super) async fn renew(gateway: Arc<Gateway>, every: Duration) {
     while tick(&gateway, &mut ticks).await {
         let sessions = gateway.registry.open().into_iter();
         let with_files = sessions.filter(|session| session.workload.token_file.is_some());
-        looks.begin(with_files.map(|session| (session.id, renew_one(Arc::clone(&gateway), session))));
-    }
-}
-
-async fn renew_one(gateway: Arc<Gateway>, session: Arc<Session>) {
-    match gateway.registry.renewal(&session).await {
-        None => {}
-        Some(Ok(identity)) => {
-            if let Err(error) = gateway.renew(&session, identity).await {
-                // The next look finds the file changed still.
-                tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
-            }
-        }
-        Some(Err(error)) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
+        looks.begin(with_files.map(|session| {
+            let gateway = Arc::clone(&gateway);
+            (session.id, async move { gateway.renew_from_file(&session).await })
+        }));
     }
 }
 
@@ -66,10 +70,7 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 pub(super) async fn expire(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(EXPIRY_CHECK);
     while tick(&gateway, &mut ticks).await {
-        for session in gateway.registry.expired() {
-            // The sweep tries again.
-            let _ = gateway.end(&session, EndReason::TokenExpired).await;
-        }
+        gateway.end_expired().await;
     }
 }
 
@@ -87,8 +88,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
         event.uid = Some(refusal.uid);
         event.detail = json!({ "destination": destination, "cgroup_id": refusal.cgroup.0 });
         if let Some(session) = gateway.registry.session_of(refusal.cgroup) {
-            event.session = Some(session.id);
-            event.workload = Some(session.workload.name.clone());
+            event = event.of_session(&session);
         }
         gateway.report(Some(refusal.cgroup), event).await;
     }

@@ -28,6 +28,7 @@ pub(crate) mod fake;
 mod handle;
 mod identity;
 mod minted;
+mod removals;
 mod session;
 mod subjects;
 #[cfg(any(test, fuzzing))]
@@ -43,6 +44,7 @@ pub use self::{
     minted::{GivenKeys, Minted},
     placeholder::{Nobody, Placeholders},
     registry::{IdentifyError, Registry, StoredSession, StoredToken},
+    removals::Removals,
     session::{EndReason, Session},
     subjects::{Subjects, subject_glob},
     token_file::TokenFileError,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 pub use self::{
     error::IdentifyError,
@@ -46,6 +46,7 @@ pub struct Registry {
     minted_per_session: usize,
     /// Apart from the rest: the kernel is asked about cgroups while it is locked.
     tokens: Mutex<Bindings>,
+    begun: Notify,
     state: Mutex<State>,
 }
 
@@ -97,6 +98,7 @@ impl Registry {
             max_sessions: config.max_sessions,
             minted_per_session: config.minted_per_session,
             tokens: Mutex::new(Bindings::new(config.max_tokens)),
+            begun: Notify::new(),
             state: Mutex::default(),
         }
     }
@@ -155,6 +157,17 @@ impl Registry {
             .collect();
         open.sort_by_key(|session| session.id);
         open
+    }
+
+    /// The cgroups of all sessions, also of those that are not recorded yet.
+    #[must_use]
+    pub fn cgroups(&self) -> Vec<CgroupPath> {
+        self.state().slots.values().map(|slot| slot.session.cgroup.clone()).collect()
+    }
+
+    /// Returns once a session has begun since it was last awaited; for one who waits.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// What those have whose identity is not accepted.

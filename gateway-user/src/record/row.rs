@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::identify::{Identity, Launch};
+use crate::identify::{Caller, Identity, Launch, Session};
 use crate::prim::{CallId, CgroupId, CgroupPath, SessionId, WorkloadName};
 
 /// A session begins.
@@ -295,7 +295,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that concerns nobody in particular; the rest is filled in by struct update.
+    /// An event that concerns nobody in particular.
     #[must_use]
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -307,5 +307,17 @@ impl Event {
             message: message.into(),
             detail: Value::Object(serde_json::Map::new()),
         }
+    }
+
+    /// The same, which concerns this caller.
+    #[must_use]
+    pub fn of(self, caller: &Caller) -> Self {
+        Self { pid: Some(caller.pid), uid: Some(caller.uid), ..self.of_session(&caller.session) }
+    }
+
+    /// The same, which concerns this session.
+    #[must_use]
+    pub fn of_session(self, session: &Session) -> Self {
+        Self { session: Some(session.id), workload: Some(session.workload.name.clone()), ..self }
     }
 }

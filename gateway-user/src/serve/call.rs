@@ -11,6 +11,7 @@ use super::{
     Gateway,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
+    lasting::lasting,
     ledger::Reservation,
     minting::Minting,
     refused::Refused,
@@ -26,7 +27,7 @@ use crate::{
     identify::{Caller, CredentialSource, EndReason, Minted, placeholder::looks_like_placeholder},
     mint::ANSWER_MAX,
     parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
-    prim::{CallId, HostName},
+    prim::{AccountId, CallId, HostName, Region},
     record::Event,
     respond::Refusal,
     sign::{SignedRequest, sign},
@@ -104,8 +105,47 @@ struct Allowed {
     stream: Option<Body>,
     /// Its place in the budgets, given back if it is not sent.
     reservation: Option<Reservation>,
-    /// The keys that AWS gave the session, where it is signed with their placeholder.
-    minted: Option<Arc<Minted>>,
+    keys: WhoseKeys,
+}
+
+/// Whose keys a call is made with.
+enum WhoseKeys {
+    /// The gateway's: it is signed with the session's placeholder.
+    Own,
+    /// Those that AWS gave the session: it is signed with their placeholder.
+    Given(Arc<Minted>),
+    /// The agent's: nobody here knows them.
+    Agents,
+}
+
+impl WhoseKeys {
+    /// Who has signed it, as the agent sends it.
+    fn signer<'a>(&'a self, caller: &'a Caller) -> Signer<'a> {
+        match self {
+            Self::Own => Signer::Placeholder(&caller.session.placeholder),
+            Self::Given(minted) => Signer::Placeholder(&minted.placeholder),
+            Self::Agents => Signer::Owner,
+        }
+    }
+
+    /// Their account, by which ARNs are computed.
+    async fn account(&self, gateway: &Gateway, region: &Region, caller: &Caller) -> Option<AccountId> {
+        match self {
+            Self::Own => gateway.credentials.account(region, caller).await,
+            Self::Given(minted) => gateway.credentials.account_given(minted, region, caller).await,
+            // Whose keys they are is not in a request.
+            Self::Agents => caller.session.workload.stated_account(),
+        }
+    }
+
+    /// Whether a call that is permitted in this role may be made with them: only the gateway can choose.
+    fn may_be_of(&self, role: &str) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Given(minted) => minted.keys.role.as_deref() == Some(role),
+            Self::Agents => false,
+        }
+    }
 }
 
 /// parse → verify → classify → decide.
@@ -128,15 +168,12 @@ async fn judge(
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
     let minted = minted(gateway, caller, request.access_key_id())?;
-    let signer = match (caller.session.workload.credentials, &minted) {
-        (CredentialSource::Passthrough, _) => Signer::Owner,
-        (CredentialSource::Gateway | CredentialSource::WebIdentity, Some(minted)) => {
-            Signer::Placeholder(&minted.placeholder)
-        }
-        (CredentialSource::Gateway | CredentialSource::WebIdentity, None) => {
-            Signer::Placeholder(&caller.session.placeholder)
-        }
+    let keys = match (caller.session.workload.credentials, minted) {
+        (CredentialSource::Passthrough, _) => WhoseKeys::Agents,
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, Some(minted)) => WhoseKeys::Given(minted),
+        (CredentialSource::Gateway | CredentialSource::WebIdentity, None) => WhoseKeys::Own,
     };
+    let signer = keys.signer(caller);
     let inspected = match request.body_plan() {
         BodyPlan::Stream => None,
         BodyPlan::Inspect => {
@@ -151,17 +188,7 @@ async fn judge(
     let streams = inspected.is_none();
     let now = gateway.clock.now();
     let request = request.verify(inspected, signer, now, skew)?;
-    let region = request.request().region();
-    let account = match (caller.session.workload.credentials, &minted) {
-        // Whose keys they are is not in a request.
-        (CredentialSource::Passthrough, _) => caller.session.workload.stated_account(),
-        (CredentialSource::Gateway | CredentialSource::WebIdentity, Some(minted)) => {
-            gateway.credentials.account_given(minted, region, caller).await
-        }
-        (CredentialSource::Gateway | CredentialSource::WebIdentity, None) => {
-            gateway.credentials.account(region, caller).await
-        }
-    };
+    let account = keys.account(gateway, request.request().region(), caller).await;
     let operation = classify(&request, account.as_ref())?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
@@ -175,8 +202,8 @@ async fn judge(
     let policies = gateway.policies.load();
     draft.understood(&operation, policies.digest());
     let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
-    // Keys of the session's own act where they are of, whatever role a rule has.
-    let elsewhere = if minted.is_some() { None } else { verdict.elsewhere() };
+    // Keys that AWS gave the session act where they are of, whatever role a rule has.
+    let elsewhere = if matches!(keys, WhoseKeys::Given(_)) { None } else { verdict.elsewhere() };
     let (verdict, reservation) = match elsewhere {
         None => (verdict, reservation),
         // A rule wants it done in another account, where its ARNs are others.
@@ -190,12 +217,13 @@ async fn judge(
     };
     match verdict {
         Verdict::Allow(permit) => {
-            if let (Some(minted), Some(role)) = (&minted, permit.role())
-                && minted.keys.role.as_deref() != Some(role)
+            if let Some(role) = permit.role()
+                && !keys.may_be_of(role)
             {
                 return Err(Refused::OtherRole(role.to_owned()));
             }
-            Ok(Allowed { permit, request, stream: streams.then(|| unread.take()), reservation, minted })
+            let stream = streams.then(|| lasting(unread.take(), &caller.session));
+            Ok(Allowed { permit, request, stream, reservation, keys })
         }
         Verdict::Ask(question) => {
             draft.asked(&question);
@@ -246,26 +274,21 @@ async fn carry_out(
     allowed: Allowed,
     started: &mut Started,
 ) -> Result<Reply, Refused> {
-    let Allowed { permit, request, stream, reservation, minted } = allowed;
+    let Allowed { permit, request, stream, reservation, keys } = allowed;
     let minting = Minting::of(permit.operation(), call);
     let revealing = Revealing::of(&permit, call);
-    let signed = match request.verified_by() {
-        VerifiedBy::Placeholder => {
-            let keys = match &minted {
-                Some(minted) => Keys::from(&minted.keys),
-                None => {
-                    let policies = gateway.policies.load_full();
-                    gateway.credentials.keys(&permit, caller, &policies).await?
-                }
-            };
-            // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
-            sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?
+    let keys = match keys {
+        WhoseKeys::Own => {
+            let policies = gateway.policies.load_full();
+            Some(gateway.credentials.keys(&permit, caller, &policies).await?)
         }
-        VerifiedBy::Owner => match permit.role() {
-            // Whose keys the agent's are, nobody here knows: no rule can say in which role it is done.
-            Some(role) => return Err(Refused::OtherRole(role.to_owned())),
-            None => SignedRequest::as_received(permit, request, stream)?,
-        },
+        WhoseKeys::Given(minted) => Some(Keys::from(&minted.keys)),
+        WhoseKeys::Agents => None,
+    };
+    let signed = match keys {
+        // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
+        Some(keys) => sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?,
+        None => SignedRequest::as_received(permit, request, stream)?,
     };
     if let Some(revealing) = revealing {
         revealing.note(gateway, caller).await?;
@@ -287,7 +310,7 @@ async fn carry_out(
 /// AWS's answer, streamed; its last byte closes the record.
 fn answer(reply: Reply, started: Started, caller: &Caller) -> Response<Body> {
     let ending = started.answered(reply.status, &reply.headers);
-    let body = Recorded::new(reply.body, ending, caller.session.over_owned());
+    let body = Recorded::new(lasting(reply.body, &caller.session), ending);
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;

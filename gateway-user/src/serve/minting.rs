@@ -61,10 +61,8 @@ impl Minting {
                 Ok(reply)
             }
             Err(error) => {
-                let mut event = Self::of_caller(
-                    caller,
-                    Event::new("keys-withheld", "an answer with keys was not passed on"),
-                );
+                let mut event =
+                    Event::new("keys-withheld", "an answer with keys was not passed on").of(caller);
                 event.detail = json!({
                     "call_id": self.call.to_string(),
                     "operation": self.operation,
@@ -96,10 +94,8 @@ impl Minting {
     }
 
     fn minted(&self, caller: &Caller, minted: &Minted) -> Event {
-        let mut event = Self::of_caller(
-            caller,
-            Event::new("keys-minted", "AWS gave keys; the agent has a placeholder for them"),
-        );
+        let mut event =
+            Event::new("keys-minted", "AWS gave keys; the agent has a placeholder for them").of(caller);
         let expires = minted.keys.expires.and_then(|expires| expires.format(&Rfc3339).ok());
         event.detail = json!({
             "call_id": self.call.to_string(),
@@ -109,14 +105,6 @@ impl Minting {
             "role": self.role,
             "expires": expires,
         });
-        event
-    }
-
-    fn of_caller(caller: &Caller, mut event: Event) -> Event {
-        event.session = Some(caller.session.id);
-        event.workload = Some(caller.session.workload.name.clone());
-        event.pid = Some(caller.pid);
-        event.uid = Some(caller.uid);
         event
     }
 }

@@ -9,11 +9,13 @@ mod draft;
 mod framing;
 mod http;
 mod intake;
+mod lasting;
 mod ledger;
 mod minting;
 mod refused;
 mod reply;
 mod revealing;
+mod rounds;
 mod share;
 mod stranger;
 mod watched_io;
@@ -98,6 +100,9 @@ impl Default for Config {
         }
     }
 }
+
+/// How long an agent may take to read why its calls have ended with their session.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Every stage, built and ready. `app` makes one; connections share it.
 pub struct Gateway {
@@ -219,8 +224,7 @@ impl Gateway {
             let mut event = Event::new(kind, format!("{counted} more within a minute"));
             event.detail = json!({ "counted": counted, "cgroup_id": cgroup.map(|cgroup| cgroup.0) });
             if let Some(session) = cgroup.and_then(|cgroup| self.registry.session_of(cgroup)) {
-                event.session = Some(session.id);
-                event.workload = Some(session.workload.name.clone());
+                event = event.of_session(&session);
             }
             if let Err(error) = self.recorder.event(event).await {
                 tracing::error!(%error, kind, counted, "a count of events could not be recorded");
@@ -286,12 +290,21 @@ impl Gateway {
         let tls = self.terminator.handshake(accepted.io, &name).await?;
         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
         let gateway = Arc::clone(self);
+        let session = Arc::clone(&caller.session);
         let shared = Arc::new((caller, name));
         let handler = move |request: Request<Incoming>| {
             let (gateway, shared) = (Arc::clone(&gateway), Arc::clone(&shared));
             async move { call::call(&gateway, &shared.0, &shared.1, request).await }
         };
-        Ok(http::serve(tls, h2, &self.config, &self.shutdown, handler).await?)
+        // Calls end with their session by themselves, but an agent that does not read its answer would keep one.
+        let overdue = async {
+            session.over().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            served = http::serve(tls, h2, &self.config, &self.shutdown, handler) => Ok(served?),
+            () = overdue => Ok(()),
+        }
     }
 
     /// The metadata endpoint, over plain HTTP.
@@ -436,8 +449,7 @@ impl Known {
             }
         }
         if let Some(caller) = &self.caller {
-            event.session = Some(caller.session.id);
-            event.workload = Some(caller.session.workload.name.clone());
+            event = event.of_session(&caller.session);
         }
         event
     }

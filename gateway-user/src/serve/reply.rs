@@ -9,21 +9,18 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::draft::Ending;
-use tokio_util::sync::WaitForCancellationFutureOwned;
-
 use crate::body::{Body, BodyError};
 
 /// A body that finishes its call's record with its last byte, and as `aborted` if it is dropped
-/// before (the agent went away). The end of the session ends it, too.
+/// before (the agent went away).
 pub(super) struct Recorded {
     inner: Body,
     ending: Option<Ending>,
-    over: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Recorded {
-    pub(super) fn new(inner: Body, ending: Ending, over: WaitForCancellationFutureOwned) -> Self {
-        let mut body = Self { inner, ending: Some(ending), over: Box::pin(over) };
+    pub(super) fn new(inner: Body, ending: Ending) -> Self {
+        let mut body = Self { inner, ending: Some(ending) };
         body.finish_at_end();
         body
     }
@@ -46,13 +43,6 @@ impl HttpBody for Recorded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.ending.is_some() && self.over.as_mut().poll(cx).is_ready() {
-            let error = BodyError::Broken("the session is over".to_owned());
-            if let Some(ending) = self.ending.take() {
-                ending.broken(&error);
-            }
-            return Poll::Ready(Some(Err(error)));
-        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

@@ -42,11 +42,8 @@ impl Revealing {
     }
 
     fn event(&self, caller: &Caller, part: &Revealed) -> Event {
-        let mut event = Event::new("revealed", "policy reveals an answer that is withheld otherwise");
-        event.session = Some(caller.session.id);
-        event.workload = Some(caller.session.workload.name.clone());
-        event.pid = Some(caller.pid);
-        event.uid = Some(caller.uid);
+        let mut event =
+            Event::new("revealed", "policy reveals an answer that is withheld otherwise").of(caller);
         event.detail = json!({
             "call_id": self.call.to_string(),
             "operation": self.operation,

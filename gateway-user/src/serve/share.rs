@@ -56,6 +56,12 @@ impl Shares {
         Self { all, each: each.min(all), used: Arc::default() }
     }
 
+    /// How much is in use.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        lock(&self.used).all
+    }
+
     /// Takes `amount`, until the share is dropped.
     pub(super) fn take(&self, owner: impl Into<Owner>, amount: usize) -> Result<Share, NoRoom> {
         let owner = owner.into();

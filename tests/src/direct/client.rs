@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{AGENT, Direct, NEIGHBOUR, Place};
+use super::{AGENT, Direct, NEIGHBOUR, Place, kernel::FELLOW};
 use crate::pki;
 
 /// Where AWS would be: a documentation address.
@@ -124,6 +124,13 @@ impl<'d> Agent<'d> {
     #[must_use]
     pub fn h2(mut self) -> Self {
         self.h2 = true;
+        self
+    }
+
+    /// Lives in another cgroup of the same workload.
+    #[must_use]
+    pub fn fellow(mut self) -> Self {
+        self.place = FELLOW;
         self
     }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use gateway_user::{
@@ -22,16 +25,30 @@ pub(super) struct Place {
 
 /// Where agents live unless a test says otherwise.
 pub(super) const AGENT: Place = Place { cgroup: "agents.slice/agent-1.service", id: CgroupId(4711) };
+/// Another of the same workload.
+pub(super) const FELLOW: Place = Place { cgroup: "agents.slice/agent-2.service", id: CgroupId(4713) };
 /// Another workload's.
 pub(super) const NEIGHBOUR: Place = Place { cgroup: "agents.slice/neighbour-1.service", id: CgroupId(4712) };
 
-/// Origins by the agent's address, and a cgroup tree of two cgroups.
+/// Origins by the agent's address, and a cgroup tree of three cgroups.
 #[derive(Default)]
 pub(super) struct FakeKernel {
     origins: Mutex<HashMap<SocketAddr, Origin>>,
+    /// [`AGENT`] is no more.
+    gone: AtomicBool,
 }
 
 impl FakeKernel {
+    pub(super) fn remove_agent(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+
+    fn found(&self, wanted: impl Fn(&Place) -> bool) -> Result<Place, CgroupError> {
+        let lives = |place: &Place| *place != AGENT || !self.gone.load(Ordering::SeqCst);
+        let found = [AGENT, FELLOW, NEIGHBOUR].into_iter().find(wanted);
+        found.filter(lives).ok_or(CgroupError::Gone)
+    }
+
     pub(super) fn remember(&self, agent: AgentAddr, origin: Origin) {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.0, origin);
     }
@@ -41,10 +58,6 @@ impl Place {
     /// The origin of a connection from here to `destination`.
     pub(super) fn origin(self, destination: SocketAddr) -> Origin {
         Origin { destination: OriginalDst(destination), cgroup: self.id, pid: 4242, uid: 1000 }
-    }
-
-    fn found(wanted: impl Fn(&Self) -> bool) -> Result<Self, CgroupError> {
-        [AGENT, NEIGHBOUR].into_iter().find(wanted).ok_or(CgroupError::Gone)
     }
 }
 
@@ -57,11 +70,11 @@ impl Origins for FakeKernel {
 
 impl CgroupTree for FakeKernel {
     fn path(&self, id: CgroupId) -> Result<CgroupPath, CgroupError> {
-        Place::found(|place| place.id == id).map(|place| CgroupPath::new(place.cgroup))
+        self.found(|place| place.id == id).map(|place| CgroupPath::new(place.cgroup))
     }
 
     fn id(&self, path: &CgroupPath) -> Result<CgroupId, CgroupError> {
-        Place::found(|place| place.cgroup == path.as_str()).map(|place| place.id)
+        self.found(|place| place.cgroup == path.as_str()).map(|place| place.id)
     }
 
     fn tag(&self, _: &CgroupPath) -> Result<Option<String>, CgroupError> {

@@ -196,6 +196,11 @@ impl Direct {
         Ok(socket.connect(self.listener).await?)
     }
 
+    /// Removes the agent's cgroup, as far as the gateway can tell.
+    pub fn remove_cgroup(&self) {
+        self.kernel.remove_agent();
+    }
+
     /// A connection that did not come through the redirect.
     ///
     /// # Errors
@@ -336,7 +341,7 @@ pub fn policies(text: &str) -> Result<Policies> {
 
 fn workload(egress: Egress, mode: Mode, credentials: CredentialSource) -> Result<WorkloadConfig> {
     Ok(WorkloadConfig {
-        cgroup: Some(AGENT.cgroup.to_owned()),
+        cgroup: Some("agents.slice/agent-*.service".to_owned()),
         egress,
         mode,
         region: Some("eu-central-1".parse()?),

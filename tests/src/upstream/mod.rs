@@ -24,7 +24,11 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use gateway_user::clock::Clock;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use tokio::{net::TcpListener, sync::Notify, task::AbortHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, OwnedRwLockWriteGuard, RwLock, watch},
+    task::AbortHandle,
+};
 
 pub use self::{
     answer::{Refusal, RefusalKind},
@@ -181,6 +185,21 @@ impl Received {
     }
 }
 
+/// What the upstream sees of calls that are under way.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes of all requests' bodies, except to STS of the gateway itself.
+    pub body: u64,
+    /// Requests whose body broke off.
+    pub broken: u64,
+    /// Requests that wait for a [`Behaviour::Silence`].
+    pub silent: u64,
+    /// Those of them that were given up by whoever asked.
+    pub given_up: u64,
+    /// Requests of the gateway itself to STS.
+    pub sts: u64,
+}
+
 /// A running upstream; dropping it ends its listener and connections.
 #[derive(Debug)]
 pub struct Upstream {
@@ -208,6 +227,8 @@ impl Upstream {
             received: Mutex::default(),
             arrived: Notify::new(),
             connections: AtomicU64::new(0),
+            seen: watch::Sender::default(),
+            sts: Arc::default(),
         });
         let accepting = [
             tokio::spawn(serve::accept(listener, Arc::clone(&state))?).abort_handle(),
@@ -269,6 +290,17 @@ impl Upstream {
         }
     }
 
+    /// What it sees of calls that do not end well, and changes of it.
+    #[must_use]
+    pub fn seen(&self) -> watch::Receiver<Seen> {
+        self.state.seen.subscribe()
+    }
+
+    /// From now on STS answers the gateway only when this is dropped.
+    pub async fn hold_sts(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.state.sts).write_owned().await
+    }
+
     /// TLS connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -290,6 +322,9 @@ struct State {
     received: Mutex<VecDeque<Received>>,
     arrived: Notify,
     connections: AtomicU64,
+    seen: watch::Sender<Seen>,
+    /// Held for writing where STS hangs.
+    sts: Arc<RwLock<()>>,
 }
 
 impl State {

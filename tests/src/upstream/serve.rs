@@ -23,12 +23,13 @@ use rustls::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Behaviour, Protocols, Received, State,
+    Behaviour, Protocols, Received, Seen, State,
     answer::{self, Refusal, Shape},
     body::{Ending, ReplyBody, Reset},
     iam, lock,
@@ -149,7 +150,7 @@ async fn request_received(
         )
         | None => {}
     }
-    let outcome = verify(&head, &mut body, state).await?.and_then(|verified| {
+    let outcome = verify(&head, &mut body, state, Some(&state.seen)).await?.and_then(|verified| {
         state.iam.decide(&head, &verified.claim, &verified.kept)?;
         Ok(verified)
     });
@@ -166,12 +167,12 @@ async fn request_received(
     }
     match (refused, behaviour) {
         (Some(refusal), _) => Ok(refusal.answer(&head)),
-        (None, Some(behaviour)) => behave(behaviour, &head).await,
+        (None, Some(behaviour)) => behave(behaviour, &head, state).await,
         (None, None) => Ok(answer::success(&head, Ending::Whole)),
     }
 }
 
-async fn behave(behaviour: Behaviour, head: &Parts) -> Result<Response<ReplyBody>, Reset> {
+async fn behave(behaviour: Behaviour, head: &Parts, state: &State) -> Result<Response<ReplyBody>, Reset> {
     match behaviour {
         Behaviour::Answer { status, content_type, body } => {
             Ok(answer::reply(status, content_type, ReplyBody::whole(body)))
@@ -187,8 +188,43 @@ async fn behave(behaviour: Behaviour, head: &Parts) -> Result<Response<ReplyBody
         Behaviour::ResetBeforeHead | Behaviour::ResetUploadAfter(_) => Err(Reset),
         Behaviour::ResetAfter(bytes) => Ok(answer::success(head, Ending::ResetAfter(bytes))),
         Behaviour::StallAfter(bytes) => Ok(answer::success(head, Ending::StallAfter(bytes))),
-        Behaviour::Silence => std::future::pending().await,
+        Behaviour::Silence => {
+            state.seen.send_modify(|seen| seen.silent += 1);
+            let _given_up = GivenUp(state);
+            std::future::pending().await
+        }
         Behaviour::SlowContinue(_) => Ok(answer::success(head, Ending::Whole)),
+    }
+}
+
+/// Tells of a body that breaks off: over HTTP/1.1 nobody gets to know who reads it.
+struct Reading<'s> {
+    seen: Option<&'s watch::Sender<Seen>>,
+    ended: bool,
+}
+
+impl Reading<'_> {
+    fn tell(&self, what: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = self.seen {
+            seen.send_modify(what);
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(|seen| seen.broken += 1);
+        }
+    }
+}
+
+/// Tells when it is dropped.
+struct GivenUp<'s>(&'s State);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.seen.send_modify(|seen| seen.given_up += 1);
     }
 }
 
@@ -211,12 +247,14 @@ pub(super) async fn accept_sts(listener: TcpListener, state: Arc<State>) {
 
 async fn sts_asked(request: Request<Incoming>, state: &State) -> Result<Response<ReplyBody>, Reset> {
     let (head, mut body) = request.into_parts();
+    state.seen.send_modify(|seen| seen.sts += 1);
+    drop(state.sts.read().await);
     let now = state.config.clock.now();
     if !head.headers.contains_key("authorization") {
         let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
         return Ok(iam::sts_answer(&state.iam, None, &body, now));
     }
-    Ok(match verify(&head, &mut body, state).await? {
+    Ok(match verify(&head, &mut body, state, None).await? {
         Ok(Verified { claim, kept, .. }) => iam::sts_answer(&state.iam, Some(&claim.key_id), &kept, now),
         Err(refusal) => refusal.answer(&head),
     })
@@ -240,6 +278,7 @@ async fn verify(
     head: &Parts,
     body: &mut Incoming,
     state: &State,
+    seen: Option<&watch::Sender<Seen>>,
 ) -> Result<Result<Verified, Refusal>, Reset> {
     let checked = || {
         let now = state.config.clock.now();
@@ -258,10 +297,13 @@ async fn verify(
     };
     let mut kept = Vec::new();
     let mut room = if state.iam.is_on() { KEPT_BODY } else { 0 };
+    let mut reading = Reading { seen, ended: false };
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Err(Reset) };
         let Some(data) = frame.data_ref() else { continue };
+        reading.tell(|seen| seen.body += data.len() as u64);
         if let Err(refusal) = receiver.push(data) {
+            reading.ended = true;
             return Ok(Err(refusal));
         }
         match room.checked_sub(data.len()) {
@@ -272,6 +314,7 @@ async fn verify(
             None => (kept, room) = (Vec::new(), 0),
         }
     }
+    reading.ended = true;
     Ok(receiver.finish(&claim.payload).and_then(|payload| {
         if claim.payload == Payload::Absent {
             claim.verify(head, &key, &payload.sha256)?;

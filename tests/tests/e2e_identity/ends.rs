@@ -1,5 +1,7 @@
 //! How sessions end, and what they survive.
 
+use std::fs;
+
 use chaperone_tests::harness::{AgentShell, Gateway, User};
 use serde_json::json;
 
@@ -127,4 +129,33 @@ async fn sessions_with_tokens_survive_a_killed_daemon() {
     // A new process of the same cgroup finds the same placeholder.
     assert_eq!(stage.agent_in(&cgroup).served("credentials"), before[0]);
     assert_eq!(sessions(&stage), known);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_cgroup_ends_its_session_before_anybody_looks_for_it() {
+    let mut stage = Stage::start().await;
+    stage.gateway.kill().unwrap();
+    let file = stage.gateway.config_file();
+    let (often, never) = ("sweep_secs = 1\n", "sweep_secs = 86400\n");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(often), "{text}");
+    fs::write(&file, text.replace(often, never)).unwrap();
+    stage.gateway.start_daemon().unwrap();
+    for (number, restarted) in [false, true].into_iter().enumerate() {
+        let unit = format!("builds-{number}.service");
+        stage.put(&unit, &stage.token("agent-7", &["readers"], 600).await);
+        let cgroup = stage.unit(&unit);
+        stage.agent_in(&cgroup).served("get");
+        // Nobody is in it any more, but it is there: what runs in it next is of the same session.
+        stage.agent_in(&cgroup).served("get");
+        if restarted {
+            stage.gateway.kill().unwrap();
+            stage.gateway.start_daemon().unwrap();
+        }
+        let open = stage.session("builds");
+        assert_eq!(open["ended"], json!(null), "{open}");
+        drop(cgroup);
+        let ended = stage.sessions_when("builds", |sessions| !sessions[0]["ended"].is_null());
+        assert_eq!((ended.len(), &ended[0]["end_reason"]), (number + 1, &json!("cgroup-gone")), "{ended:?}");
+    }
 }

@@ -102,18 +102,20 @@ impl Stage {
         self.gateway.agents().child(name).unwrap()
     }
 
-    /// All that no agent may see, each with what it is called: the gateway's own keys, and those that STS gave
-    /// for calls of agents.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
+    /// All that no agent may see, each with what it is called: the gateway's own keys, those that STS gave
+    /// for calls of agents or in answer to them, and what placeholders are made from.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, Vec<u8>)> {
         let issued = self.upstream.issued();
+        let encoded = self.key.secret.replace('/', "%2F").replace('+', "%2B");
+        let placeholders = std::fs::read(self.gateway.dir().join("placeholder.key")).unwrap();
         let mut secrets =
-            vec![("a real secret, encoded", self.key.secret.replace('/', "%2F").replace('+', "%2B"))];
+            vec![("a real secret, encoded", encoded.into_bytes()), ("the key of placeholders", placeholders)];
         for Key { id, secret, session_token } in
             std::iter::once(&self.key).chain(issued.iter().map(|issued| &issued.key))
         {
-            secrets.push(("a real key's id", id.clone()));
-            secrets.push(("a real secret", secret.clone()));
-            secrets.push(("a real session token", session_token.clone().unwrap()));
+            secrets.push(("a real key's id", id.clone().into()));
+            secrets.push(("a real secret", secret.clone().into()));
+            secrets.push(("a real session token", session_token.clone().unwrap().into()));
         }
         secrets
     }

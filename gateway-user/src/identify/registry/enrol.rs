@@ -138,6 +138,7 @@ impl Registry {
         }
         let slot = Arc::new(Slot { session: Arc::new(session()), enrolled: OnceCell::new() });
         state.slots.insert(cgroup, Arc::clone(&slot));
+        self.begun.notify_one();
         Ok(slot)
     }
 }
