@@ -197,8 +197,7 @@ impl Daemon {
         let sweep = Duration::from_secs(config.identify.sweep_secs);
         tasks.spawn(upkeep::renew(Arc::clone(&gateway), sweep));
         tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
-        // An issuer that is down keeps only its own workloads out.
-        tasks.spawn(async move { issuers.warm().await });
+        tasks.spawn(upkeep::issuer_keys(Arc::clone(&gateway), issuers));
         tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
         if let Some(events) = kernel_events {
             tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));

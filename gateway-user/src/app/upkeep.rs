@@ -10,6 +10,7 @@ use super::renewals::Looks;
 use crate::{
     api::Launcher,
     identify::{EndReason, Session},
+    issuer::Issuers,
     record::Event,
     redirect::{Redirect, Refusal},
     serve::Gateway,
@@ -55,6 +56,21 @@ async fn renew_one(gateway: Arc<Gateway>, session: Arc<Session>) {
             }
         }
         Some(Err(error)) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
+    }
+}
+
+/// How often it is looked whether an issuer's keys are due.
+const KEYS_CHECK: Duration = Duration::from_secs(5);
+
+/// Fetches the keys of issuers, at the start and when they are due. An issuer that is down keeps only its own workloads
+/// out.
+pub(super) async fn issuer_keys(gateway: Arc<Gateway>, issuers: Arc<Issuers>) {
+    let mut ticks = tokio::time::interval(KEYS_CHECK);
+    while tick(&gateway, &mut ticks).await {
+        tokio::select! {
+            () = issuers.refresh() => {}
+            () = gateway.shutdown.cancelled() => {}
+        }
     }
 }
 
