@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api::{Api, Launcher, Recording, SessionLog, Socket},
+    api::{Api, Launcher, Peer, Recording, SessionLog, Socket},
     cgroup2,
     clock::Clock,
     config::Config,
@@ -40,7 +40,7 @@ use crate::{
     prim::{CgroupPath, WorkloadName},
     record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
-    serve::{Bursts, Counters, Gateway},
+    serve::{Bursts, Counters, Gateway, Presenter},
     telemetry,
     terminate::{Terminator, bundle},
 };
@@ -369,9 +369,11 @@ impl SessionLog for SessionRecord {
         &'a self,
         workload: &'a WorkloadName,
         session: Option<&'a Session>,
+        peer: Peer,
         error: &'a VouchError,
     ) -> Recording<'a, ()> {
-        Box::pin(self.0.not_vouched(workload, session, error))
+        let presenter = Presenter { pid: peer.pid, uid: peer.uid };
+        Box::pin(self.0.not_vouched(workload, session, Some(presenter), error))
     }
 }
 

@@ -118,7 +118,7 @@ impl Stage {
             let Some(renewed) = gateway.registry.renewal(&session).await else { continue };
             match renewed {
                 Ok(identity) => gateway.renew(&session, identity).await?,
-                Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
+                Err(error) => gateway.not_vouched(&session.workload.name, Some(&session), None, &error).await,
             }
         }
         for session in gateway.registry.expired() {

@@ -13,7 +13,7 @@ use crate::{
     issuer::Issuers,
     record::Event,
     redirect::{Redirect, Refusal},
-    serve::Gateway,
+    serve::{Cause, Gateway},
 };
 
 /// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, and
@@ -55,7 +55,7 @@ async fn renew_one(gateway: Arc<Gateway>, session: Arc<Session>) {
                 tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
             }
         }
-        Some(Err(error)) => gateway.not_vouched(&session.workload.name, Some(&session), &error).await,
+        Some(Err(error)) => gateway.not_vouched(&session.workload.name, Some(&session), None, &error).await,
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
             event.session = Some(session.id);
             event.workload = Some(session.workload.name.clone());
         }
-        gateway.report(Some(refusal.cgroup), event).await;
+        gateway.report(Cause::Cgroup(refusal.cgroup), event).await;
     }
 }
 
