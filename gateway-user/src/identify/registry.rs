@@ -157,6 +157,18 @@ impl Registry {
         open
     }
 
+    /// The session that lives and signs with this placeholder, be it its own or one that stands for keys which AWS gave it.
+    #[must_use]
+    pub fn holder(&self, access_key_id: &str) -> Option<Arc<Session>> {
+        let slots: Vec<_> = self.state().slots.values().cloned().collect();
+        let sessions = slots.iter().filter(|slot| slot.enrolled.initialized()).map(|slot| &slot.session);
+        sessions
+            .clone()
+            .find(|session| session.placeholder.access_key_id == access_key_id)
+            .or_else(|| sessions.clone().find(|session| session.minted(access_key_id).is_some()))
+            .cloned()
+    }
+
     /// What those have whose identity is not accepted.
     #[must_use]
     pub fn nobody(&self) -> &Nobody {

@@ -3,6 +3,7 @@
 
 mod aws_error;
 mod burst;
+mod bypass;
 mod call;
 mod counters;
 mod draft;
