@@ -63,6 +63,7 @@ impl VouchError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoToken => "no-token",
+            Self::File(TokenFileError::Untrusted { .. }) => "token-file-untrusted",
             Self::File(_) => "no-token-file",
             Self::Token(error) => error.reason(),
             Self::Subject { .. } => "subject-not-allowed",
