@@ -33,8 +33,8 @@ use crate::{
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Session,
-        StoredSession, StoredToken, VouchError, Vouchers, Workloads,
+        BootId, CgroupFs, CgroupTree, EndReason, Host, Identity, MasterKey, Mode, Placeholders, Registry,
+        Session, StoredSession, StoredToken, VouchError, Vouchers, Workloads,
     },
     issuer::Issuers,
     prim::{CgroupPath, WorkloadName},
@@ -237,21 +237,18 @@ fn registry(
 
 /// Takes up which tokens live, and for whom.
 fn bind(registry: &Registry, tokens: Vec<AcceptedToken>) {
-    let hostname = hostname();
-    let stored = tokens.into_iter().filter_map(|token| {
-        let here = BootId::new(&token.boot_id) == *registry.boot();
-        // Other hosts of the same database have tokens of their own.
-        (here || token.hostname == hostname).then_some(StoredToken {
+    let here = Host { name: hostname(), boot: registry.boot().clone() };
+    registry.bind(tokens.into_iter().filter_map(|token| {
+        let there = Host { name: token.hostname, boot: BootId::new(&token.boot_id) };
+        let stored = StoredToken {
             digest: token.digest,
             expires: token.expires,
             workload: token.workload,
-            cgroup: here.then_some(token.cgroup_id),
+            cgroup: Some(token.cgroup_id),
             uid: token.uid,
-        })
-    });
-    if let Err(error) = registry.bind(stored) {
-        tracing::warn!(%error, "not every token of a former run is known");
-    }
+        };
+        stored.counts(&here, &there)
+    }));
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.

@@ -42,7 +42,7 @@ pub use self::{
     master_key::{MasterKey, MasterKeyError},
     minted::{GivenKeys, Minted},
     placeholder::{Nobody, Placeholders},
-    registry::{IdentifyError, Registry, StoredSession, StoredToken},
+    registry::{Host, IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
     subjects::{Subjects, subject_glob},
     token_file::TokenFileError,

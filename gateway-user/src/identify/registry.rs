@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 pub use self::{
     error::IdentifyError,
-    restore::{StoredSession, StoredToken},
+    restore::{Host, StoredSession, StoredToken},
 };
 use super::{
     Caller, Launch, Session, Vouchers, WorkloadConfig,
