@@ -44,7 +44,7 @@ pub use self::{
     placeholder::{Nobody, Placeholders},
     registry::{Host, IdentifyError, Registry, StoredSession, StoredToken},
     session::{EndReason, Session},
-    subjects::{Subjects, subject_glob},
+    subjects::Subjects,
     token_file::TokenFileError,
     vouch::{VouchError, Vouchers},
     workload::{WorkloadError, Workloads},
