@@ -162,8 +162,10 @@ mod tests {
     fn words(source: &str, from: &str, to: &str) -> Vec<String> {
         let (_, part) = source.split_once(from).unwrap();
         let (part, _) = part.split_once(to).unwrap();
-        let plain =
-            |text: &&str| text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let plain = |text: &&str| {
+            text.contains('-')
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
         let one =
             |text: &&str| matches!(*text, "encrypted" | "expired" | "unsigned" | "interrupted" | "killed");
         part.split('"')
