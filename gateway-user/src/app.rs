@@ -26,21 +26,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api::{Api, Launcher, Recording, SessionLog, Socket},
+    api::{Api, Launcher, Peer, Recording, SessionLog, Socket},
     cgroup2,
     clock::Clock,
     config::Config,
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, EndReason, Identity, MasterKey, Mode, Placeholders, Registry, Removals,
-        Session, StoredSession, StoredToken, VouchError, Vouchers, Workloads,
+        BootId, CgroupFs, CgroupTree, EndReason, Host, Identity, MasterKey, Mode, Placeholders, Registry,
+        Removals, Session, StoredSession, StoredToken, VouchError, Vouchers, Workloads,
     },
     issuer::Issuers,
     prim::{CgroupPath, WorkloadName},
     record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
-    serve::{Bursts, Counters, Gateway},
+    serve::{Bursts, Counters, Gateway, Presenter},
     telemetry,
     terminate::{Terminator, bundle},
 };
@@ -207,8 +207,7 @@ impl Daemon {
         let sweep = Duration::from_secs(config.identify.sweep_secs);
         tasks.spawn(upkeep::renew(Arc::clone(&gateway), sweep));
         tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
-        // An issuer that is down keeps only its own workloads out.
-        tasks.spawn(async move { issuers.warm().await });
+        tasks.spawn(upkeep::issuer_keys(Arc::clone(&gateway), issuers));
         tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
         if let Some(events) = kernel_events {
             tasks.spawn(upkeep::kernel_events(Arc::clone(&gateway), events));
@@ -248,21 +247,18 @@ fn registry(
 
 /// Takes up which tokens live, and for whom.
 fn bind(registry: &Registry, tokens: Vec<AcceptedToken>) {
-    let hostname = hostname();
-    let stored = tokens.into_iter().filter_map(|token| {
-        let here = BootId::new(&token.boot_id) == *registry.boot();
-        // Other hosts of the same database have tokens of their own.
-        (here || token.hostname == hostname).then_some(StoredToken {
+    let here = Host { name: hostname(), boot: registry.boot().clone() };
+    registry.bind(tokens.into_iter().filter_map(|token| {
+        let there = Host { name: token.hostname, boot: BootId::new(&token.boot_id) };
+        let stored = StoredToken {
             digest: token.digest,
             expires: token.expires,
             workload: token.workload,
-            cgroup: here.then_some(token.cgroup_id),
+            cgroup: Some(token.cgroup_id),
             uid: token.uid,
-        })
-    });
-    if let Err(error) = registry.bind(stored) {
-        tracing::warn!(%error, "not every token of a former run is known");
-    }
+        };
+        stored.counts(&here, &there)
+    }));
 }
 
 /// Takes up the sessions of a former run; those whose cgroup is gone are ended.
@@ -378,9 +374,11 @@ impl SessionLog for SessionRecord {
         &'a self,
         workload: &'a WorkloadName,
         session: Option<&'a Session>,
+        peer: Peer,
         error: &'a VouchError,
     ) -> Recording<'a, ()> {
-        Box::pin(self.0.not_vouched(workload, session, error))
+        let presenter = Presenter { pid: peer.pid, uid: peer.uid };
+        Box::pin(self.0.not_vouched(workload, session, Some(presenter), error))
     }
 }
 

@@ -121,7 +121,7 @@ async fn the_issuer_goes_down_and_comes_back() -> Result<()> {
     let mut stage = Stage::new(|config| config.keys_max_age_secs = 3600)?;
     let token = stage.token(Wanted { ttl: 7200, ..Wanted::default() }).await?;
     stage.oidc.stop()?;
-    stage.issuers.warm().await;
+    stage.issuers.refresh().await;
     assert_eq!(stage.reason(&token).await, "issuer-down");
     stage.oidc.start_again()?;
     let token = stage.token(Wanted { ttl: 7200, ..Wanted::default() }).await?;

@@ -183,6 +183,11 @@ async fn a_wrong_signature_or_token_is_not_enough() -> Result<()> {
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
         assert!(reply.text().contains(code), "{}", reply.text());
     }
+    let events = direct.rows("SELECT * FROM events WHERE kind = 'wrong-signature' ORDER BY seq").await?;
+    let reasons: Vec<_> = events.iter().map(|event| event["detail"].to_string()).collect();
+    assert_eq!(reasons.len(), 2, "{events:?}");
+    assert!(reasons[0].contains("wrong-signature") && reasons[1].contains("wrong-token"), "{events:?}");
+    assert!(reasons.iter().all(|detail| detail.contains(&keys.id)), "{events:?}");
     Ok(())
 }
 
@@ -200,7 +205,11 @@ async fn keys_of_another_gateway_or_an_ended_session_have_expired() -> Result<()
     assert!(second.upstream.issued().is_empty() && second.upstream.requests().is_empty());
     let call = second.row("SELECT * FROM v_calls", |row| row["access_key_id"] == keys.id.as_str()).await?;
     assert_eq!(call["error_code"], "ExpiredToken", "{call}");
+    // It may be what an SDK still had; that is counted apart from keys that are surely foreign.
     assert!(second.rows("SELECT * FROM events WHERE kind = 'foreign-key'").await?.is_empty());
+    let unknown = second.rows("SELECT * FROM events WHERE kind = 'unknown-placeholder'").await?;
+    assert_eq!(unknown.len(), 2, "{unknown:?}");
+    assert!(unknown[0]["detail"].to_string().contains(&keys.id), "{unknown:?}");
 
     let foreign = Signing { access_key_id: Some("ASIAIOSFODNN7EXAMPLE".to_owned()), ..Signing::new("s3") };
     assert!(get(&second, &foreign).await?.text().contains("InvalidAccessKeyId"));

@@ -7,7 +7,10 @@ use chaperone_tests::{
     direct::{Direct, GATEWAY_KEY, Payload, Setup, Signing},
     upstream::Key,
 };
-use gateway_user::identify::CredentialSource;
+use gateway_user::{
+    identify::{CredentialSource, GivenKeys},
+    secret::SecretText,
+};
 use http::{Method, StatusCode};
 
 const DYNAMODB: &str = "dynamodb.eu-central-1.amazonaws.com";
@@ -107,10 +110,59 @@ async fn foreign_keys_are_an_event_and_in_a_flood_a_count() -> Result<()> {
     assert_eq!(direct.rows(sql).await?.len(), 20, "the others are counted");
     let calls = direct.rows("SELECT * FROM v_calls WHERE outcome = 'denied'").await?;
     assert_eq!(calls.len(), 25, "each call has its row");
-    // The session's own key with another signature is no foreign key.
+    // The session's own key with another signature is no foreign key, and told all the same.
     let own = Signing { secret: Some("x".repeat(40)), ..Signing::new("dynamodb") };
     agent.ask(Method::POST, "/", &headers, "{}", &own).await?;
-    assert_eq!(direct.rows("SELECT * FROM events WHERE message LIKE '%match%'").await?.len(), 0);
+    let event = direct.row("SELECT * FROM events WHERE kind = 'wrong-signature'", |_| true).await?;
+    let detail = event["detail"].to_string();
+    let id = direct.placeholder().await?.access_key_id;
+    assert!(detail.contains("wrong-signature") && detail.contains(&id), "{event}");
+    Ok(())
+}
+
+/// An agent that came by another session's placeholder, of its cgroup or of keys that AWS gave it, tries it.
+#[tokio::test]
+async fn another_sessions_placeholder_is_an_event_that_names_both() -> Result<()> {
+    let direct = Direct::start(Setup::default()).await?;
+    let agent = direct.agent(DYNAMODB);
+    let session = direct.session().await?;
+    let keys = GivenKeys {
+        access_key_id: "ASIAREALREALREALREAL".to_owned(),
+        secret: SecretText::new("secret".to_owned()),
+        session_token: SecretText::new("token".to_owned()),
+        expires: None,
+        account: None,
+        role: None,
+    };
+    let minted = session.keep(keys).context("kept")?;
+    agent.dynamodb("ListTables", "{}").await?;
+    let headers =
+        [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
+    let neighbour = direct.agent(DYNAMODB).neighbour();
+    for stolen in [&session.placeholder, &minted.placeholder] {
+        let signing = Signing {
+            access_key_id: Some(stolen.access_key_id.clone()),
+            secret: Some(stolen.secret.expose().to_owned()),
+            session_token: Some(stolen.session_token.expose().to_owned()),
+            ..Signing::new("dynamodb")
+        };
+        let reply = neighbour.ask(Method::POST, "/", &headers, "{}", &signing).await?;
+        assert!(reply.text().contains("ExpiredToken"), "{}", reply.text());
+        let sql = "SELECT * FROM events WHERE kind = 'foreign-key' ORDER BY seq DESC LIMIT 1";
+        let is_it = |row: &serde_json::Value| row["detail"].to_string().contains(&stolen.access_key_id);
+        let event = direct.row(sql, is_it).await?;
+        let detail = event["detail"].to_string();
+        assert!(detail.contains("another-session") && detail.contains(&session.id.to_string()), "{event}");
+        assert!(event["session"].is_string() && event["session"] != session.id.to_string(), "{event}");
+    }
+    // One that is nobody's may be an old one of its own.
+    let made_up =
+        Signing { access_key_id: Some("ASIACHAPAAAAAAAAAAAA".to_owned()), ..Signing::new("dynamodb") };
+    for _ in 0..25 {
+        neighbour.ask(Method::POST, "/", &headers, "{}", &made_up).await?;
+    }
+    assert_eq!(direct.rows("SELECT * FROM events WHERE kind = 'unknown-placeholder'").await?.len(), 20);
+    assert_eq!(direct.rows("SELECT * FROM events WHERE kind = 'foreign-key'").await?.len(), 2);
     Ok(())
 }
 
@@ -238,6 +290,7 @@ async fn what_is_not_authentic_is_refused_with_keys_of_ones_own_too() -> Result<
     assert_ne!(reply.status, StatusCode::OK);
     assert!(direct.upstream.wait_for(1).await[0].refused.is_some());
     let events = direct.rows("SELECT * FROM events WHERE kind = 'foreign-key'").await?;
-    assert_eq!(events.len(), 0, "they are meant to be foreign");
+    assert_eq!(events.len(), 1, "keys are meant to be foreign, and a placeholder is not: {events:?}");
+    assert!(events[0]["detail"].to_string().contains("\\\"placeholder\\\""), "{events:?}");
     Ok(())
 }

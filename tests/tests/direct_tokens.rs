@@ -184,7 +184,7 @@ async fn a_restarted_daemon_knows_whose_tokens_are() -> Result<()> {
     let known = [stored(&tokens[0], Some(CgroupId(1))), stored(&tokens[1], None)];
     stage.tree.0.lock().unwrap_or_else(PoisonError::into_inner).insert(1);
     stage.registry = registry(&stage.oidc, &stage.tree, &stage.clock)?;
-    stage.registry.bind(known)?;
+    stage.registry.bind(known);
     assert_eq!(stage.launch(2, ALICE, &tokens[0]).await.err(), ANOTHER);
     assert_eq!(stage.launch(2, BOB, &tokens[1]).await.err(), ANOTHER);
     assert!(stage.launch(3, ALICE, &tokens[1]).await.is_ok(), "of an earlier boot: nobody is left");

@@ -3,7 +3,7 @@
 //! Each request runs on a runtime of its own on the calling thread and is over when it returns, so
 //! that no other thread exists when the launcher clones.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -69,6 +69,14 @@ impl ClientError {
     }
 }
 
+/// Tells one start of the daemon from the next: each makes its socket anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaemonStart {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
 impl Client {
     /// A client of the daemon that `config` describes.
     #[must_use]
@@ -78,6 +86,17 @@ impl Client {
             socket: config.socket.clone(),
             timeout: Duration::from_secs(config.request_timeout_secs.saturating_add(2)),
         }
+    }
+
+    /// Which start of the daemon made the socket; `None` where there is none to be seen.
+    #[must_use]
+    pub fn daemon(&self) -> Option<DaemonStart> {
+        let socket = fs::metadata(&self.socket).ok()?;
+        Some(DaemonStart {
+            device: socket.dev(),
+            inode: socket.ino(),
+            changed: (socket.ctime(), socket.ctime_nsec()),
+        })
     }
 
     /// How the daemon is.

@@ -49,7 +49,7 @@ impl Launcher {
         let identity = match renewed {
             Ok(identity) => identity,
             Err(error) => {
-                self.log.refused(&session.workload.name, Some(&session), &error).await;
+                self.log.refused(&session.workload.name, Some(&session), peer, &error).await;
                 return Err(ControlError::NotVouched(error));
             }
         };

@@ -44,11 +44,12 @@ pub trait SessionLog: Send + Sync + 'static {
     /// Stores that the user `uid` ended `session`.
     fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a>;
 
-    /// Stores that a token for `workload` was not accepted.
+    /// Stores that a token for `workload` was not accepted that `peer` presented.
     fn refused<'a>(
         &'a self,
         workload: &'a WorkloadName,
         session: Option<&'a Session>,
+        peer: Peer,
         error: &'a VouchError,
     ) -> Recording<'a, ()>;
 }
@@ -183,7 +184,7 @@ impl Launcher {
         }
         let command = shorten(request.command, self.body_max_bytes / 2);
         let token = request.token.map(Token::into_secret);
-        let result = self.enrol(id, workload, Launch { command, uid: peer.uid }, token).await;
+        let result = self.enrol(id, workload, peer, command, token).await;
         if result.is_err() {
             self.launches().remove(&id);
         }
@@ -274,7 +275,8 @@ impl Launcher {
         &self,
         id: SessionId,
         workload: Arc<WorkloadConfig>,
-        launch: Launch,
+        peer: Peer,
+        command: Vec<String>,
         token: Option<SecretText>,
     ) -> Result<Arc<Session>, LaunchError> {
         // The session that it was presented for may have ended just now.
@@ -288,6 +290,7 @@ impl Launcher {
         let record = async |session: &Session| self.log.enrolled(session).await;
         let name = workload.name.clone();
         let place = (cgroup.clone(), cgroup_id);
+        let launch = Launch { command, uid: peer.uid };
         let enrolled = self.registry.launched(id, workload, place, launch, token, record).await;
         if enrolled.is_err()
             && let Err(error) = self.scopes.remove(&cgroup)
@@ -295,7 +298,7 @@ impl Launcher {
             warn!(%cgroup, %error, "the cgroup of a session that was not enrolled stays");
         }
         if let Err(IdentifyError::NotVouched { error, .. }) = &enrolled {
-            self.log.refused(&name, None, error).await;
+            self.log.refused(&name, None, peer, error).await;
         }
         enrolled.map_err(|error| match error {
             IdentifyError::NotVouched { error: VouchError::TokenOfAnother, .. } => {

@@ -33,8 +33,8 @@ pub mod socket;
 pub mod wire;
 
 pub use self::{
-    client::{Client, ClientError},
-    launcher::{Launcher, Recording, SessionLog},
+    client::{Client, ClientError, DaemonStart},
+    launcher::{Launcher, Peer, Recording, SessionLog},
     server::{Api, StatusSource},
     socket::{Socket, SocketError},
 };

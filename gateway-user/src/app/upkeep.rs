@@ -10,9 +10,10 @@ use super::renewals::Looks;
 use crate::{
     api::Launcher,
     identify::Removals,
+    issuer::Issuers,
     record::Event,
     redirect::{Redirect, Refusal},
-    serve::Gateway,
+    serve::{Cause, Gateway},
 };
 
 /// Removes the cgroups of launched commands that are over, ends the sessions whose cgroup is gone, and
@@ -62,6 +63,21 @@ pub(super) async fn renew(gateway: Arc<Gateway>, every: Duration) {
     }
 }
 
+/// How often it is looked whether an issuer's keys are due.
+const KEYS_CHECK: Duration = Duration::from_secs(5);
+
+/// Fetches the keys of issuers, at the start and when they are due. An issuer that is down keeps only its own workloads
+/// out.
+pub(super) async fn issuer_keys(gateway: Arc<Gateway>, issuers: Arc<Issuers>) {
+    let mut ticks = tokio::time::interval(KEYS_CHECK);
+    while tick(&gateway, &mut ticks).await {
+        tokio::select! {
+            () = issuers.refresh() => {}
+            () = gateway.shutdown.cancelled() => {}
+        }
+    }
+}
+
 /// How long after its token's end a session that does nothing stays; its calls are refused from that very
 /// moment.
 const EXPIRY_CHECK: Duration = Duration::from_secs(1);
@@ -90,7 +106,7 @@ pub(super) async fn kernel_events(gateway: Arc<Gateway>, mut events: mpsc::Recei
         if let Some(session) = gateway.registry.session_of(refusal.cgroup) {
             event = event.of_session(&session);
         }
-        gateway.report(Some(refusal.cgroup), event).await;
+        gateway.report(Cause::Cgroup(refusal.cgroup), event).await;
     }
 }
 

@@ -43,6 +43,24 @@ impl Bindings {
         now: OffsetDateTime,
         lives: impl FnOnce(CgroupId) -> bool,
     ) -> Result<(), VouchError> {
+        self.bind_within(self.max, digest, binding, now, lives)
+    }
+
+    /// Takes up what a former run of the daemon accepted: all of it, however many there are. A token that is not
+    /// known any more would be good for anybody.
+    pub(super) fn restore(&mut self, digest: &str, binding: Binding, now: OffsetDateTime) {
+        // Of two that contradict each other the older one stays.
+        let _ = self.bind_within(usize::MAX, digest, binding, now, |_| false);
+    }
+
+    fn bind_within(
+        &mut self,
+        max: usize,
+        digest: &str,
+        binding: Binding,
+        now: OffsetDateTime,
+        lives: impl FnOnce(CgroupId) -> bool,
+    ) -> Result<(), VouchError> {
         match self.tokens.get_mut(digest).filter(|bound| now < bound.expires) {
             Some(bound) if bound.cgroup.is_some() && bound.cgroup == binding.cgroup => Ok(()),
             Some(bound) if bound.user == binding.user => {
@@ -53,7 +71,7 @@ impl Bindings {
                 Ok(())
             }
             Some(_) => Err(VouchError::TokenOfAnother),
-            None => self.insert(digest, binding, now),
+            None => self.insert(max, digest, binding, now),
         }
     }
 
@@ -62,12 +80,18 @@ impl Bindings {
         self.tokens.get(digest).is_some_and(|bound| now < bound.expires)
     }
 
-    fn insert(&mut self, digest: &str, binding: Binding, now: OffsetDateTime) -> Result<(), VouchError> {
-        if self.tokens.len() >= self.max {
+    fn insert(
+        &mut self,
+        max: usize,
+        digest: &str,
+        binding: Binding,
+        now: OffsetDateTime,
+    ) -> Result<(), VouchError> {
+        if self.tokens.len() >= max {
             self.tokens.retain(|_, bound| now < bound.expires);
         }
-        if self.tokens.len() >= self.max {
-            return Err(VouchError::TooManyTokens(self.max));
+        if self.tokens.len() >= max {
+            return Err(VouchError::TooManyTokens(max));
         }
         self.tokens.insert(digest.to_owned(), binding);
         Ok(())
@@ -137,5 +161,21 @@ mod tests {
         let c = Binding { expires: LATER + Duration::HOUR, ..binding(2, Some(1000)) };
         bindings.bind("c", c, LATER, alive).unwrap();
         assert_eq!(bindings.tokens.len(), 1);
+    }
+
+    #[test]
+    fn what_a_former_run_accepted_stays_bound_beyond_the_bound() {
+        let mut bindings = Bindings::new(2);
+        for token in ["a", "b", "c", "d"] {
+            bindings.restore(token, binding(1, Some(1000)), NOW);
+        }
+        for token in ["a", "b", "c", "d"] {
+            let stolen = bindings.bind(token, binding(2, Some(1001)), NOW, alive).unwrap_err();
+            assert_eq!(stolen.reason(), "token-of-another", "{token}");
+        }
+        let new = bindings.bind("e", binding(2, Some(1001)), NOW, alive).unwrap_err();
+        assert_eq!(new.reason(), "too-many-tokens");
+        bindings.restore("a", binding(2, Some(1001)), NOW);
+        assert!(bindings.bind("a", binding(1, Some(1000)), NOW, alive).is_ok(), "the first stays");
     }
 }

@@ -27,7 +27,7 @@ pub struct Identity {
     pub expires: Option<OffsetDateTime>,
     /// When its token was issued; not known after a restart of the daemon.
     pub issued: Option<OffsetDateTime>,
-    /// SHA-256 of the token, in hexadecimal.
+    /// SHA-256 of what the token's signature covers, in hexadecimal.
     pub token_digest: Option<String>,
     /// The token itself, for roles that AWS gives to it directly; not known after a restart of the daemon.
     pub token: Option<SecretText>,
@@ -66,7 +66,7 @@ impl Identity {
         }
     }
 
-    /// By which a token is recognised without being kept: its SHA-256, in hexadecimal.
+    /// By which a token is recognised without being kept: the SHA-256 of what its signature covers, in hexadecimal.
     #[must_use]
     pub fn digest(token: &SecretText) -> String {
         TokenDigest::of(token.expose()).to_string()

@@ -4,7 +4,7 @@
 //! nothing, and SDKs ask for new keys.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -55,30 +55,41 @@ impl Minted {
 pub(super) struct Kept {
     room: usize,
     /// `None` once the session is over.
-    by_id: Mutex<Option<HashMap<String, Arc<Minted>>>>,
+    state: Mutex<Option<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_id: HashMap<String, Arc<Minted>>,
+    /// The last that made room for others, as many as there is room for: who signs with one of them is no stranger.
+    gone: VecDeque<String>,
 }
 
 impl Kept {
     pub(super) fn new(room: usize) -> Self {
-        Self { room, by_id: Mutex::new(Some(HashMap::new())) }
+        Self { room: room.max(1), state: Mutex::new(Some(State::default())) }
     }
 
     /// Keeps `keys` under a fresh placeholder; where there is no room, those that expire first go. `None` where the session
     /// is over, or the system has no random numbers.
     pub(super) fn keep(&self, keys: GivenKeys) -> Option<Arc<Minted>> {
         let mut state = self.state();
-        let by_id = state.as_mut()?;
+        let State { by_id, gone } = state.as_mut()?;
         let placeholder = loop {
             let fresh = Placeholder::fresh()?;
             if !by_id.contains_key(&fresh.access_key_id) {
                 break fresh;
             }
         };
-        while by_id.len() >= self.room.max(1) {
+        while by_id.len() >= self.room {
             // Those that do not say when they expire are the first to go.
             let first = by_id.values().min_by_key(|minted| minted.keys.expires)?;
             let first = first.placeholder.access_key_id.clone();
             by_id.remove(&first);
+            if gone.len() >= self.room {
+                gone.pop_front();
+            }
+            gone.push_back(first);
         }
         let id = placeholder.access_key_id.clone();
         let minted = Arc::new(Minted { placeholder, keys, learnt: OnceCell::new() });
@@ -87,7 +98,14 @@ impl Kept {
     }
 
     pub(super) fn get(&self, access_key_id: &str) -> Option<Arc<Minted>> {
-        self.state().as_ref()?.get(access_key_id).cloned()
+        self.state().as_ref()?.by_id.get(access_key_id).cloned()
+    }
+
+    /// Whether it is kept, or was until lately.
+    pub(super) fn had(&self, access_key_id: &str) -> bool {
+        self.state().as_ref().is_some_and(|State { by_id, gone }| {
+            by_id.contains_key(access_key_id) || gone.iter().any(|gone| gone == access_key_id)
+        })
     }
 
     /// Forgets everything, and keeps nothing from now on. What calls under way hold is zeroed with the last of them.
@@ -96,8 +114,8 @@ impl Kept {
     }
 
     /// No code that holds the lock can panic half-way.
-    fn state(&self) -> MutexGuard<'_, Option<HashMap<String, Arc<Minted>>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,6 +150,16 @@ mod tests {
         assert_eq!(known([&late, &soon, &later]), [true, false, true]);
         let next = id(Some(5));
         assert_eq!(known([&unsaid, &late, &next]), [false, true, true]);
+        assert!(
+            [&late, &soon, &later, &unsaid, &next].into_iter().all(|id| kept.had(id)),
+            "they are no strangers"
+        );
+        assert!(!kept.had("ASIACHAPAAAAAAAAAAAA"));
+        // Not without bound.
+        for minutes in 61..70 {
+            id(Some(minutes));
+        }
+        assert!(!kept.had(&soon));
     }
 
     #[test]

@@ -122,8 +122,9 @@ fn written(bytes: &[u8], alphabet: &[u8]) -> SecretText {
     SecretText::new(bytes.iter().filter_map(symbol).collect())
 }
 
-/// Whether an access key id looks like a placeholder of some chaperone: for messages only, never to
-/// decide. What decides is whether the signature verifies with the session's own placeholder.
+/// Whether an access key id looks like a placeholder of some chaperone. By that a call is told that its keys have
+/// expired, and not that they are foreign; it lets nothing through: what does is that the signature verifies with a
+/// placeholder of the session itself.
 #[must_use]
 pub fn looks_like_placeholder(access_key_id: &str) -> bool {
     access_key_id.starts_with(PREFIX) && access_key_id.len() == ACCESS_KEY_LEN

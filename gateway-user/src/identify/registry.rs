@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OnceCell};
 
 pub use self::{
     error::IdentifyError,
-    restore::{StoredSession, StoredToken},
+    restore::{Host, StoredSession, StoredToken},
 };
 use super::{
     Caller, Launch, Session, Vouchers, WorkloadConfig,
@@ -168,6 +168,18 @@ impl Registry {
     /// Returns once a session has begun since it was last awaited; for one who waits.
     pub async fn begun(&self) {
         self.begun.notified().await;
+    }
+
+    /// The session that lives and signs with this placeholder, be it its own or one that stands for keys which AWS gave it.
+    #[must_use]
+    pub fn holder(&self, access_key_id: &str) -> Option<Arc<Session>> {
+        let slots: Vec<_> = self.state().slots.values().cloned().collect();
+        let sessions = slots.iter().filter(|slot| slot.enrolled.initialized()).map(|slot| &slot.session);
+        sessions
+            .clone()
+            .find(|session| session.placeholder.access_key_id == access_key_id)
+            .or_else(|| sessions.clone().find(|session| session.minted(access_key_id).is_some()))
+            .cloned()
     }
 
     /// What those have whose identity is not accepted.

@@ -125,6 +125,12 @@ impl Session {
         self.minted.get(access_key_id)
     }
 
+    /// Whether this placeholder stands for keys that AWS gave it, or did until they made room for others.
+    #[must_use]
+    pub fn had_minted(&self, access_key_id: &str) -> bool {
+        self.minted.had(access_key_id)
+    }
+
     /// Who it is, as known now.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {

@@ -63,6 +63,7 @@ impl VouchError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoToken => "no-token",
+            Self::File(TokenFileError::Untrusted { .. }) => "token-file-untrusted",
             Self::File(_) => "no-token-file",
             Self::Token(error) => error.reason(),
             Self::Subject { .. } => "subject-not-allowed",
@@ -156,6 +157,49 @@ pub(super) async fn from_file(session: &Session) -> Result<Option<SecretText>, V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the words in `fn reason` and the like are, by the sources: nobody can forget one here.
+    fn words(source: &str, from: &str, to: &str) -> Vec<String> {
+        let (_, part) = source.split_once(from).unwrap();
+        let (part, _) = part.split_once(to).unwrap();
+        let plain = |text: &&str| {
+            text.contains('-')
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        let one =
+            |text: &&str| matches!(*text, "encrypted" | "expired" | "unsigned" | "interrupted" | "killed");
+        part.split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| plain(text) || one(text))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn every_reason_is_documented_and_no_other() {
+        let docs = include_str!("../../../docs/identity.md");
+        let (_, docs) = docs.split_once("`reason` is a fixed word:").unwrap();
+        let (docs, _) = docs.split_once("\n\nAn issuer that cannot").unwrap();
+        let documented: Vec<&str> =
+            docs.split('`').skip(1).step_by(2).filter(|word| !word.contains('.')).collect();
+        let mut reasons = words(include_str!("vouch.rs"), "fn reason", "All who may vouch");
+        reasons.extend(words(
+            include_str!("../issuer/error.rs"),
+            "fn reason",
+            "Self::Elsewhere(_) => \"claim-elsewhere\",\n        }",
+        ));
+        reasons.push("claim-elsewhere".to_owned());
+        reasons.extend(words(include_str!("../issuer/header.rs"), "const REFUSED", "];"));
+        reasons.extend(words(include_str!("session.rs"), "fn as_str", "\n    }"));
+        assert!(reasons.len() > 60, "{reasons:?}");
+        for reason in &reasons {
+            assert!(documented.contains(&reason.as_str()), "{reason} is not in docs/identity.md");
+        }
+        for word in documented {
+            assert!(reasons.iter().any(|reason| reason == word), "{word} is no reason");
+        }
+    }
 
     /// The daemon reads as root what the user who launches perhaps may not.
     #[tokio::test]

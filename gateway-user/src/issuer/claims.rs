@@ -188,8 +188,9 @@ enum Found<'v> {
 }
 
 fn find<'v>(payload: &'v Map<String, Value>, name: &str) -> Result<Found<'v>, TokenError> {
-    let mut steps = steps(name);
-    let first = steps.next().unwrap_or_default();
+    let unusable = Ok(Found::Unclear("its configured name is none"));
+    let Some(steps) = steps(name) else { return unusable };
+    let Some((&first, steps)) = steps.split_first() else { return unusable };
     // Where a provider leaves out a list of groups because it is long, the subject has groups all the same.
     if payload.get("_claim_names").is_some_and(|names| names.get(first).is_some()) {
         return Err(TokenError::Elsewhere(name.to_owned()));
@@ -202,7 +203,7 @@ fn find<'v>(payload: &'v Map<String, Value>, name: &str) -> Result<Found<'v>, To
         let Value::Object(inner) = value else {
             return Ok(Found::Unclear("a part of its path is not an object"));
         };
-        match inner.get(step) {
+        match inner.get(*step) {
             Some(next) => value = next,
             None => return Ok(Found::Absent),
         }

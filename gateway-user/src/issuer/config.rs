@@ -17,7 +17,7 @@ pub struct Config {
     pub url: String,
     /// What `aud` may be: a token is for one of these or is refused.
     pub audiences: Vec<String>,
-    /// The claim with the groups; dots are a path unless the name has a slash (see [`steps`]).
+    /// The claim with the groups; dots are a path unless the name has a slash or quotes (see [`steps`]).
     #[serde(default)]
     pub groups_claim: Option<String>,
     /// Put before every group, so that groups of two issuers cannot be mistaken for each other.
@@ -80,10 +80,31 @@ impl Config {
 }
 
 /// The members that lead to a claim: `realm_access.roles` is `roles` in `realm_access`. A name with a slash is
-/// one member, because names that are URLs have dots of their own (RFC 7519 §4.2).
-pub fn steps(name: &str) -> impl Iterator<Item = &str> {
-    let whole = name.contains('/');
-    name.split(move |c| c == '.' && !whole)
+/// one member, because names that are URLs have dots of their own (RFC 7519 §4.2). What stands in single quotes is
+/// one member in any case: `'kubernetes.io'.namespace` is `namespace` in `kubernetes.io`. `None` for what is no such
+/// name.
+#[must_use]
+pub fn steps(name: &str) -> Option<Vec<&str>> {
+    let mut steps = Vec::new();
+    if !name.contains('\'') {
+        let whole = name.contains('/');
+        steps.extend(name.split(|c| c == '.' && !whole));
+    } else {
+        let mut rest = name;
+        loop {
+            let (step, behind) = match rest.strip_prefix('\'') {
+                Some(quoted) => quoted.split_once('\'')?,
+                None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+            };
+            steps.push(step);
+            if behind.is_empty() {
+                break;
+            }
+            rest = behind.strip_prefix('.')?;
+        }
+    }
+    let good = |step: &&str| !step.is_empty() && !step.contains('\'');
+    steps.iter().all(good).then_some(steps)
 }
 
 const fn default_max_lifetime_secs() -> u64 {

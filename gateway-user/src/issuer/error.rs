@@ -163,7 +163,7 @@ pub enum TokenError {
     #[error("the token's header has `{}`", .0.trim_start_matches("header-"))]
     Header(&'static str),
     /// `typ` is neither of a JWT nor of an access token.
-    #[error("the token's type is not JWT or at+jwt")]
+    #[error("the token's type is not JWT, JOSE or at+jwt")]
     Type,
     /// `alg` is missing or no text.
     #[error("the token names no algorithm")]

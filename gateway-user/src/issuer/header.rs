@@ -47,12 +47,13 @@ impl Header {
     }
 }
 
-/// A JWT (RFC 7519 §5.1) or a JWT access token (RFC 9068 §2.1): other types mean other things (RFC 8725 §3.11).
+/// A JWT (RFC 7519 §5.1), which a JWT-SVID may call "JOSE" (SPIFFE JWT-SVID §2.3), or a JWT access token (RFC 9068 §2.1):
+/// other types mean other things (RFC 8725 §3.11).
 fn check_type(typ: Option<&Value>) -> Result<(), TokenError> {
     let Some(typ) = typ else { return Ok(()) };
     let typ = typ.as_str().ok_or(TokenError::Type)?.to_ascii_lowercase();
     match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "jwt" | "at+jwt" => Ok(()),
+        "jwt" | "jose" | "at+jwt" => Ok(()),
         _ => Err(TokenError::Type),
     }
 }

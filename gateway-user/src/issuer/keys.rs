@@ -1,4 +1,4 @@
-//! The keys of one issuer, kept: fetched at first use, renewed behind the scenes, sought once where one is missing.
+//! The keys of one issuer, kept: fetched at first use, renewed on a timer, sought once where one is missing.
 //!
 //! A fetch runs as a task of its own, so that a caller who goes away ends it for nobody; there is never more than one.
 
@@ -58,28 +58,42 @@ impl Keys {
         })))
     }
 
-    /// Keys to check a token with; none while the issuer is down. Waits only where there are none.
+    /// Keys to check a token with; none while the issuer is down. Waits where there are none, and where those there
+    /// are should have been replaced long ago: what was withdrawn since must not be believed while the issuer can
+    /// say so.
     pub(super) async fn current(&self) -> Option<Arc<KeySet>> {
         let shared = &self.0;
         let now = shared.clock.now();
         let flight = {
             let mut state = shared.lock();
-            let under_way = state.flight();
-            if let Some(set) = shared.usable(&state, now) {
-                let old =
-                    state.good.as_ref().is_none_or(|(_, at)| is_past(Some(*at), shared.refresh_secs, now));
-                if old && under_way.is_none() && is_past(state.tried, shared.min_refetch_secs, now) {
-                    shared.begin(&mut state, now);
+            let usable = shared.usable(&state, now);
+            let pause = if usable.is_some() { shared.min_refetch_secs } else { RETRY_SECS };
+            let flight = match state.flight() {
+                None if shared.is_due(&state, now) && is_past(state.tried, pause, now) => {
+                    Some(shared.begin(&mut state, now))
                 }
-                return Some(set);
-            }
-            match under_way {
-                Some(flight) => flight,
-                None if is_past(state.tried, RETRY_SECS, now) => shared.begin(&mut state, now),
-                None => return None,
+                under_way => under_way,
+            };
+            match flight {
+                Some(flight) if usable.is_none() || shared.is_overdue(&state, now) => flight,
+                Some(_) | None => return usable,
             }
         };
         self.landed(flight).await
+    }
+
+    /// Fetches the keys if that is due, and waits for it: so they are renewed also while nobody brings a token.
+    pub(super) async fn refresh(&self) {
+        let shared = &self.0;
+        let now = shared.clock.now();
+        let flight = {
+            let mut state = shared.lock();
+            let due = shared.is_due(&state, now) && is_past(state.tried, shared.min_refetch_secs, now);
+            state.flight().or_else(|| due.then(|| shared.begin(&mut state, now)))
+        };
+        if let Some(flight) = flight {
+            self.landed(flight).await;
+        }
     }
 
     /// Keys fetched just now, because a token names one that is not known; none where that was tried a short while
@@ -126,6 +140,17 @@ impl Shared {
     fn usable(&self, state: &State, now: OffsetDateTime) -> Option<Arc<KeySet>> {
         let (set, at) = state.good.as_ref()?;
         (now - *at <= seconds(self.max_age_secs)).then(|| Arc::clone(set))
+    }
+
+    /// Whether newer keys are to be fetched.
+    fn is_due(&self, state: &State, now: OffsetDateTime) -> bool {
+        state.good.as_ref().is_none_or(|(_, at)| is_past(Some(*at), self.refresh_secs, now))
+    }
+
+    /// Whether they were to be fetched a whole interval ago.
+    fn is_overdue(&self, state: &State, now: OffsetDateTime) -> bool {
+        let late = seconds(self.refresh_secs).saturating_add(seconds(self.refresh_secs));
+        state.good.as_ref().is_some_and(|(_, at)| now - *at > late)
     }
 
     fn begin(self: &Arc<Self>, state: &mut State, now: OffsetDateTime) -> watch::Receiver<()> {

@@ -23,11 +23,13 @@ mod token;
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
+    sync::Arc,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 pub use self::{
     config::{CLAIMS_MAX, Config, steps},
@@ -84,6 +86,9 @@ impl fmt::Debug for TokenDigest {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Issuers whose keys are fetched at once.
+const REFRESHES: usize = 4;
 
 /// The configured issuers.
 #[derive(Debug)]
@@ -161,14 +166,20 @@ impl Issuers {
         }
     }
 
-    /// Fetches every issuer's keys at once, so that the first token need not wait. Those that are down are logged and
-    /// asked again when a token of theirs comes.
-    pub async fn warm(&self) {
-        let mut fetches = tokio::task::JoinSet::new();
+    /// Fetches the keys of every issuer that are due: there are none yet, or they are older than its
+    /// `keys_refresh_secs`. Call it every few seconds, so that no token need wait and a withdrawn key is not believed
+    /// longer where nobody brings tokens. Those that are down are logged, and asked again after `min_refetch_secs`.
+    pub async fn refresh(&self) {
+        let places = Arc::new(Semaphore::new(REFRESHES));
+        let mut refreshes = JoinSet::new();
         for issuer in self.issuers.values() {
-            let keys = issuer.keys.clone();
-            fetches.spawn(async move { keys.current().await.is_some() });
+            let (keys, places) = (issuer.keys.clone(), Arc::clone(&places));
+            refreshes.spawn(async move {
+                // It is never closed.
+                let Ok(_place) = places.acquire().await else { return };
+                keys.refresh().await;
+            });
         }
-        while fetches.join_next().await.is_some() {}
+        while refreshes.join_next().await.is_some() {}
     }
 }

@@ -135,6 +135,8 @@ pub fn run(
     stdio_stays_inside()?;
     let recorded = command.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let presented = token.as_ref().map(TokenSource::read).transpose()?;
+    // Before it is asked: one that is started meanwhile is noticed.
+    let daemon = client.daemon();
     let request = LaunchRequest { workload, command: recorded, token: presented.clone() };
     let launched = client.launch(&request)?;
     let own = env::vars_os();
@@ -151,9 +153,9 @@ pub fn run(
         let _ = signals.reap(child.pid());
         return Err(not_started(&program, source));
     }
-    let mut renewal = token
-        .zip(presented)
-        .map(|(source, token)| Renewal::new(client, launched.session, source, token, launched.token_expires));
+    let mut renewal = token.zip(presented).map(|(source, token)| {
+        Renewal::new(client, daemon, launched.session, source, token, launched.token_expires)
+    });
     let every = renewal.as_ref().map(|_| token::LOOK_EVERY);
     let look = || renewal.iter_mut().for_each(|renewal| renewal.look(tell));
     signals.supervise(child.pid(), every, look).map_err(RunError::Wait)

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    api::{Client, wire::Token},
+    api::{Client, DaemonStart, wire::Token},
     prim::SessionId,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 const MAX_BYTES: u64 = 1 << 20;
 /// How long a command may take to print a token.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a file is looked at, and how soon a failed renewal is tried again.
+/// How often a file and the daemon's socket are looked at, and how soon a failed renewal is tried again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Where the token comes from.
@@ -135,6 +135,8 @@ fn run(line: &OsString) -> Result<Vec<u8>, TokenSourceError> {
 /// Keeps a session's token new while its command runs.
 pub(super) struct Renewal<'a> {
     pub(super) client: &'a Client,
+    /// The start of the daemon that has the token. It keeps tokens in memory alone.
+    daemon: Option<DaemonStart>,
     pub(super) session: SessionId,
     pub(super) source: TokenSource,
     /// What the daemon has.
@@ -148,23 +150,34 @@ pub(super) struct Renewal<'a> {
 impl<'a> Renewal<'a> {
     pub(super) fn new(
         client: &'a Client,
+        daemon: Option<DaemonStart>,
         session: SessionId,
         source: TokenSource,
         known: Token,
         expires: Option<i64>,
     ) -> Self {
-        let mut renewal = Self { client, session, source, known, expires, due: None, failing: false };
+        let mut renewal = Self { client, daemon, session, source, known, expires, due: None, failing: false };
         renewal.due = renewal.next();
         renewal
     }
 
-    /// Looks whether there is a newer token, and presents it. What goes wrong is told once, and tried again.
+    /// Looks whether there is a newer token, or a daemon that was started anew, and presents the token. What goes wrong
+    /// is told once, and tried again. Call it every [`LOOK_EVERY`].
     pub(super) fn look(&mut self, tell: &dyn Fn(&str)) {
-        if self.due.is_none_or(|due| Instant::now() < due) {
+        let daemon = self.client.daemon();
+        // While nobody is there, the last one's socket may be gone.
+        let restarted = daemon.is_some() && daemon != self.daemon;
+        let due = self.due.is_some_and(|due| due <= Instant::now());
+        if !restarted && !due {
             return;
         }
-        match self.renew() {
-            Ok(()) => self.failing = false,
+        match self.present(restarted, due) {
+            Ok(()) => {
+                self.failing = false;
+                if restarted {
+                    self.daemon = daemon;
+                }
+            }
             Err(error) => {
                 if !self.failing {
                     tell(&format!("the session's token could not be renewed: {error}"));
@@ -172,20 +185,28 @@ impl<'a> Renewal<'a> {
                 self.failing = true;
             }
         }
-        self.due = self.next();
-    }
-
-    fn renew(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        let token = self.source.read()?;
-        if token == self.known {
-            return Ok(());
+        if due {
+            self.due = self.next();
         }
-        let renewed = self.client.renew(self.session, token.clone())?;
-        (self.known, self.expires) = (token, renewed.expires);
-        Ok(())
     }
 
-    /// A file is looked at again and again; a command is run when half of the time that is left is over.
+    /// Presents a newer token if it is time for one and there is one, else the known one to a daemon that lacks it.
+    fn present(&mut self, restarted: bool, due: bool) -> Result<(), Box<dyn std::error::Error>> {
+        let read = if due { self.source.read().map(Some) } else { Ok(None) };
+        // Where there is no newer one, the known one is still good.
+        let (newer, failed) = match read {
+            Ok(token) => (token.filter(|token| *token != self.known), None),
+            Err(error) => (None, Some(error)),
+        };
+        if let Some(token) = newer.or_else(|| restarted.then(|| self.known.clone())) {
+            let renewed = self.client.renew(self.session, token.clone())?;
+            (self.known, self.expires) = (token, renewed.expires);
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// A file is looked at again and again; a command is run when half of the time that is left is over; a variable
+    /// does not change.
     fn next(&self) -> Option<Instant> {
         let wait = match &self.source {
             TokenSource::File(_) => LOOK_EVERY,

@@ -191,7 +191,7 @@ impl Intent {
 /// A token that was accepted and has not expired, also one that was renewed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedToken {
-    /// Its SHA-256, in hexadecimal.
+    /// The SHA-256 of what its signature covers, in hexadecimal.
     pub digest: String,
     /// When it ends.
     pub expires: OffsetDateTime,

@@ -1,4 +1,4 @@
-//! Events of one kind from one cgroup, kept from filling the disk.
+//! Events of one kind from one cgroup or user, kept from filling the disk.
 //!
 //! Closing a connection costs an agent nothing, a durable event costs a flush of the disk: in each
 //! minute the first few of a kind are recorded one by one, the rest is counted, and the count is
@@ -12,8 +12,32 @@ use std::{
 
 use crate::prim::CgroupId;
 
+/// Who caused an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// An agent in this cgroup.
+    Cgroup(CgroupId),
+    /// A user who launches agents.
+    User(u32),
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Cause {
+    /// The cgroup, where it is an agent's.
+    pub(super) fn cgroup(self) -> Option<CgroupId> {
+        if let Self::Cgroup(cgroup) = self { Some(cgroup) } else { None }
+    }
+}
+
+impl From<Option<CgroupId>> for Cause {
+    fn from(cgroup: Option<CgroupId>) -> Self {
+        cgroup.map_or(Self::Unknown, Self::Cgroup)
+    }
+}
+
 /// What is counted together.
-pub(super) type Source = (Option<CgroupId>, &'static str);
+pub(super) type Source = (Cause, &'static str);
 
 /// How long a burst lasts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -64,14 +88,17 @@ mod tests {
     fn the_first_of_a_minute_are_recorded_and_the_rest_is_counted() {
         let bursts = Bursts::default();
         let start = Instant::now();
-        let source = (Some(CgroupId(7)), "route-refused");
+        let source = (Cause::Cgroup(CgroupId(7)), "route-refused");
         let admitted = (0..100).filter(|_| bursts.admit(source, start)).count();
         assert_eq!(admitted, 20);
         assert!(
-            bursts.admit((Some(CgroupId(8)), "route-refused"), start),
+            bursts.admit((Cause::Cgroup(CgroupId(8)), "route-refused"), start),
             "another cgroup is another source"
         );
-        assert!(bursts.admit((Some(CgroupId(7)), "tls-failed"), start), "another kind is another source");
+        assert!(
+            bursts.admit((Cause::Cgroup(CgroupId(7)), "tls-failed"), start),
+            "another kind is another source"
+        );
         assert_eq!(bursts.over(start + WINDOW / 2), []);
         assert_eq!(
             bursts.over(start + WINDOW),
@@ -82,12 +109,20 @@ mod tests {
     }
 
     #[test]
+    fn one_user_hides_nothing_of_another_s() {
+        let (bursts, now) = (Bursts::default(), Instant::now());
+        let user = |uid| (Cause::User(uid), "identity-not-accepted");
+        assert_eq!((0..100).filter(|_| bursts.admit(user(1000), now)).count(), 20);
+        assert!(bursts.admit(user(1001), now));
+    }
+
+    #[test]
     fn sources_are_bounded() {
         let bursts = Bursts::default();
         let now = Instant::now();
         for id in 0..SOURCES as u64 {
-            assert!(bursts.admit((Some(CgroupId(id)), "x"), now));
+            assert!(bursts.admit((Cause::Cgroup(CgroupId(id)), "x"), now));
         }
-        assert!(!bursts.admit((Some(CgroupId(u64::MAX)), "x"), now));
+        assert!(!bursts.admit((Cause::Cgroup(CgroupId(u64::MAX)), "x"), now));
     }
 }

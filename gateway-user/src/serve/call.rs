@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, Request, Response, Version, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use serde_json::json;
 
 use super::{
-    Gateway,
+    Cause, Gateway, bypass,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
     lasting::lasting,
@@ -28,7 +27,6 @@ use crate::{
     mint::ANSWER_MAX,
     parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
     prim::{AccountId, CallId, HostName, Region},
-    record::Event,
     respond::Refusal,
     sign::{SignedRequest, sign},
 };
@@ -50,8 +48,8 @@ pub(super) async fn call(
     let allowed = match while_it_lasts(gateway, caller, judged).await {
         Ok(allowed) => allowed,
         Err(refused) => {
-            if let Some(event) = bypass(caller, name, &refused) {
-                gateway.report(Some(caller.session.cgroup_id), event).await;
+            if let Some(event) = bypass::event(gateway, caller, name, draft.access_key_id(), &refused) {
+                gateway.report(Cause::Cgroup(caller.session.cgroup_id), event).await;
             }
             let answer = refuse(gateway, caller, draft, &wire, &refused).await;
             unread.discard().await;
@@ -248,22 +246,6 @@ fn minted(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Option<Arc<Min
         // Also what was known before a restart.
         Some(_) | None => Err(SignatureError::KeysExpired(id.to_owned())),
     }
-}
-
-/// Keys that are not the session's were brought from elsewhere, or found on the host: somebody should know.
-fn bypass(caller: &Caller, host: &HostName, refused: &Refused) -> Option<Event> {
-    let Refused::Signature(SignatureError::UnknownAccessKey(key)) = refused else { return None };
-    let mut event = Event::new("foreign-key", "a call was signed with keys that are not the session's");
-    event.session = Some(caller.session.id);
-    event.workload = Some(caller.session.workload.name.clone());
-    event.pid = Some(caller.pid);
-    event.uid = Some(caller.uid);
-    event.detail = json!({
-        "access_key_id": key,
-        "host": host.to_string(),
-        "cgroup_id": caller.session.cgroup_id.0,
-    });
-    Some(event)
 }
 
 /// credentials → sign → forward → mint.

@@ -52,6 +52,11 @@ impl Draft {
         self.intent.region = Some(region.to_owned());
     }
 
+    /// The access key id that it claims, as far as its head could be read.
+    pub(super) fn access_key_id(&self) -> Option<&str> {
+        self.intent.access_key_id.as_deref()
+    }
+
     /// The call is understood; `policy_digest` names the policies it is put to.
     pub(super) fn understood(&mut self, operation: &Operation, policy_digest: &str) {
         let intent = &mut self.intent;

@@ -3,6 +3,7 @@
 
 mod aws_error;
 mod burst;
+mod bypass;
 mod call;
 mod counters;
 mod draft;
@@ -34,7 +35,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    burst::Bursts,
+    burst::{Bursts, Cause},
     counters::{Counters, Counts},
     ledger::Ledger,
     share::{NoRoom, Shares},
@@ -48,12 +49,21 @@ use crate::{
     decide::Policies,
     forward::{EndpointOverride, Upstream},
     identify::{Caller, EndReason, IdentifyError, Identity, Registry, Session, VouchError},
-    prim::{AgentAddr, CgroupId, HostName, WorkloadName},
+    prim::{AgentAddr, HostName, WorkloadName},
     record::{Event, IdentityRenewal, RecordError, Recorder, SessionEnd, SessionStart},
     redirect::{OriginError, Origins},
     route::{self, Route, RouteError, metadata, passthrough, route},
     terminate::{HandshakeError, Terminator},
 };
+
+/// The process that presented a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Presenter {
+    /// Its id.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+}
 
 /// Bounds on one connection and one call.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -207,9 +217,9 @@ impl Gateway {
         self.report(known.origin.map(|origin| origin.cgroup), known.event(&error)).await;
     }
 
-    /// Records an event that an agent in `cgroup` caused: one by one, or in a burst as a count.
-    pub async fn report(&self, cgroup: Option<CgroupId>, event: Event) {
-        if !self.bursts.admit((cgroup, event.kind), Instant::now()) {
+    /// Records an event that somebody caused who may cause more: one by one, or in a burst as a count.
+    pub async fn report(&self, cause: impl Into<Cause>, event: Event) {
+        if !self.bursts.admit((cause.into(), event.kind), Instant::now()) {
             return;
         }
         tracing::info!(kind = event.kind, session = ?event.session, event.message, "reported");
@@ -220,9 +230,13 @@ impl Gateway {
 
     /// Records how many events of ended bursts were only counted.
     pub async fn report_bursts(&self) {
-        for ((cgroup, kind), counted) in self.bursts.over(Instant::now()) {
+        for ((cause, kind), counted) in self.bursts.over(Instant::now()) {
             let mut event = Event::new(kind, format!("{counted} more within a minute"));
+            let cgroup = cause.cgroup();
             event.detail = json!({ "counted": counted, "cgroup_id": cgroup.map(|cgroup| cgroup.0) });
+            if let Cause::User(uid) = cause {
+                event.uid = Some(uid);
+            }
             if let Some(session) = cgroup.and_then(|cgroup| self.registry.session_of(cgroup)) {
                 event = event.of_session(&session);
             }
@@ -253,7 +267,7 @@ impl Gateway {
                 drop(waiting);
                 let workload =
                     error.workload().and_then(|name| self.registry.workloads().named(name)).cloned();
-                self.report(Some(origin.cgroup), known.event(&error.into())).await;
+                self.report(Cause::Cgroup(origin.cgroup), known.event(&error.into())).await;
                 return stranger::answer(self, accepted, workload).await;
             }
             identified => identified?,
@@ -392,13 +406,27 @@ impl Gateway {
         Ok(())
     }
 
-    /// Records that nobody vouches for `session`, or for what would have been one of `workload`.
-    pub async fn not_vouched(&self, workload: &WorkloadName, session: Option<&Session>, error: &VouchError) {
+    /// Records that nobody vouches for `session`, or for what would have been one of `workload`; and by whom the token
+    /// was presented, where it was.
+    pub async fn not_vouched(
+        &self,
+        workload: &WorkloadName,
+        session: Option<&Session>,
+        presenter: Option<Presenter>,
+        error: &VouchError,
+    ) {
         let mut event = Event::new("identity-not-accepted", error.to_string());
         event.workload = Some(workload.clone());
         event.session = session.map(|session| session.id);
         event.detail = json!({ "reason": error.reason() });
-        self.report(session.map(|session| session.cgroup_id), event).await;
+        let cause = match presenter {
+            Some(Presenter { pid, uid }) => {
+                (event.pid, event.uid) = (Some(pid), Some(uid));
+                Cause::User(uid)
+            }
+            None => session.map(|session| session.cgroup_id).into(),
+        };
+        self.report(cause, event).await;
     }
 
     /// Makes a new session durable before anyone uses it.

@@ -30,7 +30,7 @@ impl Gateway {
                     tracing::error!(session = %session.id, %error, "a renewed token could not be recorded");
                 }
             }
-            Some(Err(error)) => self.not_vouched(&session.workload.name, Some(session), &error).await,
+            Some(Err(error)) => self.not_vouched(&session.workload.name, Some(session), None, &error).await,
         }
     }
 }

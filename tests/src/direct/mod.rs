@@ -25,6 +25,7 @@ use gateway_user::{
     issuer::{self, Issuers},
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
+    redirect::Origin,
     route,
     secret::SecretText,
     serve::{self, Gateway},
@@ -100,6 +101,10 @@ impl Default for Setup {
             clock: Clock::system(),
         }
     }
+}
+
+fn origin_of(place: Place) -> Origin {
+    place.origin(([192, 0, 2, 1], 443).into())
 }
 
 /// A running gateway with its upstream.
@@ -245,8 +250,14 @@ impl Direct {
         self.caller_from(AGENT).await
     }
 
+    /// A connection of the agent, as the kernel tells it.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        origin_of(AGENT)
+    }
+
     async fn caller_from(&self, place: Place) -> Result<Caller> {
-        let origin = place.origin(([192, 0, 2, 1], 443).into());
+        let origin = origin_of(place);
         let gateway = &self.gateway;
         let enrol = async |session: &Session| gateway.enrol(session).await;
         Ok(gateway.registry.identify(&origin, enrol).await?)

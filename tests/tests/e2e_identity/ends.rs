@@ -1,11 +1,11 @@
 //! How sessions end, and what they survive.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use chaperone_tests::harness::{AgentShell, Gateway, User};
 use serde_json::json;
 
-use crate::stage::{Agent, NOT_ACCEPTED, Stage, ended};
+use crate::stage::{Agent, NOT_ACCEPTED, PATIENCE, Stage, ended};
 
 /// `chaperone sessions kill` by root: its exit code, and what it said.
 fn kill(gateway: &Gateway, id: &str) -> (Option<i32>, String) {
@@ -158,4 +158,38 @@ async fn a_removed_cgroup_ends_its_session_before_anybody_looks_for_it() {
         let ended = stage.sessions_when("builds", |sessions| !sessions[0]["ended"].is_null());
         assert_eq!((ended.len(), &ended[0]["end_reason"]), (number + 1, &json!("cgroup-gone")), "{ended:?}");
     }
+}
+
+/// With `credentials = "web-identity"` the token itself is what AWS is asked for keys with, and the daemon does not write
+/// it down.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_launcher_presents_its_token_again_to_a_daemon_that_was_started_anew() {
+    let mut stage = Stage::start().await;
+    let own = stage.put("own", &stage.token("agent-1", &["readers"], 600).await);
+    let printed = stage.put("printed", &stage.token("agent-3", &["readers"], 600).await);
+    let line = format!("cat {}", printed.display());
+    let token = stage.token("agent-2", &["readers"], 600).await;
+    let mut agents =
+        [["--token-file", own.to_str().unwrap()], ["--token-env", "TOKEN"], ["--token-command", &line]].map(
+            |option| {
+                let options = [&["--workload", "federated"][..], &option[..]].concat();
+                let mut command = stage.gateway.launched(User::Nobody, &options).unwrap();
+                command.env("TOKEN", token.expose());
+                Agent::start(command)
+            },
+        );
+    for agent in &mut agents {
+        agent.served("get");
+    }
+    stage.gateway.kill().unwrap();
+    stage.gateway.start_daemon().unwrap();
+    let start = Instant::now();
+    for agent in &mut agents {
+        // The launchers look every ten seconds.
+        while agent.call("get")["status"] != 200 {
+            assert!(start.elapsed() < PATIENCE, "no token was presented");
+        }
+    }
+    let sessions = stage.ask(&["sessions", "list", "--json", "--workload", "federated"]);
+    assert!(sessions.len() == 3 && sessions.iter().all(|session| session["ended"].is_null()), "{sessions:?}");
 }

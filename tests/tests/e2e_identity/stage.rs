@@ -23,7 +23,7 @@ use gateway_user::secret::SecretText;
 use serde_json::{Value, json};
 
 /// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLICIES: &str = r#"
 @id("readers") permit (principal in Group::"readers", action == Action::"s3:GetObject", resource)
@@ -177,13 +177,14 @@ fn roles() -> Vec<Role> {
     ]
 }
 
-/// Three workloads, their issuer, and whom the gateway asks for keys.
+/// Four workloads, their issuer, and whom the gateway asks for keys.
 fn configuration(oidc: &Oidc, tokens: &TokenFiles, sts: &str) -> String {
     let builds = format!("{}\nrole_arn = \"{ROLE}\"", tokens.line());
     [
         vouched_workload("builds", &builds),
         vouched_workload("reviews", &tokens.line()),
         vouched_workload("launched", ""),
+        vouched_workload("federated", &format!("role_arn = \"{ROLE}\"\ncredentials = \"web-identity\"")),
         vouching_issuer(oidc),
         format!("\n[credentials]\nsts_endpoint = \"{sts}\"\n"),
     ]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use gateway_user::{
-    api::{self, Api, Client, Launcher, Recording, SessionLog, Socket, StatusSource, wire},
+    api::{self, Api, Client, Launcher, Peer, Recording, SessionLog, Socket, StatusSource, wire},
     clock::Clock,
     identify::{
         self, BootId, CgroupFs, Identity, MasterKey, Placeholders, Registry, Scopes, Session, VouchError,
@@ -59,6 +59,7 @@ impl SessionLog for Log {
         &'a self,
         _: &'a WorkloadName,
         _: Option<&'a Session>,
+        _: Peer,
         _: &'a VouchError,
     ) -> Recording<'a, ()> {
         Box::pin(async {})

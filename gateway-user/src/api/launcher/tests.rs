@@ -56,6 +56,7 @@ impl SessionLog for FakeLog {
         &'a self,
         _: &'a WorkloadName,
         _: Option<&'a Session>,
+        _: Peer,
         _: &'a VouchError,
     ) -> Recording<'a, ()> {
         Box::pin(async {})

@@ -102,12 +102,12 @@ impl Problems {
 }
 
 const NOT_A_TEXT: &str = "1 to 256 bytes without control characters are allowed";
-const NOT_A_CLAIM: &str = "a claim is a name, or names joined by dots";
+const NOT_A_CLAIM: &str = "a claim is a name, or names joined by dots, which may be in single quotes";
 
 fn is_text(text: &str) -> bool {
     (1..=TEXT_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn is_claim_name(name: &str) -> bool {
-    is_text(name) && issuer::steps(name).all(|step| !step.is_empty())
+    is_text(name) && issuer::steps(name).is_some()
 }

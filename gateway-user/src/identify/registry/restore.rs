@@ -7,9 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::{Registry, Slot, renew::is_presenter};
 use crate::{
-    identify::{
-        CgroupError, EndReason, Identity, Launch, VouchError, Voucher, bindings::Binding, boot::BootId,
-    },
+    identify::{CgroupError, EndReason, Identity, Launch, Voucher, bindings::Binding, boot::BootId},
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
 };
 
@@ -37,7 +35,7 @@ pub struct StoredSession {
 /// What the session database knows of a token that was accepted and has not expired.
 #[derive(Debug, Clone)]
 pub struct StoredToken {
-    /// Its SHA-256, in hexadecimal.
+    /// The SHA-256 of what its signature covers, in hexadecimal.
     pub digest: String,
     /// When it ends.
     pub expires: OffsetDateTime,
@@ -49,6 +47,27 @@ pub struct StoredToken {
     pub uid: Option<u32>,
 }
 
+/// A boot of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// What it is called.
+    pub name: String,
+    /// Which boot of it.
+    pub boot: BootId,
+}
+
+impl StoredToken {
+    /// A token that was accepted on the host `there`, as it counts `here`: `None` where it is another host's, which has
+    /// tokens of its own in the same database. Cgroups of another boot mean nothing.
+    #[must_use]
+    pub fn counts(self, here: &Host, there: &Host) -> Option<Self> {
+        // A boot is of one host, whatever it is called.
+        let same_boot = here.boot == there.boot;
+        let cgroup = self.cgroup.filter(|_| same_boot);
+        (same_boot || here.name == there.name).then_some(Self { cgroup, ..self })
+    }
+}
+
 impl Registry {
     /// Takes up the sessions that were open when the daemon stopped: the same boot and cgroup is the
     /// same session, with the same id and placeholder. Returns those that ended meanwhile.
@@ -56,21 +75,15 @@ impl Registry {
         stored.into_iter().filter_map(|stored| self.restore_one(stored).err()).collect()
     }
 
-    /// Takes up which tokens were accepted for which cgroups before the daemon was restarted, oldest first.
-    ///
-    /// # Errors
-    /// [`VouchError::TooManyTokens`]: the rest is not known.
-    pub fn bind(&self, stored: impl IntoIterator<Item = StoredToken>) -> Result<(), VouchError> {
+    /// Takes up which tokens were accepted for which cgroups before the daemon was restarted, oldest first; also more than
+    /// may be accepted now.
+    pub fn bind(&self, stored: impl IntoIterator<Item = StoredToken>) {
         let now = self.clock.now();
         for StoredToken { digest, expires, workload, cgroup, uid } in stored {
             let workload = self.workloads.named(&workload);
             let user = uid.filter(|uid| workload.is_none_or(|workload| is_presenter(*uid, workload)));
-            let bound = self.tokens().bind(&digest, Binding { cgroup, user, expires }, now, |_| false);
-            if let Err(error @ VouchError::TooManyTokens(_)) = bound {
-                return Err(error);
-            }
+            self.tokens().restore(&digest, Binding { cgroup, user, expires }, now);
         }
-        Ok(())
     }
 
     /// Remembers the cgroups whose sessions were killed before the daemon was restarted.
@@ -109,5 +122,29 @@ impl Registry {
         let slot = Slot { session: Arc::new(session), enrolled: OnceCell::new_with(Some(())) };
         self.state().slots.insert(cgroup_id, Arc::new(slot));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_this_host_count_and_cgroups_of_this_boot() {
+        let host = |name: &str, boot: &str| Host { name: name.to_owned(), boot: BootId::new(boot) };
+        let counts = |name, boot| {
+            let token = StoredToken {
+                digest: "d".to_owned(),
+                expires: OffsetDateTime::UNIX_EPOCH,
+                workload: "builds".parse().unwrap(),
+                cgroup: Some(CgroupId(7)),
+                uid: Some(1000),
+            };
+            token.counts(&host("here", "now"), &host(name, boot)).map(|token| (token.cgroup, token.uid))
+        };
+        assert_eq!(counts("here", "now"), Some((Some(CgroupId(7)), Some(1000))));
+        assert_eq!(counts("renamed", "now"), Some((Some(CgroupId(7)), Some(1000))));
+        assert_eq!(counts("here", "before"), Some((None, Some(1000))));
+        assert_eq!(counts("elsewhere", "before"), None);
     }
 }

@@ -52,7 +52,7 @@ async fn one_fetch_for_all_who_come_first() {
     let issuers = Arc::new(server.issuers(|_| {}));
     server.hold();
     let (name, token) = (server.name(), server.token(&signer));
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..50 {
         let (issuers, name, token) = (Arc::clone(&issuers), name.clone(), token.clone());
         tasks.spawn(async move { issuers.verify(&name, &token).await.is_ok() });
@@ -75,7 +75,7 @@ async fn made_up_key_ids_do_not_reach_the_issuer() {
     let issuers = Arc::new(server.issuers(|_| {}));
     assert_eq!(issuers.check(&server, &server.token(&signer)).await, Ok(()));
     for round in 1..=3 {
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = JoinSet::new();
         for number in 0..50 {
             let token = server.token(&Signer::ed(&format!("made-up-{round}-{number}")));
             let (issuers, name) = (Arc::clone(&issuers), server.name());
@@ -139,6 +139,55 @@ async fn a_refresh_keeps_nobody_waiting() {
     assert_eq!(server.counts(), (2, 2));
 }
 
+/// Nobody brought a token for two intervals, and nobody fetched the keys meanwhile.
+#[tokio::test]
+async fn a_key_withdrawn_while_nobody_came_is_not_believed_once_more() {
+    let (old, new) = (Signer::ed("old"), Signer::ed("new"));
+    let server = Server::start(&[old.jwk()]).await;
+    let issuers = server.issuers(|config| config.keys_refresh_secs = 600);
+    let token = server.token(&old);
+    assert_eq!(issuers.check(&server, &token).await, Ok(()));
+    server.rotate(&[new.jwk()]);
+    forward(&server, 1201);
+    assert_eq!(issuers.check(&server, &token).await, Err("unknown-key"));
+    assert_eq!(issuers.check(&server, &server.token(&new)).await, Ok(()));
+
+    // Where the issuer does not answer, the old keys are the best there are; it is asked once a minute.
+    server.set_down(true);
+    forward(&server, 1201);
+    let asked = server.counts().0;
+    for _ in 0..3 {
+        assert_eq!(issuers.check(&server, &server.token(&new)).await, Ok(()));
+    }
+    assert_eq!(server.counts().0, asked + 1);
+}
+
+#[tokio::test]
+async fn keys_are_renewed_where_nobody_brings_tokens() {
+    let (old, new) = (Signer::ed("old"), Signer::ed("new"));
+    let server = Server::start(&[old.jwk()]).await;
+    let issuers = server.issuers(|_| {});
+    issuers.refresh().await;
+    let token = server.token(&old);
+    server.rotate(&[new.jwk()]);
+    forward(&server, 3599);
+    issuers.refresh().await;
+    assert_eq!(server.counts(), (1, 1));
+    forward(&server, 1);
+    issuers.refresh().await;
+    assert_eq!(server.counts(), (2, 2));
+    assert_eq!(issuers.check(&server, &token).await, Err("unknown-key"));
+
+    // One that is down is asked again a minute later.
+    server.set_down(true);
+    forward(&server, 3600);
+    for (seconds, asked) in [(0, 1), (59, 1), (1, 2)] {
+        forward(&server, seconds);
+        issuers.refresh().await;
+        assert_eq!(server.counts().0, 3 + asked, "after {seconds} s");
+    }
+}
+
 #[tokio::test]
 async fn an_issuer_that_goes_down_is_believed_for_a_day() {
     let signer = Signer::ed("k");
@@ -167,7 +216,7 @@ async fn an_issuer_that_is_down_at_first_is_asked_every_five_seconds() {
     let server = Server::start(&[signer.jwk()]).await;
     let issuers = server.issuers(|_| {});
     server.set_down(true);
-    issuers.warm().await;
+    issuers.refresh().await;
     let token = server.token(&signer);
     for _ in 0..20 {
         assert_eq!(issuers.check(&server, &token).await, Err("issuer-down"));
@@ -185,11 +234,11 @@ async fn an_issuer_that_is_down_at_first_is_asked_every_five_seconds() {
 }
 
 #[tokio::test]
-async fn warm_fetches_once() {
+async fn a_refresh_fetches_once() {
     let signer = Signer::ed("k");
     let server = Server::start(&[signer.jwk()]).await;
     let issuers = server.issuers(|_| {});
-    issuers.warm().await;
+    issuers.refresh().await;
     assert_eq!(server.counts(), (1, 1));
     assert_eq!(issuers.check(&server, &server.token(&signer)).await, Ok(()));
     assert_eq!(server.counts(), (1, 1));

@@ -62,6 +62,22 @@ fn dots_are_a_path() {
     check(url, "https://chaperone", json!({ "example/groups": ["a"] }), Ok(&[]));
 }
 
+/// Kubernetes' tokens say whose they are in `kubernetes.io`.
+#[test]
+fn quotes_keep_dots_in_names() {
+    let kubernetes = json!({ "namespace": "prod", "serviceaccount": { "name": "agents" } });
+    check("'kubernetes.io'.namespace", "kubernetes.io", kubernetes.clone(), Ok(&["idp:prod"]));
+    check("'kubernetes.io'.serviceaccount.name", "kubernetes.io", kubernetes.clone(), Ok(&["idp:agents"]));
+    check("'kubernetes.io'.'serviceaccount'.name", "kubernetes.io", kubernetes.clone(), Ok(&["idp:agents"]));
+    check("kubernetes.io.namespace", "kubernetes.io", kubernetes, Ok(&[]));
+    check("a.'b.c'", "a", json!({ "b.c": "x", "b": { "c": "y" } }), Ok(&["idp:x"]));
+    check("'https://a.example/b'.c", "https://a.example/b", json!({ "c": "x" }), Ok(&["idp:x"]));
+    check("'kubernetes.io'", "_claim_names", json!({ "kubernetes.io": "src1" }), Err("claim-elsewhere"));
+    let config = Config { claims: vec!["'kubernetes.io'.namespace".to_owned()], ..config() };
+    let claims = claims_of(&with("kubernetes.io", json!({ "namespace": "prod" })), &config).unwrap();
+    assert_eq!(claims.attributes["'kubernetes.io'.namespace"], "prod");
+}
+
 /// A provider may leave a long list out and say where it is: then "no groups" would be wrong.
 #[test]
 fn groups_kept_elsewhere_are_not_no_groups() {

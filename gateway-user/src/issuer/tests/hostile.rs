@@ -71,8 +71,12 @@ fn the_stage_is_set() {
     for (name, value) in [("typ", json!("at+jwt")), ("x5t", json!("AAAA")), ("nonce", json!({"a": 1}))] {
         header[name] = value;
     }
-    let token = stage.main.sign(&header.to_string(), &payload().to_string());
-    assert!(verify_with(&token, &config(), &stage.keys).is_ok());
+    // The last is a JWT-SVID's.
+    for typ in ["at+jwt", "JWT", "JOSE"] {
+        header["typ"] = typ.into();
+        let token = stage.main.sign(&header.to_string(), &payload().to_string());
+        assert!(verify_with(&token, &config(), &stage.keys).is_ok(), "{typ}");
+    }
 }
 
 #[test]
