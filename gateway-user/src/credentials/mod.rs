@@ -82,6 +82,33 @@ pub enum CredentialsError {
         /// STS's words.
         detail: String,
     },
+    /// STS refuses the role, and will the next time: its trust policy, the rights of who asks, or what is asked for.
+    #[error("STS refuses {role}: {detail}")]
+    RoleRefused {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
+    /// STS takes session policy and tags in a packed form, and these are too much for it.
+    #[error(
+        "session policy and tags are too much for the keys of {role}: {detail}; name fewer resources in one call, or \
+         turn `credentials.session_tags` off"
+    )]
+    PackedTooLarge {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
+    /// STS does not accept the token that the role is assumed with.
+    #[error("STS refuses the session's token for {role}: {detail}")]
+    TokenRefused {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
     /// STS did not tell whose the gateway's own keys are.
     #[error("asking STS for the account failed: {0}")]
     CallerIdentity(String),

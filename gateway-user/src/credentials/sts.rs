@@ -93,7 +93,7 @@ impl Clients {
             let tag = Tag::builder().key(key).value(value).build();
             request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
         }
-        let output = request.send().await.map_err(|error| refused(words(&error)))?;
+        let output = request.send().await.map_err(|error| failure(role.arn, &error))?;
         keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
     }
 
@@ -116,7 +116,7 @@ impl Clients {
             .duration_seconds(role.seconds)
             .send()
             .await
-            .map_err(|error| refused(words(&error)))?;
+            .map_err(|error| failure(role.arn, &error))?;
         keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
     }
 }
@@ -158,6 +158,28 @@ fn keys(given: Option<Given>) -> Result<Keys, &'static str> {
         session_token: Some(SecretText::new(given.session_token)),
         expires: Some(expires),
     })
+}
+
+/// Why the role was not given: for good where STS's code says so. What is not known here may pass.
+///
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors>
+/// and <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
+fn failure<E>(role: &str, error: &SdkError<E>) -> CredentialsError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let (role, detail) = (role.to_owned(), words(error));
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some("AccessDenied" | "MalformedPolicyDocument" | "RegionDisabledException" | "ValidationError") => {
+            CredentialsError::RoleRefused { role, detail }
+        }
+        Some("PackedPolicyTooLarge") => CredentialsError::PackedTooLarge { role, detail },
+        // Of the gateway's own keys STS says `ExpiredToken`.
+        Some("InvalidIdentityToken" | "IDPRejectedClaim" | "ExpiredTokenException") => {
+            CredentialsError::TokenRefused { role, detail }
+        }
+        Some(_) | None => CredentialsError::AssumeRole { role, detail },
+    }
 }
 
 /// STS's own code and message where it answered, otherwise the causes.
