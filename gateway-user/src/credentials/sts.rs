@@ -80,21 +80,20 @@ impl Clients {
         place: &Place<'_>,
         role: Role<'_>,
     ) -> Result<Keys, CredentialsError> {
-        let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
-        let mut request = self
-            .at(place)
-            .assume_role()
-            .role_arn(role.arn)
-            .role_session_name(role.session.to_string())
-            .set_source_identity(role.source_identity)
-            .set_policy(role.policy.map(str::to_owned))
-            .duration_seconds(role.seconds);
-        for (key, value) in role.tags {
-            let tag = Tag::builder().key(key).value(value).build();
-            request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
-        }
-        let output = request.send().await.map_err(|error| failure(role.arn, &error))?;
-        keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
+        assume_role(&self.at(place), role).await
+    }
+
+    /// As [`Clients::assume_role`], with these keys.
+    pub(super) async fn assume_role_with(
+        &self,
+        keys: &Keys,
+        place: &Place<'_>,
+        role: Role<'_>,
+    ) -> Result<Keys, CredentialsError> {
+        // Keys of one session: the client is of no use to others, its connections are.
+        let config = self.at(place).config().to_builder();
+        let config = config.credentials_provider(SharedCredentialsProvider::new(to_sdk(keys)));
+        assume_role(&Client::from_conf(config.build()), role).await
     }
 
     /// Asks for keys of the role with the workload's token. The gateway's own keys are not needed, and
@@ -119,6 +118,24 @@ impl Clients {
             .map_err(|error| failure(role.arn, &error))?;
         keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
     }
+}
+
+/// Asks for keys of the role with the client's.
+async fn assume_role(client: &Client, role: Role<'_>) -> Result<Keys, CredentialsError> {
+    let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
+    let mut request = client
+        .assume_role()
+        .role_arn(role.arn)
+        .role_session_name(role.session.to_string())
+        .set_source_identity(role.source_identity)
+        .set_policy(role.policy.map(str::to_owned))
+        .duration_seconds(role.seconds);
+    for (key, value) in role.tags {
+        let tag = Tag::builder().key(key).value(value).build();
+        request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
+    }
+    let output = request.send().await.map_err(|error| failure(role.arn, &error))?;
+    keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
 }
 
 /// Asks STS which account these keys belong to. Needs no permission of IAM.
