@@ -249,6 +249,9 @@ impl Refusal {
     /// The permitted call could not be signed.
     #[must_use]
     pub fn sign(error: &SignError, session: SessionId, call: CallId) -> Self {
+        if let SignError::NamesSession = error {
+            return Self::new(Kind::Denied, error, session, call);
+        }
         Self::internal(Kind::Internal, "the call could not be signed", error, session, call)
     }
 

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::{
-    Gateway,
+    Gateway, attribution,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
     ledger::Reservation,
@@ -163,6 +163,7 @@ async fn judge(
         }
     };
     let operation = classify(&request, account.as_ref())?;
+    attribution::check(&operation, caller)?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
             // A placeholder would be of no use: it is not what such an agent signs with. That its keys
