@@ -5,7 +5,7 @@ use chaperone_tests::{
     direct::{ALLOW_ALL, Direct, Reply, Setup, Signing},
     upstream::{Behaviour, Issued, Role},
 };
-use gateway_user::clock::Clock;
+use gateway_user::{clock::Clock, prim::SessionId};
 use http::{Method, StatusCode};
 use time::Duration;
 
@@ -59,11 +59,39 @@ impl Keys {
 }
 
 async fn assume(direct: &Direct, role: &str, signing: &Signing) -> Result<Reply> {
+    assume_as(direct, "agent", role, signing).await
+}
+
+async fn assume_as(direct: &Direct, name: &str, role: &str, signing: &Signing) -> Result<Reply> {
     let form =
         [("content-type", "application/x-www-form-urlencoded; charset=utf-8"), ("accept-encoding", "gzip")];
     let role = role.replace(':', "%3A").replace('/', "%2F");
-    let body = format!("Action=AssumeRole&Version=2011-06-15&RoleSessionName=agent&RoleArn={role}");
+    let body = format!("Action=AssumeRole&Version=2011-06-15&RoleSessionName={name}&RoleArn={role}");
     direct.agent(STS).ask(Method::POST, "/", &form, body, signing).await
+}
+
+#[tokio::test]
+async fn no_role_is_assumed_in_the_name_of_another_session() -> Result<()> {
+    let direct = start(ALLOW_ALL, Clock::system()).await?;
+    let other = SessionId::generate().to_string();
+    let before = direct.upstream.requests().len();
+    for name in [other.clone(), other.to_ascii_uppercase()] {
+        let reply = assume_as(&direct, &name, NEXT, &Signing::new("sts")).await?;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+        assert!(reply.text().contains("is how Chaperone names sessions"), "{}", reply.text());
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let body = format!("Action=GetFederationToken&Version=2011-06-15&Name={other}");
+    let reply = direct.agent(STS).ask(Method::POST, "/", &form, body, &Signing::new("sts")).await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+    assert!(reply.text().contains("is how Chaperone names sessions"), "{}", reply.text());
+    assert_eq!(direct.upstream.requests().len(), before);
+    let own = direct.session().await?.id.to_string();
+    for name in [own.as_str(), "s-1", &other[1..]] {
+        let reply = assume_as(&direct, name, NEXT, &Signing::new("sts")).await?;
+        assert_eq!(reply.status, StatusCode::OK, "{name}: {}", reply.text());
+    }
+    Ok(())
 }
 
 async fn get(direct: &Direct, signing: &Signing) -> Result<Reply> {

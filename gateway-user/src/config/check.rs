@@ -325,6 +325,15 @@ impl Problems {
                 self.add(here("groups").item(number), format!("the group {group:?} is listed twice"));
             }
         }
+        if let Some(first) = &workload.web_identity_role {
+            if workload.credentials != CredentialSource::WebIdentity {
+                let wrong =
+                    "`web_identity_role` needs `credentials = \"web-identity\"`: it is assumed with a token";
+                self.add(here("web_identity_role"), wrong);
+            } else if identify::role_account(first).is_none() {
+                self.add(here("web_identity_role"), not_a_role(first));
+            }
+        }
         let Some(role) = &workload.role_arn else {
             if workload.credentials == CredentialSource::WebIdentity {
                 self.add(here("credentials"), "\"web-identity\" needs the `role_arn` that the token is for");
@@ -345,10 +354,7 @@ impl Problems {
             );
         }
         match identify::role_account(role) {
-            None => self.add(
-                here("role_arn"),
-                format!("{role:?} is not the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
-            ),
+            None => self.add(here("role_arn"), not_a_role(role)),
             Some(account) => {
                 if let Some(other) = workload.account.as_ref().filter(|other| **other != account) {
                     self.add(
@@ -359,6 +365,10 @@ impl Problems {
             }
         }
     }
+}
+
+fn not_a_role(text: &str) -> String {
+    format!("{text:?} is not the ARN of a role, such as arn:aws:iam::123456789012:role/name")
 }
 
 /// Signs that make a glob of a path.

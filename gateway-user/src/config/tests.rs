@@ -511,7 +511,18 @@ fn who_vouches_for_a_workload() {
     wrong("oidc", &with("token_file = \"/{u}\""), "10:14: only {unit} is replaced in `token_file`");
     wrong("oidc", &with("subjects = [\"\"]"), "10:13: \"\" is no glob of subjects");
     let role = "credentials = \"web-identity\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"";
-    for right in ["token_file = \"/run/{unit}/t\"\nsubjects = [\"a-*\"]", role] {
+    wrong(
+        "oidc",
+        &with("web_identity_role = \"arn:aws:iam::123456789012:role/t\""),
+        "10:21: `web_identity_role` needs `credentials = \"web-identity\"`: it is assumed with a token",
+    );
+    wrong(
+        "oidc",
+        &with(&format!("{role}\nweb_identity_role = \"t\"")),
+        "12:21: \"t\" is not the ARN of a role, such as arn:aws:iam::123456789012:role/name",
+    );
+    let chained = format!("{role}\nweb_identity_role = \"arn:aws:iam::123456789012:role/t\"");
+    for right in ["token_file = \"/run/{unit}/t\"\nsubjects = [\"a-*\"]", role, &chained] {
         assert!(parse(&workload("oidc", &with(right))).is_ok(), "{right}");
     }
 }

@@ -23,6 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Owner {
     pub(super) role: String,
+    /// Whether they are only to assume another role with.
+    pub(super) first: bool,
     pub(super) session: SessionId,
     /// Of the session policy that limits them.
     pub(super) policy: Option<Digest>,

@@ -82,6 +82,33 @@ pub enum CredentialsError {
         /// STS's words.
         detail: String,
     },
+    /// STS refuses the role, and will the next time: its trust policy, the rights of who asks, or what is asked for.
+    #[error("STS refuses {role}: {detail}")]
+    RoleRefused {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
+    /// STS takes session policy and tags in a packed form, and these are too much for it.
+    #[error(
+        "session policy and tags are too much for the keys of {role}: {detail}; name fewer resources in one call, or \
+         turn `credentials.session_tags` off"
+    )]
+    PackedTooLarge {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
+    /// STS does not accept the token that the role is assumed with.
+    #[error("STS refuses the session's token for {role}: {detail}")]
+    TokenRefused {
+        /// The role's ARN.
+        role: String,
+        /// STS's words.
+        detail: String,
+    },
     /// STS did not tell whose the gateway's own keys are.
     #[error("asking STS for the account failed: {0}")]
     CallerIdentity(String),
@@ -308,7 +335,7 @@ impl Source {
         caller: &Caller,
     ) -> Result<Keys, CredentialsError> {
         let digest = policy.map(SessionPolicy::digest);
-        let owner = Owner { role: role.to_owned(), session: caller.session.id, policy: digest };
+        let owner = Owner { role: role.to_owned(), first: false, session: caller.session.id, policy: digest };
         let seconds = self.config.role_duration_secs;
         // Boxed when it is polled: moving what asks STS would be most of what kept keys take.
         let fetch = async { Box::pin(self.assume(role, policy, seconds, region, caller)).await };
@@ -341,16 +368,45 @@ impl Source {
                 own.keys().await?;
                 sts.assume_role(&place, role).await?
             }
-            CredentialSource::WebIdentity => {
-                let token = token(caller).ok_or(CredentialsError::NoToken)?;
-                sts.assume_role_with_web_identity(&place, role, &token).await?
-            }
+            CredentialSource::WebIdentity => match caller.session.workload.web_identity_role.as_deref() {
+                None => {
+                    let token = token(caller).ok_or(CredentialsError::NoToken)?;
+                    sts.assume_role_with_web_identity(&place, role, &token).await?
+                }
+                Some(first) => {
+                    let keys = self.by_web_identity(sts, first, &place, caller).await?;
+                    let seconds = role.seconds.min(CHAINED);
+                    sts.assume_role_with(&keys, &place, sts::Role { seconds, ..role }).await?
+                }
+            },
             // Its calls are forwarded as they were signed; nothing of the gateway's is lent to it.
             CredentialSource::Passthrough => {
                 return Err(CredentialsError::NoSource("the workload uses keys of its own".to_owned()));
             }
         };
         unexpired(keys, arn, self.now())
+    }
+
+    /// Keys of the role that the workload's token is for: kept for the session, and good for nothing here but to assume
+    /// the next role with. AWS is told who calls with that one.
+    async fn by_web_identity(
+        &self,
+        sts: &Clients,
+        arn: &str,
+        place: &sts::Place<'_>,
+        caller: &Caller,
+    ) -> Result<Keys, CredentialsError> {
+        let session = caller.session.id;
+        let owner = Owner { role: arn.to_owned(), first: true, session, policy: None };
+        let fetch = async {
+            let token = token(caller).ok_or(CredentialsError::NoToken)?;
+            let (source_identity, tags, policy) = (None, Vec::new(), None);
+            let role = sts::Role { arn, session, source_identity, tags, policy, seconds: CHAINED };
+            let keys = Box::pin(sts.assume_role_with_web_identity(place, role, &token)).await?;
+            unexpired(keys, arn, self.now())
+        };
+        let refresh_before = Duration::from_secs(self.config.refresh_before_secs);
+        self.slots.get(owner).keys(&self.clock, refresh_before, self.timeout(), fetch).await
     }
 
     /// STS for this caller. Keys work in every region of a partition; the workload's own is nearest.
@@ -379,6 +435,10 @@ impl fmt::Debug for Source {
 
 /// The shortest life of a role's keys, in seconds.
 const SHORTEST: u64 = 900;
+
+/// The longest life of keys that were given for keys of a role, in seconds.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+const CHAINED: i32 = 3600;
 
 /// How far the keys for this call reach. What policy objects to and is only observed is not in what the
 /// rules permit, so it has keys of its own.

@@ -80,21 +80,20 @@ impl Clients {
         place: &Place<'_>,
         role: Role<'_>,
     ) -> Result<Keys, CredentialsError> {
-        let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
-        let mut request = self
-            .at(place)
-            .assume_role()
-            .role_arn(role.arn)
-            .role_session_name(role.session.to_string())
-            .set_source_identity(role.source_identity)
-            .set_policy(role.policy.map(str::to_owned))
-            .duration_seconds(role.seconds);
-        for (key, value) in role.tags {
-            let tag = Tag::builder().key(key).value(value).build();
-            request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
-        }
-        let output = request.send().await.map_err(|error| refused(words(&error)))?;
-        keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
+        assume_role(&self.at(place), role).await
+    }
+
+    /// As [`Clients::assume_role`], with these keys.
+    pub(super) async fn assume_role_with(
+        &self,
+        keys: &Keys,
+        place: &Place<'_>,
+        role: Role<'_>,
+    ) -> Result<Keys, CredentialsError> {
+        // Keys of one session: the client is of no use to others, its connections are.
+        let config = self.at(place).config().to_builder();
+        let config = config.credentials_provider(SharedCredentialsProvider::new(to_sdk(keys)));
+        assume_role(&Client::from_conf(config.build()), role).await
     }
 
     /// Asks for keys of the role with the workload's token. The gateway's own keys are not needed, and
@@ -116,9 +115,27 @@ impl Clients {
             .duration_seconds(role.seconds)
             .send()
             .await
-            .map_err(|error| refused(words(&error)))?;
+            .map_err(|error| failure(role.arn, &error))?;
         keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
     }
+}
+
+/// Asks for keys of the role with the client's.
+async fn assume_role(client: &Client, role: Role<'_>) -> Result<Keys, CredentialsError> {
+    let refused = |detail: String| CredentialsError::AssumeRole { role: role.arn.to_owned(), detail };
+    let mut request = client
+        .assume_role()
+        .role_arn(role.arn)
+        .role_session_name(role.session.to_string())
+        .set_source_identity(role.source_identity)
+        .set_policy(role.policy.map(str::to_owned))
+        .duration_seconds(role.seconds);
+    for (key, value) in role.tags {
+        let tag = Tag::builder().key(key).value(value).build();
+        request = request.tags(tag.map_err(|error| refused(error.to_string()))?);
+    }
+    let output = request.send().await.map_err(|error| failure(role.arn, &error))?;
+    keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
 }
 
 /// Asks STS which account these keys belong to. Needs no permission of IAM.
@@ -158,6 +175,28 @@ fn keys(given: Option<Given>) -> Result<Keys, &'static str> {
         session_token: Some(SecretText::new(given.session_token)),
         expires: Some(expires),
     })
+}
+
+/// Why the role was not given: for good where STS's code says so. What is not known here may pass.
+///
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors>
+/// and <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
+fn failure<E>(role: &str, error: &SdkError<E>) -> CredentialsError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let (role, detail) = (role.to_owned(), words(error));
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some("AccessDenied" | "MalformedPolicyDocument" | "RegionDisabledException" | "ValidationError") => {
+            CredentialsError::RoleRefused { role, detail }
+        }
+        Some("PackedPolicyTooLarge") => CredentialsError::PackedTooLarge { role, detail },
+        // Of the gateway's own keys STS says `ExpiredToken`.
+        Some("InvalidIdentityToken" | "IDPRejectedClaim" | "ExpiredTokenException") => {
+            CredentialsError::TokenRefused { role, detail }
+        }
+        Some(_) | None => CredentialsError::AssumeRole { role, detail },
+    }
 }
 
 /// STS's own code and message where it answered, otherwise the causes.

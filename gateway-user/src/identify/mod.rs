@@ -163,6 +163,10 @@ pub struct WorkloadConfig {
     /// Role the gateway assumes for it; without one the gateway's own credentials sign.
     #[serde(default)]
     pub role_arn: Option<String>,
+    /// Role that is assumed with the workload's token; with its keys then [`WorkloadConfig::role_arn`] is, or that of
+    /// a rule. Without it the token is for the latter.
+    #[serde(default)]
+    pub web_identity_role: Option<String>,
     /// How far the keys of its role reach; [`Scope::Call`] where nothing is said. Only keys of a role
     /// can be limited.
     #[serde(default)]
@@ -203,6 +207,7 @@ impl WorkloadConfig {
             account: None,
             groups: Vec::new(),
             role_arn: None,
+            web_identity_role: None,
             scope: None,
             credentials: CredentialSource::Gateway,
         }

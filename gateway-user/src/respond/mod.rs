@@ -203,19 +203,55 @@ impl Refusal {
     /// There are no keys to sign with.
     #[must_use]
     pub fn credentials(error: &CredentialsError, session: SessionId, call: CallId) -> Self {
-        if let CredentialsError::PolicyTooLarge { pairs, .. } = error {
-            let message = format!(
-                "the call needs {pairs} actions on resources, too many to be limited to; name fewer in one call"
-            );
-            return Self::internal(Kind::Malformed, &message, error, session, call);
-        }
-        let message = "the gateway has no AWS credentials for this call at the moment";
-        Self::internal(Kind::Unavailable, message, error, session, call)
+        let (why, remedy) = match error {
+            CredentialsError::PolicyTooLarge { pairs, .. } => {
+                let message = format!(
+                    "the call needs {pairs} actions on resources, too many to be limited to; name fewer in one call"
+                );
+                return Self::internal(Kind::Malformed, &message, error, session, call);
+            }
+            CredentialsError::NoSource(_)
+            | CredentialsError::AssumeRole { .. }
+            | CredentialsError::CallerIdentity(_)
+            | CredentialsError::Expired(_)
+            | CredentialsError::Timeout(_) => {
+                let message = "the gateway has no AWS credentials for this call at the moment";
+                return Self::internal(Kind::Unavailable, message, error, session, call);
+            }
+            CredentialsError::RoleRefused { .. } => {
+                ("AWS refuses the role that this call is to be made in", "tell the administrator")
+            }
+            CredentialsError::PackedTooLarge { .. } => (
+                "what this call needs is more than AWS lets keys be limited to",
+                "name fewer resources in one call, or tell the administrator",
+            ),
+            CredentialsError::RulesTooLarge { .. } => (
+                "the rules about this workload are more than its keys can be limited to",
+                "tell the administrator",
+            ),
+            CredentialsError::TokenRefused { .. } => {
+                ("AWS does not accept the token of this session", "tell the administrator")
+            }
+            CredentialsError::NoToken => (
+                "the session has no token to get AWS credentials with",
+                "have its token presented again, or tell the administrator",
+            ),
+            CredentialsError::OtherAccount { .. } => (
+                "the call was decided for another account than it would be made in",
+                "tell the administrator",
+            ),
+        };
+        // Trying again would not help: a status and code that SDKs do not retry.
+        let message = format!("Chaperone: {why} (session {session}). Do not retry; {remedy}.");
+        Self { kind: Kind::Denied, message, log: error.to_string(), call }
     }
 
     /// The permitted call could not be signed.
     #[must_use]
     pub fn sign(error: &SignError, session: SessionId, call: CallId) -> Self {
+        if let SignError::NamesSession = error {
+            return Self::new(Kind::Denied, error, session, call);
+        }
         Self::internal(Kind::Internal, "the call could not be signed", error, session, call)
     }
 

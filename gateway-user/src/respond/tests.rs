@@ -224,6 +224,19 @@ fn every_error_has_its_status() {
     check(Refusal::record(&RecordError::Stopped, session(), call()), 503);
     let credentials = CredentialsError::Timeout(Duration::from_secs(1));
     check(Refusal::credentials(&credentials, session(), call()), 503);
+    let credentials = |error: CredentialsError| Refusal::credentials(&error, session(), call());
+    let (role, detail) = (String::new, String::new);
+    check(credentials(CredentialsError::NoSource(String::new())), 503);
+    check(credentials(CredentialsError::AssumeRole { role: role(), detail: detail() }), 503);
+    check(credentials(CredentialsError::RoleRefused { role: role(), detail: detail() }), 403);
+    check(credentials(CredentialsError::PackedTooLarge { role: role(), detail: detail() }), 403);
+    check(credentials(CredentialsError::TokenRefused { role: role(), detail: detail() }), 403);
+    check(credentials(CredentialsError::NoToken), 403);
+    let decided = "123456789012".parse().unwrap();
+    check(credentials(CredentialsError::OtherAccount { decided, keys: "an unknown one".to_owned() }), 403);
+    let workload = "w".parse().unwrap();
+    check(credentials(CredentialsError::RulesTooLarge { workload, statements: 1, characters: 1 }), 403);
+    check(credentials(CredentialsError::PolicyTooLarge { pairs: 1, characters: 1 }), 400);
     check(Refusal::internal(Kind::Upstream, "AWS did not answer", "reset", session(), call()), 502);
 }
 

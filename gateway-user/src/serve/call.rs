@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::{
-    Cause, Gateway, bypass,
+    Cause, Gateway, attribution, bypass,
     draft::{Draft, Started},
     intake::{self, IntakeError, Unread},
     lasting::lasting,
@@ -188,6 +188,7 @@ async fn judge(
     let request = request.verify(inspected, signer, now, skew)?;
     let account = keys.account(gateway, request.request().region(), caller).await;
     let operation = classify(&request, account.as_ref())?;
+    attribution::check(&operation, caller)?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
             // A placeholder would be of no use: it is not what such an agent signs with. That its keys

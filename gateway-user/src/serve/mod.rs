@@ -1,6 +1,7 @@
 //! The whole story in two functions: one connection ([`Gateway::connection`]), one call
 //! ([`call::call`]).
 
+mod attribution;
 mod aws_error;
 mod burst;
 mod bypass;

@@ -1,6 +1,6 @@
 //! Every way a call can be refused or fail; `respond` says what the agent is told of each.
 
-use super::{intake::IntakeError, share::NoRoom};
+use super::{attribution::OtherSession, intake::IntakeError, share::NoRoom};
 use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
@@ -24,6 +24,7 @@ pub(super) enum Refused {
     Over(EndReason),
     Signature(SignatureError),
     Classify(ClassifyError),
+    OtherSession(OtherSession),
     Denied(Box<Denial>),
     Asked(Box<Question>),
     Record(RecordError),
@@ -47,6 +48,7 @@ impl Refused {
             }
             Self::Signature(error) => Refusal::signature(error, session, call),
             Self::Classify(error) => Refusal::classify(error, session, call),
+            Self::OtherSession(error) => Refusal::new(Kind::Denied, error, session, call),
             Self::Intake(error @ IntakeError::NoRoom(_)) => {
                 Refusal::internal(Kind::Unavailable, "too many requests at once", error, session, call)
             }
@@ -108,6 +110,7 @@ from_stage! {
     Over(EndReason),
     Signature(SignatureError),
     Classify(ClassifyError),
+    OtherSession(OtherSession),
     Record(RecordError),
     Credentials(CredentialsError),
     Sign(SignError),

@@ -43,16 +43,53 @@ pub(super) fn prepare(signable: &mut Signable, session: SessionId) -> Result<(),
         parts.headers.remove(name);
     }
     address(parts, &signable.host)?;
+    for name in AGENTS {
+        if let Some(honest) = without_sessions(parts, &name).map_err(|error| failed(&error))? {
+            parts.headers.insert(name, honest);
+        }
+    }
     let agent = parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-    let agent = [agent, b" chaperone/", session.to_string().as_bytes()].concat();
+    let agent = [agent, b" ", OURS, session.to_string().as_bytes()].concat();
     let agent = HeaderValue::from_bytes(agent.trim_ascii_start()).map_err(|error| failed(&error))?;
     parts.headers.insert(header::USER_AGENT, agent);
     Ok(())
 }
 
-/// Leaves everything as it is but for the headers of the agent's connection that nobody signed.
+/// Where AWS's records take the user agent from; browsers may set the second alone.
+const AGENTS: [HeaderName; 2] = [header::USER_AGENT, HeaderName::from_static("x-amz-user-agent")];
+
+/// What stands before the session's id.
+const OURS: &[u8] = b"chaperone/";
+
+/// The header without the words that look like ours: an agent could name the session of another. `None` where there are
+/// none of them.
+fn without_sessions(
+    parts: &Parts,
+    name: &HeaderName,
+) -> Result<Option<HeaderValue>, header::InvalidHeaderValue> {
+    let ours = |word: &[u8]| word.windows(OURS.len()).any(|part| part.eq_ignore_ascii_case(OURS));
+    let values = || parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    if !values().any(ours) {
+        return Ok(None);
+    }
+    // Whole words, so that nothing grows together to what was taken out.
+    let words = values().flat_map(|value| value.split(|b| matches!(b, b' ' | b'\t')));
+    let honest: Vec<&[u8]> = words.filter(|word| !word.is_empty() && !ours(word)).collect();
+    HeaderValue::from_bytes(&honest.join(&b' ')).map(Some)
+}
+
+/// Leaves everything as it is but for the headers of the agent's connection that nobody signed, and user agents that name
+/// a session.
 pub(super) fn pass_on(received: &mut Received) -> Result<(), SignError> {
     let Received { parts, host, signed_headers, .. } = received;
+    for name in AGENTS {
+        let honest = without_sessions(parts, &name).map_err(|error| SignError::Signing(error.to_string()))?;
+        let Some(honest) = honest else { continue };
+        if signed_headers.iter().any(|signed| signed == name.as_str()) {
+            return Err(SignError::NamesSession);
+        }
+        parts.headers.insert(name, honest);
+    }
     for name in &OF_THE_CONNECTION {
         if !signed_headers.iter().any(|signed| signed == name.as_str()) {
             parts.headers.remove(name);

@@ -100,6 +100,9 @@ pub enum SignError {
     /// There is a stream although the body was inspected, or neither.
     #[error("the body must be either inspected or streamed")]
     Body,
+    /// A user agent that the agent signed has the form by which the gateway names sessions.
+    #[error("the signed user agent names a session of Chaperone; leave `chaperone/` out of it")]
+    NamesSession,
     /// The signer refused the head.
     #[error("signing failed: {0}")]
     Signing(String),

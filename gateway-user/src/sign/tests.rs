@@ -264,6 +264,9 @@ fn a_request_of_its_owner_stays_as_it_is() {
     let received = call.sign();
     let parts = as_received(received.clone(), &call);
     assert_eq!(parts.uri, "https://bkt.s3.us-east-1.amazonaws.com/a%20b//c%2Fd?x-id=PutObject");
+    let mut named = received.clone();
+    named.headers.insert("user-agent", "me/1 chaperone/s-0190b0b0b0b07b0b8b0b0b0b0b0b0b0b".parse().unwrap());
+    assert_eq!(as_received(named, &call).headers.get("user-agent").unwrap(), "me/1");
     let mut expected = received.headers;
     for name in ["host", "transfer-encoding"] {
         expected.remove(name);

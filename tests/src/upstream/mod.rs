@@ -261,6 +261,11 @@ impl Upstream {
         self.state.iam.issued()
     }
 
+    /// STS refuses the next request, with this status and code of its own.
+    pub fn refuse_sts(&self, status: StatusCode, code: &'static str) {
+        self.state.iam.refuse(status, code);
+    }
+
     /// The CA that vouches for it.
     #[must_use]
     pub fn ca_pem(&self) -> &str {

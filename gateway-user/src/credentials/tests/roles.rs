@@ -250,10 +250,9 @@ async fn a_refused_role_is_named_with_the_words_of_sts() {
         <Code>AccessDenied</Code><Message>User x is not authorized</Message></Error><RequestId>r</RequestId></ErrorResponse>";
     let sts = sts(vec![Some((403, refusal.to_owned()))]).await;
     let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
-    assert_eq!(
-        error(&source, &caller(Some(ROLE))).await,
-        format!("assuming {ROLE} failed: AccessDenied: User x is not authorized")
-    );
+    let error = keys(&source, &caller(Some(ROLE))).await.unwrap_err();
+    assert!(matches!(error, CredentialsError::RoleRefused { .. }), "{error:?}");
+    assert_eq!(error.to_string(), format!("STS refuses {ROLE}: AccessDenied: User x is not authorized"));
     assert_eq!(sts.requests.lock().unwrap().len(), 1);
 }
 

@@ -12,7 +12,7 @@ use aws_credential_types::{
 use time::OffsetDateTime;
 
 use crate::credentials::*;
-use crate::identify::{self, Session, WorkloadConfig};
+use crate::identify::{self, WorkloadConfig};
 
 pub(in crate::credentials) const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
 pub(super) const START: i64 = 1_800_000_000;
@@ -25,8 +25,12 @@ pub(super) fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(START + seconds).unwrap()
 }
 
+/// A caller whose keys are kept, where it has a role.
 pub(in crate::credentials) fn caller(role: Option<&str>) -> Caller {
-    caller_of(role, &[])
+    caller_with(|workload| {
+        workload.role_arn = role.map(str::to_owned);
+        workload.scope = role.map(|_| Scope::Role);
+    })
 }
 
 pub(in crate::credentials) fn caller_of(role: Option<&str>, groups: &[&str]) -> Caller {
@@ -93,15 +97,9 @@ pub(super) fn source(ambient: &Ambient, config: Config, clock: &Clock) -> Source
     Source::with_provider(SharedCredentialsProvider::new(ambient.clone()), config, clock.clone())
 }
 
-/// Keys for a call that everything permits; kept ones where there is a role.
+/// Keys for a call that everything permits.
 pub(super) async fn keys(source: &Source, caller: &Caller) -> Result<Keys, CredentialsError> {
-    let mut workload = WorkloadConfig::clone(&caller.session.workload);
-    workload.scope = workload.scope.or(Some(Scope::Role));
-    let permit = permit(None, caller);
-    let Session { id, cgroup, cgroup_id, started, placeholder, .. } = &*caller.session;
-    let place = (cgroup.clone(), *cgroup_id);
-    let session = Session::new(*id, Arc::new(workload), place, *started, placeholder.clone(), None);
-    source.keys(&permit, &Caller { session: Arc::new(session), pid: 1, uid: 1 }, &everything()).await
+    source.keys(&permit(None, caller), caller, &everything()).await
 }
 
 pub(super) async fn id(source: &Source, caller: &Caller) -> String {

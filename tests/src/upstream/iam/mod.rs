@@ -7,9 +7,9 @@ mod asked;
 mod policy;
 mod sts;
 
-use std::sync::Mutex;
+use std::{collections::VecDeque, sync::Mutex};
 
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 use time::OffsetDateTime;
 
 use self::policy::Policy;
@@ -65,16 +65,22 @@ pub struct Issued {
 pub(super) struct Iam {
     roles: Vec<Role>,
     issued: Mutex<Vec<Issued>>,
+    /// What STS refuses the next requests with, one each.
+    refusals: Mutex<VecDeque<(StatusCode, &'static str)>>,
 }
 
 impl Iam {
     pub(super) fn new(roles: Vec<Role>) -> Self {
-        Self { roles, issued: Mutex::default() }
+        Self { roles, ..Self::default() }
     }
 
     /// Whether there is anything to decide.
     pub(super) fn is_on(&self) -> bool {
         !self.roles.is_empty()
+    }
+
+    pub(super) fn refuse(&self, status: StatusCode, code: &'static str) {
+        lock(&self.refusals).push_back((status, code));
     }
 
     pub(super) fn issued(&self) -> Vec<Issued> {

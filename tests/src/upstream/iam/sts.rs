@@ -31,6 +31,9 @@ pub(in crate::upstream) fn answer(
 }
 
 fn answered(iam: &Iam, by: Option<&str>, form: &Form, now: OffsetDateTime) -> Result<String, Refused> {
+    if let Some((status, code)) = lock(&iam.refusals).pop_front() {
+        return Err((status, code, "as the test says".to_owned()));
+    }
     match (form.one("Action"), by) {
         (Some("GetCallerIdentity"), Some(by)) => Ok(identity(iam, by)),
         (Some("AssumeRole"), Some(by)) => assume(iam, form, by, "AssumeRole", now),
