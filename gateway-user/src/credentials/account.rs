@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long after a failure STS is not asked again in the same region: until then the account is not known.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The account of one pair of keys, asked for once. Renewed keys are asked about anew: nothing says
 /// that they are of the same account.

@@ -43,13 +43,18 @@ impl Slots {
         Self { slots: Mutex::default(), capacity: capacity.max(1), uses: AtomicU64::new(0) }
     }
 
-    /// The slot of this owner. Dropping the last user of an evicted slot zeroes its keys.
-    pub(super) fn get(&self, owner: Owner) -> Arc<Slot> {
+    /// The slot of this owner: one that nobody keeps where its session is `over`, because nothing would forget it any
+    /// more. Dropping the last user of a slot that is not kept zeroes its keys.
+    pub(super) fn get(&self, owner: Owner, over: impl FnOnce() -> bool) -> Arc<Slot> {
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((slot, last_use)) = slots.get_mut(&owner) {
             *last_use = used;
             return Arc::clone(slot);
+        }
+        // Under the lock: a session is over before it is forgotten, so that this sees its end, or is forgotten itself.
+        if over() {
+            return Arc::default();
         }
         if slots.len() >= self.capacity {
             let oldest =
@@ -61,7 +66,12 @@ impl Slots {
         slot
     }
 
-    /// Drops what is kept for a session.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Drops what is kept for a session, which is over.
     pub(super) fn forget(&self, ended: SessionId) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|owner, _| owner.session != ended);

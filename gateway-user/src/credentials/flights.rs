@@ -30,13 +30,30 @@ impl Flights {
         Self { all: Arc::new(Semaphore::new(all)), each: (all / 4).max(1), by_session: Mutex::default() }
     }
 
-    /// Waits for a place.
-    pub(super) async fn begin(&self, session: SessionId) -> Flight {
-        let own =
-            Arc::clone(self.sessions().entry(session).or_insert_with(|| Arc::new(Semaphore::new(self.each))));
+    /// Waits for a place. Nothing is kept of a session that is `over`, because nothing would forget it any more.
+    pub(super) async fn begin(&self, session: SessionId, over: impl FnOnce() -> bool) -> Flight {
+        let own = self.own(session, over);
         // Neither is ever closed.
         let own = own.acquire_owned().await.ok();
         Flight { _own: own, _all: Arc::clone(&self.all).acquire_owned().await.ok() }
+    }
+
+    fn own(&self, session: SessionId, over: impl FnOnce() -> bool) -> Arc<Semaphore> {
+        let mut sessions = self.sessions();
+        if let Some(own) = sessions.get(&session) {
+            return Arc::clone(own);
+        }
+        let own = Arc::new(Semaphore::new(self.each));
+        // Under the lock: a session is over before it is forgotten.
+        if !over() {
+            sessions.insert(session, Arc::clone(&own));
+        }
+        own
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.sessions().len()
     }
 
     /// Drops what is kept of a session that has ended.
@@ -60,7 +77,7 @@ mod tests {
 
     /// The place, if there is one at once.
     fn begin(flights: &Flights, session: SessionId) -> Option<Flight> {
-        match pin!(flights.begin(session)).poll(&mut Context::from_waker(Waker::noop())) {
+        match pin!(flights.begin(session, || false)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(flight) => Some(flight),
             Poll::Pending => None,
         }

@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -271,8 +271,8 @@ impl Source {
         self.account_of(&keys, region, caller).await
     }
 
-    /// The account that calls act in which are made with these keys that AWS gave the session: STS is asked once
-    /// where their answer did not tell. `None` where that cannot be found out.
+    /// The account that calls act in which are made with these keys that AWS gave the session: STS is asked where
+    /// their answer did not tell, once, and after a failure again in a while. `None` where that cannot be found out.
     pub async fn account_given(&self, given: &Minted, region: &Region, caller: &Caller) -> Option<AccountId> {
         if let Some(account) = &given.keys.account {
             return Some(account.clone());
@@ -282,16 +282,18 @@ impl Source {
         }
         let ask = async {
             let (keys, place) = (Keys::from(&given.keys), self.place(region, caller));
-            match timeout(place.timeout, account::ask(&keys, &place)).await {
-                Ok(Ok(account)) => Some(account),
-                Ok(Err(error)) => {
-                    tracing::warn!(session = %caller.session.id, %error, "the account of minted keys is not known");
-                    None
-                }
-                Err(_) => None,
+            let now = self.clock.now();
+            let untold = || given.untold.lock().unwrap_or_else(PoisonError::into_inner);
+            if untold().as_ref().is_some_and(|(region, until)| region == place.region && now < *until) {
+                return Err(());
             }
+            let asked = timeout(place.timeout, account::ask(&keys, &place)).await;
+            asked.unwrap_or(Err(CredentialsError::Timeout(place.timeout))).map_err(|error| {
+                tracing::warn!(session = %caller.session.id, %error, "the account of minted keys is not known");
+                *untold() = Some((place.region.clone(), now + account::RETRY_AFTER));
+            })
         };
-        given.learnt.get_or_init(|| ask).await.clone()
+        given.learnt.get_or_try_init(|| ask).await.ok().cloned()
     }
 
     async fn account_of(&self, keys: &Keys, region: &Region, caller: &Caller) -> Option<AccountId> {
@@ -320,7 +322,7 @@ impl Source {
         let policy = session_policy::for_call(permit)?;
         let limit = self.timeout();
         let fetch = async {
-            let _flight = self.flights.begin(caller.session.id).await;
+            let _flight = self.flights.begin(caller.session.id, || self.over(caller)).await;
             self.assume(role, Some(&policy), SHORTEST, &permit.operation().region, caller).await
         };
         timeout(limit, fetch).await.unwrap_or(Err(CredentialsError::Timeout(limit)))
@@ -340,7 +342,10 @@ impl Source {
         // Boxed when it is polled: moving what asks STS would be most of what kept keys take.
         let fetch = async { Box::pin(self.assume(role, policy, seconds, region, caller)).await };
         let refresh_before = Duration::from_secs(self.config.refresh_before_secs);
-        self.slots.get(owner).keys(&self.clock, refresh_before, self.timeout(), fetch).await
+        self.slots
+            .get(owner, || self.over(caller))
+            .keys(&self.clock, refresh_before, self.timeout(), fetch)
+            .await
     }
 
     async fn assume(
@@ -406,7 +411,10 @@ impl Source {
             unexpired(keys, arn, self.now())
         };
         let refresh_before = Duration::from_secs(self.config.refresh_before_secs);
-        self.slots.get(owner).keys(&self.clock, refresh_before, self.timeout(), fetch).await
+        self.slots
+            .get(owner, || self.over(caller))
+            .keys(&self.clock, refresh_before, self.timeout(), fetch)
+            .await
     }
 
     /// STS for this caller. Keys work in every region of a partition; the workload's own is nearest.
@@ -416,6 +424,10 @@ impl Source {
             endpoint: self.config.sts_endpoint.as_deref(),
             timeout: self.timeout(),
         }
+    }
+
+    fn over(&self, caller: &Caller) -> bool {
+        caller.session.ended(self.clock.now()).is_some()
     }
 
     fn now(&self) -> SystemTime {

@@ -12,7 +12,15 @@ use crate::prim::CgroupId;
 pub(super) struct Bindings {
     max: usize,
     tokens: HashMap<String, Binding>,
+    /// How many of them each user presented.
+    presented: HashMap<u32, usize>,
 }
+
+/// The part of `max_tokens` that one user's tokens may take, so that no user keeps out others. Who may present
+/// tokens at all is the host's to say (the group `chaperone`).
+const USERS_SHARE: usize = 64;
+/// The part that all users' may take together: the rest is for those that lie in files.
+const PRESENTED_SHARE: usize = 2;
 
 /// Whom a token was accepted for.
 #[derive(Debug, Clone)]
@@ -27,7 +35,7 @@ pub(super) struct Binding {
 
 impl Bindings {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, tokens: HashMap::new() }
+        Self { max, tokens: HashMap::new(), presented: HashMap::new() }
     }
 
     /// Binds a token, or finds it bound to the very same. A user may present it anew when its cgroup is gone
@@ -35,7 +43,8 @@ impl Bindings {
     /// several cgroups: which it is for is the host's to say.
     ///
     /// # Errors
-    /// [`VouchError::TokenOfAnother`], or [`VouchError::TooManyTokens`]: what has not expired is never forgotten.
+    /// [`VouchError::TokenOfAnother`], or [`VouchError::TooManyTokens`] of all or of this user: what has not expired is
+    /// never forgotten.
     pub(super) fn bind(
         &mut self,
         digest: &str,
@@ -87,14 +96,30 @@ impl Bindings {
         binding: Binding,
         now: OffsetDateTime,
     ) -> Result<(), VouchError> {
-        if self.tokens.len() >= max {
+        if self.is_full(max, binding.user) {
             self.tokens.retain(|_, bound| now < bound.expires);
+            self.presented.clear();
+            for user in self.tokens.values().filter_map(|bound| bound.user) {
+                *self.presented.entry(user).or_default() += 1;
+            }
         }
-        if self.tokens.len() >= max {
-            return Err(VouchError::TooManyTokens(max));
+        if self.is_full(max, binding.user) {
+            return Err(VouchError::TooManyTokens(self.tokens.len()));
         }
+        if let Some(user) = binding.user {
+            *self.presented.entry(user).or_default() += 1;
+        }
+        // One that has expired may be in its place, and is counted until the next time that there are too many.
         self.tokens.insert(digest.to_owned(), binding);
         Ok(())
+    }
+
+    fn is_full(&self, max: usize, user: Option<u32>) -> bool {
+        let full = self.tokens.len() >= max;
+        let Some(user) = user else { return full };
+        let own = self.presented.get(&user).copied().unwrap_or_default();
+        let all: usize = self.presented.values().sum();
+        full || own >= max.div_ceil(USERS_SHARE) || all >= max.div_ceil(PRESENTED_SHARE)
     }
 }
 
@@ -161,6 +186,23 @@ mod tests {
         let c = Binding { expires: LATER + Duration::HOUR, ..binding(2, Some(1000)) };
         bindings.bind("c", c, LATER, alive).unwrap();
         assert_eq!(bindings.tokens.len(), 1);
+    }
+
+    #[test]
+    fn no_user_keeps_out_others_and_all_together_no_file() {
+        let mut bindings = Bindings::new(256);
+        let mut accepts = |token: String, user| bindings.bind(&token, binding(1, user), NOW, alive).is_ok();
+        let of = |user: u32| (0..256).map(move |number| (format!("{user} {number}"), Some(user)));
+        let accepted = of(1000).filter(|(token, user)| accepts(token.clone(), *user)).count();
+        assert_eq!(accepted, 4, "of one user");
+        let accepted =
+            (1001..1100).flat_map(of).filter(|(token, user)| accepts(token.clone(), *user)).count();
+        assert_eq!(accepted, 124, "of all others");
+        let accepted = (0..256).filter(|number| accepts(format!("file {number}"), FILE)).count();
+        assert_eq!(accepted, 128, "of files");
+        // Room again once they have expired.
+        assert!(bindings.bind("new", binding(1, Some(1000)), LATER, alive).is_ok());
+        assert_eq!((bindings.tokens.len(), bindings.presented.len()), (1, 1));
     }
 
     #[test]

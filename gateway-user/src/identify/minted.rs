@@ -12,7 +12,10 @@ use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
 use super::Placeholder;
-use crate::{prim::AccountId, secret::SecretText};
+use crate::{
+    prim::{AccountId, Region},
+    secret::SecretText,
+};
 
 /// A pair of keys that AWS gave, as its answer had it. They never leave the gateway.
 #[derive(Debug, Clone)]
@@ -38,8 +41,10 @@ pub struct Minted {
     pub placeholder: Placeholder,
     /// What its calls are signed with.
     pub keys: GivenKeys,
-    /// The account, where somebody had to be asked for it. `None`: it was not told.
-    pub learnt: OnceCell<Option<AccountId>>,
+    /// The account, where somebody had to be asked for it.
+    pub learnt: OnceCell<AccountId>,
+    /// Where it was not told, and until when nobody is asked there again. By region, because agents choose it.
+    pub untold: Mutex<Option<(Region, OffsetDateTime)>>,
 }
 
 impl Minted {
@@ -92,7 +97,8 @@ impl Kept {
             gone.push_back(first);
         }
         let id = placeholder.access_key_id.clone();
-        let minted = Arc::new(Minted { placeholder, keys, learnt: OnceCell::new() });
+        let minted =
+            Arc::new(Minted { placeholder, keys, learnt: OnceCell::new(), untold: Mutex::default() });
         by_id.insert(id, Arc::clone(&minted));
         Some(minted)
     }

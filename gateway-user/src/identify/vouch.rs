@@ -47,7 +47,7 @@ pub enum VouchError {
     #[error("the new token is older than the one that the session has")]
     OlderToken,
     /// No more of them can be told apart.
-    #[error("{0} tokens are in use, and [identify] max_tokens allows no more")]
+    #[error("{0} tokens are in use, and [identify] max_tokens allows no more, or no more of this user")]
     TooManyTokens(usize),
     /// The file system does not answer.
     #[error("reading the token took longer than {FILE_TIMEOUT:?}")]

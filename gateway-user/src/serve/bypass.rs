@@ -10,8 +10,13 @@ use crate::{
     record::Event,
 };
 
+/// Kinds of events. They are counted apart, so that those which mistakes cause as well hide none of the others.
+const FOREIGN_KIND: &str = "foreign-key";
+const UNKNOWN_KIND: &str = "unknown-placeholder";
+const WRONG_KIND: &str = "wrong-signature";
+
 /// The event about a call of `caller` that was refused, where its keys are the reason; `access_key_id` is the one that
-/// it claims. The kinds are counted apart, so that those which mistakes cause as well hide none of the others.
+/// it claims.
 pub(super) fn event(
     gateway: &Gateway,
     caller: &Caller,
@@ -26,7 +31,7 @@ pub(super) fn event(
     let (kind, message) = match error {
         SignatureError::UnknownAccessKey(_) => {
             because("not-a-placeholder");
-            ("foreign-key", "a call was signed with keys that are not the session's")
+            (FOREIGN_KIND, "a call was signed with keys that are not the session's")
         }
         SignatureError::KeysExpired(id) | SignatureError::PlaceholderKey(id) => {
             match whose(gateway, session, id) {
@@ -34,41 +39,36 @@ pub(super) fn event(
                     because("another-session");
                     detail.insert("other_session".to_owned(), other.id.to_string().into());
                     detail.insert("other_workload".to_owned(), other.workload.name.to_string().into());
-                    ("foreign-key", "a call was signed with another session's placeholder")
+                    (FOREIGN_KIND, "a call was signed with another session's placeholder")
                 }
                 Whose::Own if matches!(error, SignatureError::KeysExpired(_)) => return None,
                 Whose::Own => {
                     because("placeholder");
                     (
-                        "foreign-key",
+                        FOREIGN_KIND,
                         "a call was signed with the placeholder, where agents have keys of their own",
                     )
                 }
                 Whose::Nobody => return None,
-                Whose::Unknown => (
-                    "unknown-placeholder",
-                    "a call was signed with a placeholder that is no living session's",
-                ),
+                Whose::Unknown => {
+                    (UNKNOWN_KIND, "a call was signed with a placeholder that is no living session's")
+                }
             }
         }
         SignatureError::SessionToken => {
             because("wrong-token");
-            ("wrong-signature", "a call names the session's keys, and its session token is not theirs")
+            (WRONG_KIND, "a call names the session's keys, and its session token is not theirs")
         }
         SignatureError::Mismatch => {
             because("wrong-signature");
-            ("wrong-signature", "a call names the session's keys, and its signature is not made with them")
+            (WRONG_KIND, "a call names the session's keys, and its signature is not made with them")
         }
         _ => return None,
     };
     detail.insert("access_key_id".to_owned(), access_key_id.into());
     detail.insert("host".to_owned(), host.to_string().into());
     detail.insert("cgroup_id".to_owned(), session.cgroup_id.0.into());
-    let mut event = Event::new(kind, message);
-    event.session = Some(session.id);
-    event.workload = Some(session.workload.name.clone());
-    event.pid = Some(caller.pid);
-    event.uid = Some(caller.uid);
+    let mut event = Event::new(kind, message).of(caller);
     event.detail = Value::Object(detail);
     Some(event)
 }

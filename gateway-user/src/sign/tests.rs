@@ -157,6 +157,30 @@ fn the_target_is_untouched_and_the_session_is_named() {
 }
 
 #[test]
+fn no_other_session_is_named() {
+    let other = "s-0190b0b0b0b07b0b8b0b0b0b0b0b0b0b";
+    let check = |name: &str, sent: &str, expected: &str| {
+        let call = TestCall::new(Method::GET, "s3", "bkt.s3.us-east-1.amazonaws.com", "/k");
+        let parts = accepted_by_aws(&call.header(name, sent));
+        // The call has a user agent of its own already.
+        let (first, ours) = match name {
+            "user-agent" => ("test/1", format!("chaperone/{}", session())),
+            _ => ("", String::new()),
+        };
+        let expected: Vec<&str> =
+            [first, expected, &ours].into_iter().filter(|part| !part.is_empty()).collect();
+        assert_eq!(parts.headers.get(name).unwrap(), expected.join(" ").as_str(), "{sent}");
+    };
+    for name in ["user-agent", "x-amz-user-agent"] {
+        check(name, &format!("me/1 chaperone/{other} x"), "me/1 x");
+        check(name, &format!("me/1 (CHAPERONE/{other}) xchaperone/s-"), "me/1");
+        check(name, &format!("chapechaperone/rone/{other} chape chaperone/s- rone/s-"), "chape rone/s-");
+    }
+    check("x-amz-user-agent", "aws-chaperone  Chaperone (x)", "aws-chaperone  Chaperone (x)");
+    check("user-agent", &format!("chaperone/{other}"), "");
+}
+
+#[test]
 fn signing_uses_the_time_of_release() {
     let request = put_object().verify().unwrap();
     let digest = request.digest();

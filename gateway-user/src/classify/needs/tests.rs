@@ -417,7 +417,7 @@ fn operations_that_carry_credentials() {
         mints("cognito-identity"),
         ["GetCredentialsForIdentity", "GetOpenIdToken", "GetOpenIdTokenForDeveloperIdentity"]
     );
-    assert_eq!(mints("iam").len(), 11);
+    assert_eq!(mints("iam").len(), 12);
     assert_eq!(mints("dynamodb"), [""; 0]);
 }
 

@@ -82,3 +82,32 @@ async fn sts_is_not_asked_for_the_account_where_that_is_turned_off() {
     assert_eq!(account(&source, "eu-central-1", &caller(None)).await, None);
     assert!(sts.requests.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_failure_to_learn_the_account_of_minted_keys_passes() {
+    let sts = sts(vec![Some((403, NO.to_owned())), identity("222233334444")]).await;
+    let clock = clock();
+    let source = source(&Ambient::default(), at_endpoint(&sts), &clock);
+    let caller = caller(None);
+    let keys = GivenKeys {
+        access_key_id: "ASIAMINTED".to_owned(),
+        secret: SecretText::new("secret".to_owned()),
+        session_token: SecretText::new("token".to_owned()),
+        expires: None,
+        account: None,
+        role: None,
+    };
+    let minted = caller.session.keep(keys).unwrap();
+    let region = region();
+    let account = async || source.account_given(&minted, &region, &caller).await.map(|it| it.to_string());
+    assert_eq!(account().await, None);
+    assert_eq!(account().await, None);
+    assert_eq!(sts.requests.lock().unwrap().len(), 1);
+    clock.set(at(61));
+    for _ in 0..2 {
+        assert_eq!(account().await.unwrap(), "222233334444");
+    }
+    let requests = sts.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1].contains("Credential=ASIAMINTED/"), "{}", requests[1]);
+}

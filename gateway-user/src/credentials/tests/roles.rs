@@ -212,12 +212,32 @@ async fn calls_for_keys_of_their_own_are_bounded() {
     let caller = caller_of(Some(ROLE), &[]);
     let call = allowed(vec![("s3:GetObject", "arn:aws:s3:::b/k".to_owned())], &caller);
     // As if another call were asking.
-    let other = source.flights.begin(SessionId::generate()).await;
+    let other = source.flights.begin(SessionId::generate(), || false).await;
     let error = source.keys(&call, &caller, &everything()).await.unwrap_err();
     assert_eq!(error.to_string(), "no credentials within 1s");
     assert!(sts.requests.lock().unwrap().is_empty());
     drop(other);
     assert_eq!(source.keys(&call, &caller, &everything()).await.unwrap().access_key_id, "ASIAONE");
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_a_session_that_ended_meanwhile() {
+    for scope in [Scope::Call, Scope::Role] {
+        let sts = sts(vec![granted("ASIAONE", 3600)]).await;
+        let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
+        let caller = caller_with(|workload| {
+            workload.role_arn = Some(ROLE.to_owned());
+            workload.scope = Some(scope);
+        });
+        let kept = || source.slots.kept() + source.flights.kept();
+        id(&source, &caller).await;
+        assert_eq!(kept(), 1, "{scope:?}");
+        // A call was let in before the end, and asks for keys after it.
+        caller.session.end(identify::EndReason::Killed);
+        source.forget(caller.session.id);
+        id(&source, &caller).await;
+        assert_eq!(kept(), 0, "{scope:?}");
+    }
 }
 
 #[tokio::test]
