@@ -49,7 +49,7 @@ pub struct Config {
     pub group: String,
     /// Connections open at once; further ones wait in the listen queue.
     pub max_connections: usize,
-    /// Bytes of one request's body; command lines are cut to half of it for the record.
+    /// Bytes of one request's body, its token aside; command lines are cut to half of it for the record.
     pub body_max_bytes: usize,
     /// Launched sessions of one user at once.
     pub max_launches_per_user: usize,

@@ -16,7 +16,7 @@ use super::{
     launcher::{AdoptError, LaunchError, Launcher, Peer},
     process::Refusal,
     socket::Socket,
-    wire::{AdoptRequest, ErrorReply, RenewRequest, Status},
+    wire::{AdoptRequest, ErrorReply, LaunchRequest, RenewRequest, Status, Token},
 };
 use crate::{
     identify::IdentifyError,
@@ -25,6 +25,9 @@ use crate::{
 
 /// Bytes of a request's header block; a launcher's has about 150.
 const HEADER_MAX_BYTES: usize = 8192;
+
+/// Bytes of a token that is read at all: more than a launcher presents.
+const TOKEN_MAX_BYTES: usize = 2 << 20;
 
 /// How long to wait when the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -120,7 +123,7 @@ impl Api {
         match (request.method(), path.as_str()) {
             (&Method::GET, "/v1/status") => Ok(json(StatusCode::OK, &self.status.status())),
             (&Method::POST, "/v1/sessions") => {
-                let wanted = self.body(request).await?;
+                let wanted = self.with_token(request, |wanted: &LaunchRequest| wanted.token.as_ref()).await?;
                 let launched = self.launcher.launch(peer, wanted).await?;
                 Ok(json(StatusCode::CREATED, &launched))
             }
@@ -134,7 +137,8 @@ impl Api {
             (&Method::POST, _) if of_session(&path, "token").is_some() => {
                 let id = of_session(&path, "token").and_then(|id| id.parse::<SessionId>().ok());
                 let id = id.ok_or_else(|| Failure::no_such(&path))?;
-                let RenewRequest { token } = self.body(request).await?;
+                let RenewRequest { token } =
+                    self.with_token(request, |wanted: &RenewRequest| Some(&wanted.token)).await?;
                 Ok(json(StatusCode::OK, &self.launcher.renew(peer, id, token).await?))
             }
             (&Method::POST, _) if of_session(&path, "kill").is_some() => {
@@ -156,17 +160,40 @@ impl Api {
     }
 
     async fn body<T: DeserializeOwned>(&self, request: Request<Incoming>) -> Result<T, Failure> {
-        let limited = Limited::new(request.into_body(), self.config.body_max_bytes);
-        let bytes = limited.collect().await.map_err(|error| {
+        self.sized(request, self.config.body_max_bytes).await.map(|(wanted, _)| wanted)
+    }
+
+    /// The same with a token, which has its own bound: one that is longer than its issuer's tokens may be is refused as an
+    /// identity, and recorded, as any other that is not accepted.
+    async fn with_token<T: DeserializeOwned>(
+        &self,
+        request: Request<Incoming>,
+        token: impl FnOnce(&T) -> Option<&Token>,
+    ) -> Result<T, Failure> {
+        let max = self.config.body_max_bytes;
+        let (wanted, bytes) = self.sized(request, max.saturating_add(TOKEN_MAX_BYTES)).await?;
+        let rest = bytes.saturating_sub(token(&wanted).map_or(0, Token::len));
+        if rest > max { Err(Failure::too_large(max)) } else { Ok(wanted) }
+    }
+
+    /// A body of at most `max` bytes, and how many it had.
+    async fn sized<T: DeserializeOwned>(
+        &self,
+        request: Request<Incoming>,
+        max: usize,
+    ) -> Result<(T, usize), Failure> {
+        let bytes = Limited::new(request.into_body(), max).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 Failure::too_large(self.config.body_max_bytes)
             } else {
                 Failure::bad_request("the request's body broke off")
             }
         })?;
-        serde_json::from_slice(&bytes.to_bytes()).map_err(|error| {
+        let bytes = bytes.to_bytes();
+        let wanted = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::bad_request(&format!("the request's body is not what it should be: {error}"))
-        })
+        })?;
+        Ok((wanted, bytes.len()))
     }
 }
 

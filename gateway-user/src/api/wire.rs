@@ -115,6 +115,11 @@ impl Token {
         Self(zeroize::Zeroizing::new(text))
     }
 
+    /// Its bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// As the other stages know it.
     #[must_use]
     pub fn into_secret(self) -> SecretText {

@@ -177,6 +177,17 @@ fn bad_requests() {
     let long = [b"GET /v1/status HTTP/1.1\r\nx: ".as_slice(), &[b'a'; 10_000], b"\r\n\r\n"].concat();
     check(&long, 431, "");
     check(b"\x16\x03\x01 no http\r\n\r\n", 400, "");
+    check(
+        &post(
+            "/v1/sessions",
+            &format!(r#"{{"command":["{}"],"token":"{}"}}"#, "x".repeat(257), "x".repeat(1 << 20)),
+        ),
+        413,
+        "more than 256 bytes",
+    );
+    // A long token is a matter of identity, not of size.
+    let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20));
+    check(&post(&format!("/v1/sessions/{absent}/token"), &long), 404, "you have no open session");
     // None of it did anything, and the next request is answered.
     assert!(served.bench.registry.open().is_empty());
     assert!(served.client().status().is_ok());
