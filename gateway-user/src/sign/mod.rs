@@ -1,15 +1,11 @@
 //! `Permit` + request + keys → `SignedRequest`; consumes the permit. *pure*
 //!
-//! There is no way around it: a [`SignedRequest`] has private fields and this one constructor, and a
-//! [`Permit`] is made by `decide` alone.
+//! There is no way around it: a [`SignedRequest`] has private fields and two constructors, which take a [`Permit`];
+//! that one is made by `decide` alone.
 //!
 //! ```compile_fail,E0451
 //! use gateway_user::sign::SignedRequest;
 //! let forge = |parts, body, host| SignedRequest { parts, body, host };
-//! ```
-//! ```compile_fail,E0451
-//! use gateway_user::decide::Permit;
-//! let forge = |operation| Permit { operation, rules: Vec::new(), role: None, objection: None };
 //! ```
 //! A permit is good for one request:
 //! ```compile_fail,E0382
