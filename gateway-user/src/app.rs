@@ -26,21 +26,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api::{Api, Launcher, Peer, Recording, SessionLog, Socket},
+    api::{Api, Launcher, SessionLog, Socket},
     cgroup2,
     clock::Clock,
     config::Config,
     credentials,
     forward::Upstream,
     identify::{
-        BootId, CgroupFs, CgroupTree, EndReason, Host, Identity, MasterKey, Mode, Placeholders, Registry,
-        Removals, Session, StoredSession, StoredToken, VouchError, Vouchers, Workloads,
+        BootId, CgroupFs, CgroupTree, Host, MasterKey, Mode, Placeholders, Registry, Removals, StoredSession,
+        StoredToken, Vouchers, Workloads,
     },
     issuer::Issuers,
-    prim::{CgroupPath, WorkloadName},
+    prim::CgroupPath,
     record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
-    serve::{Bursts, Counters, Gateway, Presenter},
+    serve::{Bursts, Counters, Gateway},
     telemetry,
     terminate::{Terminator, bundle},
 };
@@ -150,12 +150,11 @@ impl Daemon {
         });
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config.policy.dir.clone()));
         let client_env = bundle::client_env(&config.terminate);
-        let log = Arc::new(SessionRecord(Arc::clone(&gateway)));
         let launcher = Arc::new(Launcher::new(
             &config.api,
             Arc::clone(&registry),
             tree,
-            log,
+            Arc::clone(&gateway) as Arc<dyn SessionLog>,
             client_env,
             gateway.clock.clone(),
         ));
@@ -346,39 +345,6 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
     const WRITING: Duration = Duration::from_secs(5);
     if tokio::time::timeout(WRITING, gateway.recorder.close()).await.is_err() {
         tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
-    }
-}
-
-/// Sessions that the launcher makes are recorded as any other.
-struct SessionRecord(Arc<Gateway>);
-
-impl SessionLog for SessionRecord {
-    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a> {
-        Box::pin(self.0.enrol(session))
-    }
-
-    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a> {
-        Box::pin(self.0.renew(session, identity))
-    }
-
-    fn killed<'a>(&'a self, session: &'a Session, uid: u32) -> Recording<'a> {
-        Box::pin(async move {
-            let recorded = self.0.end(session, EndReason::Killed).await;
-            let event = Event::new("session-killed", "its calls are refused from now on").of_session(session);
-            let event = Event { uid: Some(uid), ..event };
-            recorded.and(self.0.recorder.event(event).await)
-        })
-    }
-
-    fn refused<'a>(
-        &'a self,
-        workload: &'a WorkloadName,
-        session: Option<&'a Session>,
-        peer: Peer,
-        error: &'a VouchError,
-    ) -> Recording<'a, ()> {
-        let presenter = Presenter { pid: peer.pid, uid: peer.uid };
-        Box::pin(self.0.not_vouched(workload, session, Some(presenter), error))
     }
 }
 

@@ -15,14 +15,13 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chaperone_tests::{
     direct::{Direct, Setup},
-    harness::{Oidc, Wanted},
+    harness::{NoStatus, Oidc, Wanted},
 };
 use gateway_user::{
-    api::{self, Api, Client, Launcher, Peer, Recording, SessionLog, Socket, StatusSource, wire},
+    api::{self, Api, Client, Launcher, SessionLog, Socket, wire},
     clock::Clock,
-    identify::{CgroupError, CgroupTree, Identity, Scopes, Session, VouchError, Voucher},
-    prim::{CgroupId, CgroupPath, WorkloadName},
-    serve::{Gateway, Presenter},
+    identify::{CgroupError, CgroupTree, Scopes, Voucher},
+    prim::{CgroupId, CgroupPath},
 };
 use http::StatusCode;
 use http_body_util::Full;
@@ -69,7 +68,7 @@ impl Stage {
             &config,
             Arc::clone(&direct.gateway.registry),
             Arc::new(NoCgroups),
-            Arc::new(Log(Arc::clone(&direct.gateway))),
+            Arc::clone(&direct.gateway) as Arc<dyn SessionLog>,
             Vec::new(),
             Clock::system(),
         );
@@ -244,55 +243,5 @@ impl Scopes for NoCgroups {
 
     fn children(&self, _: &CgroupPath) -> Result<Vec<CgroupPath>, CgroupError> {
         Ok(Vec::new())
-    }
-}
-
-/// The gateway's own record.
-struct Log(Arc<Gateway>);
-
-impl SessionLog for Log {
-    fn enrolled<'a>(&'a self, session: &'a Session) -> Recording<'a> {
-        Box::pin(self.0.enrol(session))
-    }
-
-    fn renewed<'a>(&'a self, session: &'a Session, identity: Identity) -> Recording<'a> {
-        Box::pin(self.0.renew(session, identity))
-    }
-
-    fn killed<'a>(&'a self, _: &'a Session, _: u32) -> Recording<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn refused<'a>(
-        &'a self,
-        workload: &'a WorkloadName,
-        session: Option<&'a Session>,
-        peer: Peer,
-        error: &'a VouchError,
-    ) -> Recording<'a, ()> {
-        let presenter = Presenter { pid: peer.pid, uid: peer.uid };
-        Box::pin(self.0.not_vouched(workload, session, Some(presenter), error))
-    }
-}
-
-struct NoStatus;
-
-impl StatusSource for NoStatus {
-    fn status(&self) -> wire::Status {
-        let ok = || wire::Health { ok: true, detail: String::new() };
-        wire::Status {
-            version: String::new(),
-            pid: std::process::id(),
-            started: Clock::system().now(),
-            abi: 0,
-            workloads: vec![],
-            observed: Vec::new(),
-            open_sessions: 0,
-            calls: wire::CallCounts::default(),
-            policy: wire::PolicyStatus { digest: String::new(), count: 0, last_reload_error: None },
-            store: ok(),
-            redirect: ok(),
-            kernel: None,
-        }
     }
 }

@@ -23,6 +23,7 @@ pub mod control;
 pub mod environment;
 /// Makes the sessions and cgroups of `chaperone run`.
 pub mod launcher;
+mod log;
 /// Looking at a process without being fooled by a reused pid.
 pub mod process;
 /// Requests to replies.

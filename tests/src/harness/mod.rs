@@ -12,6 +12,7 @@ mod moto;
 mod oidc;
 mod process;
 mod programs;
+mod status;
 mod vouched;
 
 pub use self::{
@@ -23,6 +24,7 @@ pub use self::{
     oidc::{Oidc, Wanted},
     process::{Running, start_pinned},
     programs::{built, node_modules, peer_scripts, repository, venv},
+    status::NoStatus,
     vouched::{TokenFiles, vouched_workload, vouching_issuer},
 };
 

@@ -9,8 +9,9 @@ use std::{
     thread,
 };
 
+use chaperone_tests::harness::NoStatus;
 use gateway_user::{
-    api::{self, Api, Client, Launcher, Peer, Recording, SessionLog, Socket, StatusSource, wire},
+    api::{self, Api, Client, Launcher, Peer, Recording, SessionLog, Socket},
     clock::Clock,
     identify::{
         self, BootId, CgroupFs, Identity, MasterKey, Placeholders, Registry, Scopes, Session, VouchError,
@@ -63,28 +64,6 @@ impl SessionLog for Log {
         _: &'a VouchError,
     ) -> Recording<'a, ()> {
         Box::pin(async {})
-    }
-}
-
-struct NoStatus;
-
-impl StatusSource for NoStatus {
-    fn status(&self) -> wire::Status {
-        let ok = || wire::Health { ok: true, detail: String::new() };
-        wire::Status {
-            version: String::new(),
-            pid: std::process::id(),
-            started: Clock::system().now(),
-            abi: 0,
-            workloads: vec![],
-            observed: Vec::new(),
-            open_sessions: 0,
-            calls: wire::CallCounts::default(),
-            policy: wire::PolicyStatus { digest: String::new(), count: 0, last_reload_error: None },
-            store: ok(),
-            redirect: ok(),
-            kernel: None,
-        }
     }
 }
 

@@ -50,7 +50,8 @@ async fn the_page_lists_every_column() {
 }
 
 /// Where events are written.
-const WRITERS: [&str; 9] = [
+const WRITERS: [&str; 10] = [
+    include_str!("../../api/log.rs"),
     include_str!("../../serve/bypass.rs"),
     include_str!("../../serve/call.rs"),
     include_str!("../../serve/minting.rs"),
