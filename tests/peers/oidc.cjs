@@ -6,7 +6,7 @@
 // each is answered by a line.
 "use strict";
 
-const { generateKeyPairSync, randomUUID } = require("node:crypto");
+const { createPrivateKey, generateKeyPairSync, randomUUID } = require("node:crypto");
 const { readFileSync } = require("node:fs");
 const { createServer } = require("node:https");
 const { createInterface } = require("node:readline");
@@ -14,12 +14,16 @@ const { pathToFileURL } = require("node:url");
 
 const [certificate, key, port = "0"] = process.argv.slice(2);
 
-const jwk = (type, options, alg) => ({
-  ...generateKeyPairSync(type, options).privateKey.export({ format: "jwk" }),
-  kid: randomUUID(),
-  use: "sig",
-  alg,
-});
+/**
+ * By way of PEM: a key just generated shares its lock with the job that made it, and where that job is collected
+ * while the key is exported as JWK, Node waits for itself for ever (seen with 20.20, once in some ten thousand keys).
+ */
+const jwk = (type, options, alg) => {
+  const privateKeyEncoding = { type: "pkcs8", format: "pem" };
+  const publicKeyEncoding = { type: "spki", format: "pem" };
+  const { privateKey } = generateKeyPairSync(type, { ...options, privateKeyEncoding, publicKeyEncoding });
+  return { ...createPrivateKey(privateKey).export({ format: "jwk" }), kid: randomUUID(), use: "sig", alg };
+};
 const newKeys = () => [
   jwk("rsa", { modulusLength: 2048 }, "RS256"),
   jwk("rsa", { modulusLength: 2048 }, "PS256"),
