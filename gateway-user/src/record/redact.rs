@@ -13,12 +13,18 @@ pub(super) const REDACTED: &str = "[redacted]";
 const SECRET_ENDINGS: &[&str] = &[
     "apikey",
     "assertion",
+    "authcode",
     "authorization",
+    "authorizationcode",
+    "codeverifier",
+    "confirmationcode",
     "connectionstring",
     "credential",
     "credentials",
     "customerkey",
+    "devicecode",
     "keymaterial",
+    "logins",
     "mfacode",
     "passphrase",
     "password",
@@ -31,7 +37,9 @@ const SECRET_ENDINGS: &[&str] = &[
     "secretstring",
     "token",
     "tokencode",
+    "usercode",
     "userdata",
+    "verificationcode",
 ];
 
 /// Names with such an ending that page through lists or make a request idempotent.
@@ -66,12 +74,14 @@ const SECRET_MEMBERS: &[(&str, &str, &str)] = &[
     ("cloudformation", "CreateChangeSet", "parametervalue"),
     ("cloudformation", "CreateStack", "parametervalue"),
     ("cloudformation", "UpdateStack", "parametervalue"),
-    ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity", "logins"),
     ("cognito-idp", "AdminInitiateAuth", "session"),
     ("cognito-idp", "AdminRespondToAuthChallenge", "session"),
+    ("cognito-idp", "AssociateSoftwareToken", "session"),
+    ("cognito-idp", "RespondToAuthChallenge", "session"),
+    ("cognito-idp", "VerifySoftwareToken", "session"),
     ("ssm", "PutParameter", "value"),
+    ("sso-oauth", "CreateToken", "code"),
     ("sso-oauth", "CreateTokenWithIAM", "code"),
-    ("sso-oauth", "CreateTokenWithIAM", "codeverifier"),
 ];
 
 /// In a list of `{name, value}` inside a secret container, the members that are not secret.
@@ -199,6 +209,10 @@ mod tests {
             "WebIdentityToken",
             "SAMLAssertion",
             "TokenCode",
+            "Logins",
+            "deviceCode",
+            "codeVerifier",
+            "ConfirmationCode",
             "UserData",
             "EncryptedKeyMaterial",
             "PlatformCredential",
