@@ -115,14 +115,17 @@ impl Daemon {
         // The listeners must be made inside the daemon's cgroup: the kernel finds its hooks by it.
         let listeners = Listeners::bind(&config.redirect).context("binding the listeners")?;
         // Whatever can fail comes before the fence: a failed start must not leave agents cut off.
+        let roots = config.forward.roots(terminator.ca().certificate());
+        let roots = roots.context("finding who vouches for AWS")?;
+        let upstream = Upstream::new(&config.forward, &roots).context("setting up the client towards AWS")?;
+        let credentials = credentials::Source::new(config.credentials.clone(), &roots, clock.clone())
+            .context("setting up the client towards STS")?;
         let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
         let redirect =
             Arc::new(Redirect::start(&config.redirect, &own_cgroup).context("attaching the redirect")?);
         let kernel_events = redirect.events().context("opening the kernel's events")?;
 
-        let upstream = Upstream::new(&config.forward, terminator.ca().certificate())
-            .context("setting up the client towards AWS")?;
         let (connections, calls, memory) = config.serve.shares(config.record.open_calls);
         let gateway = Arc::new(Gateway {
             config: config.serve.clone(),
@@ -136,7 +139,7 @@ impl Daemon {
             metadata_key: random_key()?,
             policies: ArcSwap::from_pointee(policies),
             recorder,
-            credentials: credentials::Source::new(config.credentials.clone(), clock.clone()),
+            credentials,
             upstream,
             clock,
             counters: Counters::default(),

@@ -26,6 +26,9 @@ pub mod clock;
 /// The cgroup v2 hierarchy: where it is mounted, where in it this process is.
 pub mod cgroup2;
 
+/// Who vouches for those that the gateway talks to: never its own CA.
+pub mod roots;
+
 /// HTTP bodies: streams with constant memory, and the bounded exception. *pure*
 pub mod body;
 

@@ -8,9 +8,10 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::time::timeout;
 
-use super::{CredentialsError, Keys, sts::Place};
-
-pub(super) use super::sts::account_of as ask;
+use super::{
+    CredentialsError, Keys,
+    sts::{Clients, Place},
+};
 use crate::{
     clock::Clock,
     prim::{AccountId, Region},
@@ -43,7 +44,13 @@ struct Known {
 
 impl Learnt {
     /// The account of `keys`: the known one, or what STS at `place` says; `None` where it did not tell.
-    pub(super) async fn of(&self, keys: &Keys, clock: &Clock, place: &Place<'_>) -> Option<AccountId> {
+    pub(super) async fn of(
+        &self,
+        sts: &Clients,
+        keys: &Keys,
+        clock: &Clock,
+        place: &Place<'_>,
+    ) -> Option<AccountId> {
         if let Some(account) = self.known(keys) {
             return Some(account);
         }
@@ -56,7 +63,10 @@ impl Learnt {
         if failure.as_ref().is_some_and(|failure| failure.region == *place.region && now < failure.retry) {
             return None;
         }
-        match timeout(limit, ask(keys, place)).await.unwrap_or(Err(CredentialsError::Timeout(limit))) {
+        match timeout(limit, sts.account_of(keys, place))
+            .await
+            .unwrap_or(Err(CredentialsError::Timeout(limit)))
+        {
             Ok(account) => {
                 tracing::info!(%account, access_key_id = keys.access_key_id, "the gateway's account is known");
                 let known = Known { access_key_id: keys.access_key_id.clone(), account: account.clone() };

@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 
 use aws_config::{
     default_provider::credentials::DefaultCredentialsChain, environment::EnvironmentVariableRegionProvider,
-    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider, provider_config::ProviderConfig,
 };
 use aws_credential_types::{
     Credentials,
@@ -18,24 +18,32 @@ use aws_credential_types::{
         ProvideCredentials, SharedCredentialsProvider, error::CredentialsError as SdkCredentialsError, future,
     },
 };
+use aws_sdk_sts::config::SharedHttpClient;
 use tokio::sync::OnceCell;
 
 use super::{Config, CredentialsError, Keys, cache::Slot, chain, unexpired};
 use crate::{clock::Clock, secret::SecretText};
 
 /// The SDK's default chain, built at its first use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ambient {
+    /// Whoever the chain asks (STS, IAM Identity Center, a container's endpoint) is asked by this one.
+    http: SharedHttpClient,
     chain: OnceCell<DefaultCredentialsChain>,
 }
 
 impl Ambient {
+    pub(super) fn new(http: SharedHttpClient) -> Self {
+        Self { http, chain: OnceCell::new() }
+    }
+
     async fn chain(&self) -> &DefaultCredentialsChain {
         let build = || {
             // Asking the instance for its region would cost a time-out wherever there is none.
             let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(ProfileFileRegionProvider::new());
-            DefaultCredentialsChain::builder().region(region).build()
+            let config = ProviderConfig::default().with_http_client(self.http.clone());
+            DefaultCredentialsChain::builder().region(region).configure(config).build()
         };
         self.chain.get_or_init(build).await
     }

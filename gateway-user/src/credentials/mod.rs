@@ -11,6 +11,7 @@ use std::{
 };
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_sts::config::SharedHttpClient;
 use tokio::time::timeout;
 
 use self::{
@@ -29,6 +30,7 @@ use crate::{
     decide::{Permit, Policies},
     identify::{Caller, CredentialSource, GivenKeys, Minted, Scope, role_account},
     prim::{AccountId, Region, SessionId, WorkloadName},
+    roots::Roots,
     secret::SecretText,
 };
 
@@ -37,6 +39,7 @@ mod ambient;
 mod cache;
 mod compiled;
 mod flights;
+mod http;
 mod session_policy;
 mod sts;
 #[cfg(test)]
@@ -156,6 +159,11 @@ pub enum CredentialsError {
     Timeout(Duration),
 }
 
+/// Why the client that asks for keys cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS towards STS: {0}")]
+pub struct SetupError(String);
+
 /// Where keys come from: the ambient chain, then STS where the workload, or the rule that permits the
 /// call, has a role.
 ///
@@ -183,10 +191,15 @@ enum Origin {
 
 impl Source {
     /// The ambient chain of this process: its environment, profile, web identity, container and
-    /// instance role, in the SDK's order. Nothing is contacted before the first call.
-    #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
-        Self::with_provider(SharedCredentialsProvider::new(ambient::Ambient::default()), config, clock)
+    /// instance role, in the SDK's order. Nothing is contacted before the first call. Whoever is asked for keys, `roots`
+    /// vouch for.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn new(config: Config, roots: &Roots, clock: Clock) -> Result<Self, SetupError> {
+        let http = http::client(roots)?;
+        let ambient = ambient::Ambient::new(http.clone());
+        Ok(Self::asking(http, SharedCredentialsProvider::new(ambient), config, clock))
     }
 
     /// Always these keys, also for workloads with a role, which is not assumed: for upstreams that
@@ -196,12 +209,28 @@ impl Source {
         Self::of(Origin::Fixed(keys), Config { cache: 1, ..Config::default() }, clock)
     }
 
-    /// The gateway's own keys come from `provider`.
-    #[must_use]
-    pub fn with_provider(provider: SharedCredentialsProvider, config: Config, clock: Clock) -> Self {
+    /// The gateway's own keys come from `provider`; `roots` vouch for STS.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn with_provider(
+        provider: SharedCredentialsProvider,
+        config: Config,
+        roots: &Roots,
+        clock: Clock,
+    ) -> Result<Self, SetupError> {
+        Ok(Self::asking(http::client(roots)?, provider, config, clock))
+    }
+
+    fn asking(
+        http: SharedHttpClient,
+        provider: SharedCredentialsProvider,
+        config: Config,
+        clock: Clock,
+    ) -> Self {
         let own = Arc::new(Own::new(provider, &config, clock.clone()));
-        let sts =
-            Clients::new(SharedCredentialsProvider::new(Arc::clone(&own) as Arc<dyn ProvideCredentials>));
+        let provider = SharedCredentialsProvider::new(Arc::clone(&own) as Arc<dyn ProvideCredentials>);
+        let sts = Clients::new(http, provider);
         Self::of(Origin::Own { own, sts }, config, clock)
     }
 
@@ -277,7 +306,8 @@ impl Source {
         if let Some(account) = &given.keys.account {
             return Some(account.clone());
         }
-        if !self.config.learn_account || matches!(self.origin, Origin::Fixed(_)) {
+        let Origin::Own { sts, .. } = &self.origin else { return None };
+        if !self.config.learn_account {
             return None;
         }
         let ask = async {
@@ -287,7 +317,7 @@ impl Source {
             if untold().as_ref().is_some_and(|(region, until)| region == place.region && now < *until) {
                 return Err(());
             }
-            let asked = timeout(place.timeout, account::ask(&keys, &place)).await;
+            let asked = timeout(place.timeout, sts.account_of(&keys, &place)).await;
             asked.unwrap_or(Err(CredentialsError::Timeout(place.timeout))).map_err(|error| {
                 tracing::warn!(session = %caller.session.id, %error, "the account of minted keys is not known");
                 *untold() = Some((place.region.clone(), now + account::RETRY_AFTER));
@@ -297,11 +327,9 @@ impl Source {
     }
 
     async fn account_of(&self, keys: &Keys, region: &Region, caller: &Caller) -> Option<AccountId> {
-        if matches!(self.origin, Origin::Fixed(_)) {
-            return None;
-        }
+        let Origin::Own { sts, .. } = &self.origin else { return None };
         let place = self.place(region, caller);
-        self.own_account.of(keys, &self.clock, &place).await
+        self.own_account.of(sts, keys, &self.clock, &place).await
     }
 
     /// Drops and zeroes the keys of a session that has ended.

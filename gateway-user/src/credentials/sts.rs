@@ -13,7 +13,10 @@ use std::{
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::{
     Client,
-    config::{BehaviorVersion, Builder, IdentityCache, Region as SdkRegion, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Builder, IdentityCache, Region as SdkRegion, SharedHttpClient,
+        timeout::TimeoutConfig,
+    },
     error::{ProvideErrorMetadata, SdkError},
     types::{Credentials as Given, Tag},
 };
@@ -49,16 +52,17 @@ pub(super) struct Place<'a> {
 /// Regions whose client is kept. Agents name the region where the workload has none.
 const CLIENTS: usize = 64;
 
-/// The clients that ask with the gateway's own keys, one for each region: each keeps its connections.
+/// The clients that ask with the gateway's own keys, one for each region. They share their connections.
 #[derive(Debug)]
 pub(super) struct Clients {
+    http: SharedHttpClient,
     provider: SharedCredentialsProvider,
     by_region: Mutex<HashMap<Region, Client>>,
 }
 
 impl Clients {
-    pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, by_region: Mutex::default() }
+    pub(super) fn new(http: SharedHttpClient, provider: SharedCredentialsProvider) -> Self {
+        Self { http, provider, by_region: Mutex::default() }
     }
 
     fn at(&self, place: &Place<'_>) -> Client {
@@ -69,7 +73,7 @@ impl Clients {
         if clients.len() >= CLIENTS {
             clients.clear();
         }
-        let client = client(self.provider.clone(), place);
+        let client = self.client(self.provider.clone(), place);
         clients.insert(place.region.clone(), client.clone());
         client
     }
@@ -118,6 +122,40 @@ impl Clients {
             .map_err(|error| failure(role.arn, &error))?;
         keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
     }
+
+    /// Asks STS which account these keys belong to. Needs no permission of IAM.
+    pub(super) async fn account_of(
+        &self,
+        keys: &Keys,
+        place: &Place<'_>,
+    ) -> Result<AccountId, CredentialsError> {
+        let refused = |detail: String| CredentialsError::CallerIdentity(detail);
+        let output = self
+            .client(SharedCredentialsProvider::new(to_sdk(keys)), place)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| refused(words(&error)))?;
+        let account = output.account.ok_or_else(|| refused("the answer names no account".to_owned()))?;
+        account.parse().map_err(|error: InvalidName| refused(error.to_string()))
+    }
+
+    fn client(&self, provider: SharedCredentialsProvider, place: &Place<'_>) -> Client {
+        let timeouts = TimeoutConfig::builder().operation_timeout(place.timeout).build();
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .region(SdkRegion::new(place.region.as_str().to_owned()))
+            .credentials_provider(provider)
+            // The provider keeps what it gives, and knows until when.
+            .identity_cache(IdentityCache::no_cache())
+            .timeout_config(timeouts);
+        let config = match place.endpoint {
+            Some(endpoint) => config.endpoint_url(endpoint),
+            None => config,
+        };
+        Client::from_conf(config.build())
+    }
 }
 
 /// Asks for keys of the role with the client's.
@@ -136,34 +174,6 @@ async fn assume_role(client: &Client, role: Role<'_>) -> Result<Keys, Credential
     }
     let output = request.send().await.map_err(|error| failure(role.arn, &error))?;
     keys(output.credentials).map_err(|detail| refused(detail.to_owned()))
-}
-
-/// Asks STS which account these keys belong to. Needs no permission of IAM.
-pub(super) async fn account_of(keys: &Keys, place: &Place<'_>) -> Result<AccountId, CredentialsError> {
-    let refused = |detail: String| CredentialsError::CallerIdentity(detail);
-    let output = client(SharedCredentialsProvider::new(to_sdk(keys)), place)
-        .get_caller_identity()
-        .send()
-        .await
-        .map_err(|error| refused(words(&error)))?;
-    let account = output.account.ok_or_else(|| refused("the answer names no account".to_owned()))?;
-    account.parse().map_err(|error: InvalidName| refused(error.to_string()))
-}
-
-fn client(provider: SharedCredentialsProvider, place: &Place<'_>) -> Client {
-    let timeouts = TimeoutConfig::builder().operation_timeout(place.timeout).build();
-    let config = Builder::new()
-        .behavior_version(BehaviorVersion::latest())
-        .region(SdkRegion::new(place.region.as_str().to_owned()))
-        .credentials_provider(provider)
-        // The provider keeps what it gives, and knows until when.
-        .identity_cache(IdentityCache::no_cache())
-        .timeout_config(timeouts);
-    let config = match place.endpoint {
-        Some(endpoint) => config.endpoint_url(endpoint),
-        None => config,
-    };
-    Client::from_conf(config.build())
 }
 
 fn keys(given: Option<Given>) -> Result<Keys, &'static str> {

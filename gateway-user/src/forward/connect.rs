@@ -1,9 +1,8 @@
-//! One connection to AWS: resolve, dial, TLS with our own roots, all within one time-out.
+//! One connection to AWS: resolve, dial, TLS, all within one time-out.
 
 use std::{
     future::Future,
     net::SocketAddr,
-    path::Path,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -11,45 +10,13 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
 use tower_service::Service;
 
-use super::{EndpointOverride, SetupError};
-
-/// The system's roots without `own_ca`, and those of `extra_ca`.
-pub(super) fn tls_config(
-    extra_ca: Option<&Path>,
-    own_ca: &CertificateDer<'_>,
-) -> Result<rustls::ClientConfig, SetupError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs.into_iter().filter(|cert| cert != own_ca));
-    if let Some(path) = extra_ca {
-        let bad = |detail: String| SetupError::ExtraCa { path: path.to_owned(), detail };
-        let certs: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
-            .map_err(|error| bad(error.to_string()))?;
-        if certs.is_empty() {
-            return Err(bad("it contains no certificate".to_owned()));
-        }
-        for cert in certs {
-            roots.add(cert).map_err(|error| bad(error.to_string()))?;
-        }
-    }
-    if roots.is_empty() {
-        let found = native.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return Err(SetupError::NoRoots(found));
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
-}
+use super::EndpointOverride;
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]

@@ -25,6 +25,7 @@ use self::{
 use crate::{
     body::{Body, BodyError},
     record::OpenCall,
+    roots::{self, Roots},
     sign::SignedRequest,
 };
 
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// PEM file of roots trusted in addition to the system's.
+    /// PEM file of roots trusted in addition to the system's, also where the gateway asks for its own keys.
     pub extra_ca: Option<PathBuf>,
     /// Host pattern → address, first match wins: VPC endpoints, tests.
     #[serde(rename = "override")]
@@ -84,11 +85,28 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Who vouches for AWS: the system's roots and those of `extra_ca`, without `own_ca`, which is what agents trust.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn roots(&self, own_ca: &CertificateDer<'_>) -> Result<Roots, SetupError> {
+        let extra = match &self.extra_ca {
+            Some(path) => {
+                roots::read(path).map_err(|detail| SetupError::ExtraCa { path: path.clone(), detail })?
+            }
+            None => Vec::new(),
+        };
+        let (system, errors) = roots::system();
+        Roots::without(Some(own_ca), system.into_iter().chain(extra)).ok_or(SetupError::NoRoots(errors))
+    }
+}
+
 /// Why the client towards AWS cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// No trusted root was found.
-    #[error("no system root certificates were found and no extra_ca is configured: {0}")]
+    #[error("neither the system nor extra_ca has a root certificate besides the gateway's own CA: {0}")]
     NoRoots(String),
     /// The extra CA file is unusable.
     #[error("forward.extra_ca {path}: {detail}")]
@@ -180,16 +198,14 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Builds the client; connects to nothing yet. `own_ca` is what agents trust, also where an admin
-    /// installed it in the system's store: towards AWS it vouches for nothing.
+    /// Builds the client, which believes `roots` alone; connects to nothing yet.
     ///
     /// # Errors
     /// [`SetupError`].
-    pub fn new(config: &Config, own_ca: &CertificateDer<'_>) -> Result<Self, SetupError> {
+    pub fn new(config: &Config, roots: &Roots) -> Result<Self, SetupError> {
         let connect_timeout = Duration::from_secs(config.connect_timeout_secs);
-        let tls = connect::tls_config(config.extra_ca.as_deref(), own_ca)?;
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(roots.tls()?)
             .https_only()
             .enable_http1()
             .enable_http2()

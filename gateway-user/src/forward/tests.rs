@@ -1,4 +1,78 @@
 use super::*;
+use crate::{
+    clock::Clock,
+    roots::testing::{Ca, Server},
+    terminate::{self, Terminator},
+};
+
+const AWS: &str = "s3.eu-central-1.amazonaws.com";
+
+/// A client of AWS whose host is at this address.
+async fn ask(roots: &Roots, address: SocketAddr) -> Result<StatusCode, ForwardError> {
+    let overrides = vec![EndpointOverride { host: AWS.to_owned(), address }];
+    let upstream = Upstream::new(&Config { overrides, ..Config::default() }, roots).unwrap();
+    let request = http::Request::get(format!("https://{AWS}/")).body(crate::body::empty()).unwrap();
+    let answer = upstream.client.request(request).await.map_err(|error| upstream.explain(AWS, &error))?;
+    Ok(answer.status())
+}
+
+fn untrusted(answer: &Result<StatusCode, ForwardError>) -> bool {
+    matches!(answer, Err(ForwardError::Tls { detail, .. }) if detail.ends_with("invalid peer certificate: UnknownIssuer"))
+}
+
+/// An admin may have it in the system's store for the agents.
+#[tokio::test]
+async fn the_gateway_s_own_ca_does_not_vouch_for_aws() {
+    let (own, other) = (Ca::new(), Ca::new());
+    let server = Server::start(own.acceptor(AWS), String::new()).await;
+    for root in [own.certificate(), own.made_anew(), own.signed_by(&other)] {
+        let roots = |own_ca| Roots::without(own_ca, [root.clone(), other.certificate()]).unwrap();
+        assert_eq!(ask(&roots(None), server.address).await.unwrap(), StatusCode::OK);
+        let answer = ask(&roots(Some(&own.certificate())), server.address).await;
+        assert!(untrusted(&answer), "{answer:?}");
+    }
+}
+
+/// As an agent's client is answered, somebody who has a leaf would answer the gateway.
+#[tokio::test]
+async fn what_agents_take_for_aws_is_not_aws_to_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = terminate::Config { ca_dir: dir.path().join("ca"), ..terminate::Config::default() };
+    let terminator = Terminator::new(&config, Clock::system()).unwrap();
+    let own = terminator.ca().certificate().clone();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shaking = tokio::spawn(async move {
+        let mut shaken = Vec::new();
+        for _ in 0..2 {
+            let (io, _) = listener.accept().await.unwrap();
+            shaken.push(terminator.handshake(io, &AWS.parse().unwrap()).await.is_ok());
+        }
+        shaken
+    });
+    // Somebody who trusts it gets through the handshake, and then no answer.
+    let trusting = Roots::without(None, [own.clone()]).unwrap();
+    let answer = ask(&trusting, address).await;
+    assert!(matches!(answer, Err(ForwardError::Broken { .. })), "{answer:?}");
+
+    // `extra_ca` may be the bundle that agents have.
+    let extra_ca = Some(config.ca_dir.join(terminate::ca::CERTIFICATE_FILE));
+    let config = Config { extra_ca, ..Config::default() };
+    let answer = ask(&config.roots(&own).unwrap(), address).await;
+    assert!(untrusted(&answer), "{answer:?}");
+    assert_eq!(shaking.await.unwrap(), [true, false]);
+}
+
+#[test]
+fn a_file_of_roots_must_be_usable() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("extra.pem");
+    let config = Config { extra_ca: Some(file.clone()), ..Config::default() };
+    let error = || config.roots(&Ca::new().certificate()).unwrap_err().to_string();
+    assert!(error().starts_with(&format!("forward.extra_ca {}: ", file.display())), "{}", error());
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(error(), format!("forward.extra_ca {}: it contains no certificate", file.display()));
+}
 
 #[test]
 fn overrides_name_hosts_exactly_or_below_a_suffix() {

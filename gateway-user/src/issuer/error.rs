@@ -29,7 +29,9 @@ pub enum IssuerError {
         detail: String,
     },
     /// Nobody vouches for it.
-    #[error("issuer {name}: no system root certificates were found and no ca_file is configured: {detail}")]
+    #[error(
+        "issuer {name}: neither the system nor ca_file has a root certificate besides the gateway's own CA: {detail}"
+    )]
     NoRoots {
         /// The issuer.
         name: IssuerName,

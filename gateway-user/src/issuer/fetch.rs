@@ -1,6 +1,6 @@
 //! One bounded GET over HTTPS: no redirects, no proxy, own roots where they are configured.
 
-use std::{error::Error as StdError, path::Path, sync::Arc};
+use std::error::Error as StdError;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
@@ -10,9 +10,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject as _};
+use rustls_pki_types::CertificateDer;
 
 use super::{Config, FetchError, IssuerError};
+use crate::roots::{self, Roots};
 
 /// Fetches documents of one issuer.
 #[derive(Debug, Clone)]
@@ -22,13 +23,16 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// `own_ca` is the gateway's: it vouches for nobody, also where an admin installed it in the system's store.
+    /// `own_ca` is the gateway's: it vouches for nobody, also where an admin installed it in the system's store
+    /// or names a file that has it.
     pub(super) fn new(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<Self, IssuerError> {
         let mut http = HttpConnector::new();
         // The connector is given https URLs alone.
         http.enforce_http(false);
+        let tls = roots(config, own_ca)?.tls();
+        let tls = tls.map_err(|error| IssuerError::Tls { name: config.name.clone(), error })?;
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(config, own_ca)?)
+            .with_tls_config(tls)
             .https_only()
             .enable_http1()
             .enable_http2()
@@ -55,58 +59,18 @@ impl Fetcher {
     }
 }
 
-/// TLS with the roots of `ca_file`, or the system's without `own_ca`.
-fn tls(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<rustls::ClientConfig, IssuerError> {
-    let roots = match &config.ca_file {
-        Some(path) => own_roots(path).map_err(|detail| IssuerError::CaFile {
-            name: config.name.clone(),
-            path: path.clone(),
-            detail,
-        })?,
-        None => {
-            let native = rustls_native_certs::load_native_certs();
-            let errors = native.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            system_roots(native.certs, own_ca)
-                .ok_or_else(|| IssuerError::NoRoots { name: config.name.clone(), detail: errors })?
+/// Who vouches for the issuer: the roots of `ca_file`, or the system's, without `own_ca`. What the gateway's own CA signs
+/// is the gateway's: an issuer that it vouched for would be whoever has its key.
+fn roots(config: &Config, own_ca: Option<&CertificateDer<'_>>) -> Result<Roots, IssuerError> {
+    let (roots, errors) = match &config.ca_file {
+        Some(path) => {
+            let bad = |detail| IssuerError::CaFile { name: config.name.clone(), path: path.clone(), detail };
+            (roots::read(path).map_err(bad)?, path.display().to_string())
         }
+        None => roots::system(),
     };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| IssuerError::Tls { name: config.name.clone(), error })?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
-}
-
-fn own_roots(path: &Path) -> Result<rustls::RootCertStore, String> {
-    let certificates: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("it contains no certificate".to_owned());
-    }
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    Ok(roots)
-}
-
-/// What the gateway's own CA signs is the gateway's: an issuer that it vouched for would be whoever has its key. `None`
-/// where no root is left.
-pub(super) fn system_roots(
-    native: Vec<CertificateDer<'static>>,
-    own_ca: Option<&CertificateDer<'_>>,
-) -> Option<rustls::RootCertStore> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(native);
-    // By its key: there may be an older certificate of it in the store.
-    let mut own = rustls::RootCertStore::empty();
-    own.add_parsable_certificates(own_ca.map(|own_ca| own_ca.clone().into_owned()));
-    let is_own = |root: &TrustAnchor<'_>| {
-        own.roots.iter().any(|own| own.subject_public_key_info == root.subject_public_key_info)
-    };
-    roots.roots.retain(|root| !is_own(root));
-    (!roots.is_empty()).then_some(roots)
+    Roots::without(own_ca, roots)
+        .ok_or_else(|| IssuerError::NoRoots { name: config.name.clone(), detail: errors })
 }
 
 /// An error and its causes in one line.

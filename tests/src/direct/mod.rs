@@ -26,6 +26,7 @@ use gateway_user::{
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
     redirect::Origin,
+    roots::Roots,
     route,
     secret::SecretText,
     serve::{self, Gateway},
@@ -152,8 +153,8 @@ impl Direct {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
 
-        let client =
-            forward::Upstream::new(&forward, terminator.ca().certificate()).context("client towards AWS")?;
+        let roots = forward.roots(terminator.ca().certificate())?;
+        let client = forward::Upstream::new(&forward, &roots).context("client towards AWS")?;
         let (connections, calls, memory) = setup.serve.shares(record.open_calls);
         let mut workload = workload(setup.egress, setup.mode, setup.credentials)?;
         (setup.workload)(&mut workload);
@@ -170,7 +171,7 @@ impl Direct {
             metadata_key: [7; 32],
             policies: arc_swap::ArcSwap::from_pointee(policies(&setup.policies)?),
             recorder,
-            credentials: credentials(&upstream, &clock),
+            credentials: credentials(&upstream, &roots, &clock)?,
             upstream: client,
             clock,
             counters: serve::Counters::default(),
@@ -322,14 +323,15 @@ async fn start_upstream(ca: &Arc<TestCa>, change: Box<dyn FnOnce(&mut UpstreamCo
 }
 
 /// The gateway's own keys, or those that the upstream's STS gives for them.
-fn credentials(upstream: &Upstream, clock: &Clock) -> credentials::Source {
+fn credentials(upstream: &Upstream, roots: &Roots, clock: &Clock) -> Result<credentials::Source> {
     if !upstream.has_roles() {
-        return credentials::Source::fixed(gateway_keys(), clock.clone());
+        return Ok(credentials::Source::fixed(gateway_keys(), clock.clone()));
     }
     let (id, secret, token) = GATEWAY_KEY;
     let own = Credentials::new(id, secret, Some(token.to_owned()), None, "direct");
     let config = credentials::Config { sts_endpoint: Some(upstream.sts_url()), ..Default::default() };
-    credentials::Source::with_provider(SharedCredentialsProvider::new(own), config, clock.clone())
+    let own = SharedCredentialsProvider::new(own);
+    Ok(credentials::Source::with_provider(own, config, roots, clock.clone())?)
 }
 
 fn gateway_keys() -> Keys {

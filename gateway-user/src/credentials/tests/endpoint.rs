@@ -3,13 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use time::format_description::well_known::Rfc3339;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::support::at;
-use crate::credentials::Config;
+use crate::{credentials::Config, roots::testing::read_request};
 
 /// An STS that speaks just enough HTTP; each answer is one connection.
 pub(super) struct Sts {
@@ -35,16 +32,10 @@ pub(super) async fn sts(answers: Vec<Option<(u16, String)>>) -> Sts {
         let mut held = Vec::new();
         loop {
             let (mut io, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            let mut buffer = [0; 4096];
-            while !complete(&request) {
-                let read = io.read(&mut buffer).await.unwrap();
-                assert_ne!(read, 0, "the client broke off");
-                request.extend_from_slice(&buffer[..read]);
-            }
+            let request = read_request(&mut io).await.expect("the client broke off");
             let number = {
                 let mut seen = seen.lock().unwrap();
-                seen.push(String::from_utf8(request).unwrap());
+                seen.push(request);
                 seen.len()
             };
             match &answers[(number - 1).min(answers.len() - 1)] {
@@ -61,16 +52,6 @@ pub(super) async fn sts(answers: Vec<Option<(u16, String)>>) -> Sts {
         }
     });
     Sts { endpoint, requests, task }
-}
-
-fn complete(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned))
-        .map_or(0, |length| length.parse().unwrap());
-    body.len() >= length
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several answers")]

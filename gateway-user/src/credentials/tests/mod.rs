@@ -3,5 +3,6 @@ mod endpoint;
 mod own;
 mod roles;
 mod support;
+mod trust;
 
 pub(super) use support::{ROLE, allowed, caller, caller_of, decide};

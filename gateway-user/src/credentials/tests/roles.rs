@@ -175,7 +175,8 @@ async fn a_token_takes_the_place_of_the_gateways_keys() {
     let ambient = Ambient::default();
     let own =
         Arc::new(Own::new(SharedCredentialsProvider::new(ambient.clone()), &Config::default(), clock()));
-    let clients = Clients::new(SharedCredentialsProvider::new(own as Arc<dyn ProvideCredentials>));
+    let http = http::client(&anybody()).unwrap();
+    let clients = Clients::new(http, SharedCredentialsProvider::new(own as Arc<dyn ProvideCredentials>));
     let region = region();
     let place =
         sts::Place { region: &region, endpoint: Some(&sts.endpoint), timeout: Duration::from_secs(10) };

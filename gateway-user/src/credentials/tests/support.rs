@@ -12,7 +12,10 @@ use aws_credential_types::{
 use time::OffsetDateTime;
 
 use crate::credentials::*;
-use crate::identify::{self, WorkloadConfig};
+use crate::{
+    identify::{self, WorkloadConfig},
+    roots::testing::Ca,
+};
 
 pub(in crate::credentials) const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
 pub(super) const START: i64 = 1_800_000_000;
@@ -94,7 +97,17 @@ impl ProvideCredentials for Ambient {
 }
 
 pub(super) fn source(ambient: &Ambient, config: Config, clock: &Clock) -> Source {
-    Source::with_provider(SharedCredentialsProvider::new(ambient.clone()), config, clock.clone())
+    source_trusting(&anybody(), ambient, config, clock)
+}
+
+pub(super) fn source_trusting(roots: &Roots, ambient: &Ambient, config: Config, clock: &Clock) -> Source {
+    let ambient = SharedCredentialsProvider::new(ambient.clone());
+    Source::with_provider(ambient, config, roots, clock.clone()).unwrap()
+}
+
+/// For tests in which nobody proves who they are.
+pub(super) fn anybody() -> Roots {
+    Roots::without(None, [Ca::new().certificate()]).unwrap()
 }
 
 /// Keys for a call that everything permits.

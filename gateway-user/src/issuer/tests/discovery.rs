@@ -110,7 +110,7 @@ async fn only_the_configured_roots_vouch() {
     let server = Server::start(&[signer.jwk()]).await;
     let dir = tempfile::tempdir().unwrap();
     let other = dir.path().join("other.pem");
-    std::fs::write(&other, server::Ca::new().pem()).unwrap();
+    std::fs::write(&other, Ca::new().pem()).unwrap();
     let issuers = server.issuers(|config| config.ca_file = Some(other.clone()));
     let result = issuers.verify(&server.name(), &server.token(&signer)).await;
     assert_eq!(result, Err(TokenError::IssuerDown(server.name())));

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
 
 use super::{jwk::KeySet, token::Unproven, *};
+use crate::roots::testing::Ca;
 use signer::Signer;
 
 const URL: &str = "https://issuer.example";
@@ -100,24 +101,21 @@ fn the_digest_is_a_sha_256() {
     );
 }
 
-/// An admin may have it installed there for the agents.
-#[test]
-fn the_gateway_s_own_ca_in_the_system_s_store_vouches_for_no_issuer() {
-    use rustls_pki_types::pem::PemObject as _;
-    let ca = || CertificateDer::from_pem_slice(server::Ca::new().pem().as_bytes()).unwrap();
-    let (own, other) = (ca(), ca());
-    let store = || vec![own.clone(), other.clone()];
-    let names = |own_ca| {
-        let roots = fetch::system_roots(store(), own_ca).unwrap();
-        roots.roots.iter().map(|root| root.subject_public_key_info.clone()).collect::<Vec<_>>()
+/// An admin may have it among an issuer's roots, because agents need it among theirs.
+#[tokio::test]
+async fn the_gateway_s_own_ca_vouches_for_no_issuer() {
+    let server = server::Server::start(&[]).await;
+    let (own, other) = (&server.ca, Ca::new());
+    let get = async |own_ca: &CertificateDer<'_>, roots: &[CertificateDer<'static>]| {
+        server.fetcher_of(own_ca, roots).get(&server.jwks_url()).await.map_err(|error| error.to_string())
     };
-    assert_eq!(names(None).len(), 2);
-    let of_other = fetch::system_roots(vec![other.clone()], None).unwrap();
-    assert_eq!(
-        names(Some(&own)),
-        of_other.roots.iter().map(|r| r.subject_public_key_info.clone()).collect::<Vec<_>>()
-    );
-    assert!(fetch::system_roots(vec![own.clone()], Some(&own)).is_none());
+    for root in [own.certificate(), own.made_anew(), own.signed_by(&other)] {
+        let roots = [root, other.certificate()];
+        // It would vouch for this one.
+        get(&other.certificate(), &roots).await.unwrap();
+        let error = get(&own.certificate(), &roots).await.unwrap_err();
+        assert!(error.ends_with("invalid peer certificate: UnknownIssuer"), "{error}");
+    }
 }
 
 #[test]
@@ -134,7 +132,7 @@ fn issuers_that_cannot_be_used() {
         error(&[own_root.clone()]),
         format!("issuer idp: ca_file {}: it contains no certificate", file.display())
     );
-    std::fs::write(&file, server::Ca::new().pem()).unwrap();
+    std::fs::write(&file, Ca::new().pem()).unwrap();
     assert!(Issuers::new(&[own_root.clone()], Clock::system()).is_ok());
     assert_eq!(error(&[own_root.clone(), own_root.clone()]), "issuer idp is configured twice");
     own_root.url = "http://issuer.example".to_owned();

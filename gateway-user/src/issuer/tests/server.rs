@@ -10,8 +10,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -20,43 +19,9 @@ use crate::{
     clock::Clock,
     issuer::{Config, Issuers, fetch::Fetcher},
     prim::IssuerName,
+    roots::{Roots, testing::Ca},
     secret::SecretText,
 };
-
-/// A root that only tests trust.
-pub(super) struct Ca {
-    issuer: rcgen::Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Ca {
-    pub(super) fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: rcgen::Issuer::new(params, key), pem }
-    }
-
-    pub(super) fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    fn tls(&self) -> tokio_rustls::TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(config).into()
-    }
-}
 
 /// An answer to one path.
 #[derive(Debug, Clone)]
@@ -86,6 +51,8 @@ struct State {
 }
 
 pub(super) struct Server {
+    /// Vouches for it.
+    pub(super) ca: Ca,
     url: String,
     state: Arc<Mutex<State>>,
     /// While true, questions for keys wait.
@@ -118,7 +85,7 @@ impl Server {
         }));
         let (held, hold) = watch::channel(false);
         let (asking, asked) = watch::channel(0);
-        let (tls, shared) = (ca.tls(), Arc::clone(&state));
+        let (tls, shared) = (ca.acceptor("localhost"), Arc::clone(&state));
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, shared) = (tls.clone(), Arc::clone(&shared));
@@ -134,7 +101,7 @@ impl Server {
                 });
             }
         });
-        Self { url, state, held, asked, accepting, clock: Clock::manual(NOW), dir }
+        Self { ca, url, state, held, asked, accepting, clock: Clock::manual(NOW), dir }
     }
 
     pub(super) fn name(&self) -> IssuerName {
@@ -150,11 +117,27 @@ impl Server {
         Fetcher::new(&self.config(), None).unwrap()
     }
 
+    /// What fetches from it in a gateway with this CA, where the issuer's roots are these.
+    pub(super) fn fetcher_of(
+        &self,
+        own_ca: &CertificateDer<'_>,
+        roots: &[CertificateDer<'static>],
+    ) -> Fetcher {
+        let roots = Roots::without(None, roots.to_vec()).unwrap();
+        std::fs::write(self.dir.path().join("ca.pem"), roots.pem()).unwrap();
+        Fetcher::new(&self.config(), Some(own_ca)).unwrap()
+    }
+
     /// A gateway's issuers with this one, on this server's clock.
     pub(super) fn issuers(&self, change: impl FnOnce(&mut Config)) -> Issuers {
         let mut config = self.config();
         change(&mut config);
         Issuers::new(&[config], self.clock.clone()).unwrap()
+    }
+
+    /// Where its keys are.
+    pub(super) fn jwks_url(&self) -> http::Uri {
+        format!("{}/jwks", self.url).parse().unwrap()
     }
 
     /// A token that is good for a day from now.
