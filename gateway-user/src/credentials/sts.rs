@@ -210,3 +210,6 @@ where
         None => chain(error),
     }
 }
+
+#[cfg(test)]
+mod tests;
