@@ -171,6 +171,37 @@ async fn roles_are_assumed_one_after_the_other() -> Result<()> {
     Ok(())
 }
 
+/// Whoever has a token for a role gets its keys, of whatever account: to assume it must be revealed, too.
+#[tokio::test]
+async fn keys_for_a_token_must_be_revealed_and_are_replaced_all_the_same() -> Result<()> {
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let role = NEXT.replace(':', "%3A").replace('/', "%2F");
+    let body = format!(
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=agent&WebIdentityToken=a.b.c&RoleArn={role}"
+    );
+    let sts = Signing::new("sts");
+    let direct = start(ALLOW_ALL, Clock::system()).await?;
+    let reply = direct.agent(STS).ask(Method::POST, "/", &form, body.clone(), &sts).await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+    assert!(reply.text().contains("no rule reveals"), "{}", reply.text());
+    assert!(direct.upstream.requests().is_empty() && direct.upstream.issued().is_empty());
+
+    let reveals = format!(
+        r#"{ALLOW_ALL}@id("web") permit (principal, action == Action::"reveal", resource == Resource::"{NEXT}");"#
+    );
+    let direct = start(&reveals, Clock::system()).await?;
+    let reply = direct.agent(STS).ask(Method::POST, "/", &form, body, &sts).await?;
+    let keys = Keys::of(&reply)?;
+    assert!(keys.id.starts_with("ASIACHAP") && shows_no_key(&direct, &reply), "{}", reply.text());
+    assert_eq!(get(&direct, &keys.signing("s3")).await?.status, StatusCode::OK);
+    let received = direct.upstream.requests().pop().context("a request")?;
+    assert!(received.header("authorization").contains(&issued(&direct, NEXT)?.key.id));
+    for kind in ["revealed", "keys-minted"] {
+        direct.row("SELECT * FROM events", |row| row["kind"] == kind).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn policy_decides_who_assumes_what() -> Result<()> {
     let rules = format!(

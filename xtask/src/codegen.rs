@@ -2,9 +2,10 @@
 //!
 //! Sources → lines of JSON: one per service (`service`, `shapes`, `hosts`), operation (`op`) and IAM prefix (`actions`),
 //! compressed (`table`) into `gateway-user/src/catalog/`. What the lines look like is written in
-//! `gateway-user/src/catalog/load.rs`.
+//! `gateway-user/src/catalog/load.rs`. Beside it, `answers`: which operations answer with keys, for tests.
 
 mod actions;
+mod answers;
 mod cfn_lint;
 mod hosts;
 mod needs;
@@ -60,6 +61,8 @@ pub fn run(args: &Args) -> Result<()> {
     let place = sh::root().join("gateway-user/src/catalog/catalog.jsonl.zst");
     let notice = table::notice(&sources);
     let beside = place.with_file_name("NOTICE");
+    let answers = answers::lines(&sources.models)?;
+    let with_keys = sh::root().join("gateway-user/src/classify/answer/models.jsonl");
     println!(
         "catalogue: {} lines, {} kB, compressed {} kB",
         text.lines().count(),
@@ -70,12 +73,14 @@ pub fn run(args: &Args) -> Result<()> {
         let known = table::decompress(&fs::read(&place).context("the committed table")?)?;
         table::compare(&known, &text)?;
         ensure!(fs::read_to_string(&beside)? == notice, "{} is another", beside.display());
+        ensure!(fs::read_to_string(&with_keys)? == answers, "{} is another", with_keys.display());
         needs::check(&sources)?;
         println!("catalogue: as committed");
         return Ok(());
     }
     fs::write(&place, compressed).with_context(|| place.display().to_string())?;
     fs::write(&beside, notice).with_context(|| beside.display().to_string())?;
+    fs::write(&with_keys, answers).with_context(|| with_keys.display().to_string())?;
     Ok(())
 }
 

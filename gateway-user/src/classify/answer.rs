@@ -1,9 +1,9 @@
 //! Answers that carry keys: which operations have them, and where.
 //!
 //! The shapes are those of AWS's models: <https://docs.aws.amazon.com/STS/latest/APIReference/API_Credentials.html>
-//! and the pages of the operations. Whatever else answers with credentials has none that could be replaced: a
-//! token alone, a signed URL, a password, a key that does not expire. Such an answer is withheld unless policy
-//! reveals it.
+//! and the pages of the operations; a test holds the table against them. Whatever else answers with credentials has none
+//! that could be replaced: a token alone, a signed URL, a password, a key that does not expire. Such an answer is
+//! withheld unless policy reveals it.
 
 use crate::catalog;
 
@@ -19,20 +19,25 @@ pub struct Keys {
 /// How an answer that carries keys is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// XML: `AccessKeyId`, `SecretAccessKey` and `SessionToken` in the element `Credentials`, which so many
-    /// elements enclose.
+    /// XML: the parts are in the element `Credentials`, which so many elements enclose, and called as in [`LARGE`].
     Xml {
         /// Elements around `Credentials`.
         depth: usize,
     },
-    /// JSON: members of the object under this name, or of the outermost one.
+    /// JSON: members of the object at this place.
     Json {
-        /// The member of the outermost object that has them.
-        within: Option<&'static str>,
-        /// Names begin with a small letter (`accessKeyId`).
-        small: bool,
+        /// The names that lead to it from the outermost one, which is at none.
+        within: &'static [&'static str],
+        /// What id, secret, session token and expiry are called.
+        names: [&'static str; 4],
     },
 }
+
+/// What most services call id, secret, session token and expiry of keys.
+pub const LARGE: [&str; 4] = ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"];
+
+/// The same where names begin with a small letter.
+pub const SMALL: [&str; 4] = ["accessKeyId", "secretAccessKey", "sessionToken", "expiration"];
 
 /// What tells the account that keys are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,68 +50,108 @@ pub enum Account {
     Unknown,
 }
 
-const fn xml(depth: usize, account: Account) -> Keys {
-    Keys { format: Format::Xml { depth }, account }
+/// Who gets the keys of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// Whom IAM lets sign the call.
+    Signer,
+    /// Who has a token or a name that stands in the request, whoever signs it: they may be keys of anybody's
+    /// account. Policy must reveal such an answer, though the agent gets a placeholder all the same.
+    Anybody,
 }
 
-const fn json(within: Option<&'static str>, small: bool) -> Keys {
-    Keys { format: Format::Json { within, small }, account: Account::Unknown }
+/// An operation that answers with keys which can be replaced.
+pub(crate) struct Row {
+    /// botocore's name of the service.
+    pub(crate) service: &'static str,
+    /// The operation.
+    pub(crate) operation: &'static str,
+    /// Where its keys are.
+    pub(crate) keys: Keys,
+    whose: For,
 }
 
-/// botocore's name of the service, the operation, and where its keys are.
-const TABLE: [(&str, &str, Keys); 15] = [
-    ("sts", "AssumeRole", xml(2, Account::Told)),
-    ("sts", "AssumeRoot", xml(2, Account::Unknown)),
-    ("sts", "GetFederationToken", xml(2, Account::Told)),
-    ("sts", "GetSessionToken", xml(2, Account::OfCaller)),
-    ("s3", "CreateSession", xml(1, Account::OfCaller)),
-    ("s3control", "GetDataAccess", xml(1, Account::Unknown)),
-    ("lakeformation", "GetTemporaryDataLocationCredentials", json(Some("Credentials"), false)),
-    ("lakeformation", "GetTemporaryGluePartitionCredentials", json(None, false)),
-    ("lakeformation", "GetTemporaryGlueTableCredentials", json(None, false)),
-    ("datazone", "GetEnvironmentCredentials", json(None, true)),
-    ("deadline", "AssumeFleetRoleForRead", json(Some("credentials"), true)),
-    ("deadline", "AssumeFleetRoleForWorker", json(Some("credentials"), true)),
-    ("deadline", "AssumeQueueRoleForRead", json(Some("credentials"), true)),
-    ("deadline", "AssumeQueueRoleForUser", json(Some("credentials"), true)),
-    ("deadline", "AssumeQueueRoleForWorker", json(Some("credentials"), true)),
+const fn xml(service: &'static str, operation: &'static str, depth: usize, account: Account) -> Row {
+    Row { service, operation, keys: Keys { format: Format::Xml { depth }, account }, whose: For::Signer }
+}
+
+const fn json(
+    service: &'static str,
+    operation: &'static str,
+    within: &'static [&'static str],
+    names: [&'static str; 4],
+) -> Row {
+    let keys = Keys { format: Format::Json { within, names }, account: Account::Unknown };
+    Row { service, operation, keys, whose: For::Signer }
+}
+
+const fn anybody(row: Row) -> Row {
+    Row { whose: For::Anybody, ..row }
+}
+
+const EXPIRES_AT: [&str; 4] = ["accessKeyId", "secretAccessKey", "sessionToken", "expiresAt"];
+const SECRET_KEY: [&str; 4] = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
+
+/// All of them.
+pub(crate) const TABLE: [Row; 24] = [
+    xml("sts", "AssumeRole", 2, Account::Told),
+    anybody(xml("sts", "AssumeRoleWithSAML", 2, Account::Told)),
+    anybody(xml("sts", "AssumeRoleWithWebIdentity", 2, Account::Told)),
+    xml("sts", "AssumeRoot", 2, Account::Unknown),
+    xml("sts", "GetDelegatedAccessToken", 2, Account::Unknown),
+    xml("sts", "GetFederationToken", 2, Account::Told),
+    xml("sts", "GetSessionToken", 2, Account::OfCaller),
+    xml("s3", "CreateSession", 1, Account::OfCaller),
+    xml("s3control", "GetDataAccess", 1, Account::Unknown),
+    json(
+        "account-access-runtime",
+        "GetRoleCredentials",
+        &["credentialsDetails", "programmaticAccess"],
+        EXPIRES_AT,
+    ),
+    anybody(json("cognito-identity", "GetCredentialsForIdentity", &["Credentials"], SECRET_KEY)),
+    json("datazone", "GetEnvironmentCredentials", &[], SMALL),
+    json("deadline", "AssumeFleetRoleForRead", &["credentials"], SMALL),
+    json("deadline", "AssumeFleetRoleForWorker", &["credentials"], SMALL),
+    json("deadline", "AssumeQueueRoleForRead", &["credentials"], SMALL),
+    json("deadline", "AssumeQueueRoleForUser", &["credentials"], SMALL),
+    json("deadline", "AssumeQueueRoleForWorker", &["credentials"], SMALL),
+    json("eks-auth", "AssumeRoleForPodIdentity", &["credentials"], SMALL),
+    json("lakeformation", "AssumeDecoratedRoleWithSAML", &[], LARGE),
+    json("lakeformation", "GetTemporaryDataLocationCredentials", &["Credentials"], LARGE),
+    json("lakeformation", "GetTemporaryGlueFunctionCredentials", &[], LARGE),
+    json("lakeformation", "GetTemporaryGluePartitionCredentials", &[], LARGE),
+    json("lakeformation", "GetTemporaryGlueTableCredentials", &[], LARGE),
+    anybody(json("sso", "GetRoleCredentials", &["roleCredentials"], SMALL)),
 ];
+
+fn row(service: &str, operation: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| (row.service, row.operation) == (service, operation))
+}
 
 /// Where the answer of this operation carries keys that can be replaced; `service` as botocore names it.
 pub(super) fn keys_of(service: &str, operation: &str) -> Option<Keys> {
-    TABLE.iter().find(|row| (row.0, row.1) == (service, operation)).map(|row| row.2)
+    row(service, operation).map(|row| row.keys)
+}
+
+/// Whether policy must reveal the answer of this operation, which carries credentials.
+fn is_withheld(service: &str, operation: &str) -> bool {
+    row(service, operation).is_none_or(|row| row.whose == For::Anybody)
 }
 
 /// The whole of an answer, where parts of it have paths.
 pub const WHOLE: &str = "*";
 
 /// The parts of this operation's answer that an agent gets only where policy reveals them: all of it, where it
-/// carries credentials that cannot be replaced, or makes some of the agent's own count.
+/// carries credentials that cannot be replaced or may be anybody's, or makes some of the agent's own count.
 pub(crate) fn withheld(service: &str, operation: &catalog::Operation) -> &'static [&'static str] {
-    if operation.mints && keys_of(service, operation.name).is_none() { &[WHOLE] } else { &[] }
+    if operation.mints && is_withheld(service, operation.name) { &[WHOLE] } else { &[] }
 }
 
 /// The operations of this service of whose answers anything is withheld.
 pub(crate) fn withholding(service: &catalog::Service) -> impl Iterator<Item = &'static str> {
-    service.minting().filter(|operation| keys_of(service.name, operation).is_none())
+    service.minting().filter(|operation| is_withheld(service.name, operation))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::{Protocol, catalog};
-
-    #[test]
-    fn the_table_is_of_operations_that_answer_with_keys() {
-        for (service, operation, keys) in TABLE {
-            let known = catalog().service(service).unwrap();
-            assert!(known.operation(operation).is_some_and(|known| known.mints), "{service}.{operation}");
-            let expected = match keys.format {
-                Format::Xml { depth: 2 } => Protocol::Query,
-                Format::Xml { .. } => Protocol::RestXml,
-                Format::Json { .. } => Protocol::RestJson,
-            };
-            assert!(known.speaks(expected), "{service}.{operation}");
-        }
-    }
-}
+pub(crate) mod tests;

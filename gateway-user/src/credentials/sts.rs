@@ -220,3 +220,6 @@ where
         None => chain(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use super::{Answer, MintError, read};
 use crate::{
-    classify::answer::{Account, Format, Keys},
+    classify::answer::{Account, Format, Keys, LARGE, SMALL},
     identify::Placeholder,
     secret::SecretText,
 };
@@ -19,9 +19,9 @@ pub fn answer(data: &[u8]) -> bool {
     let format = match line {
         b"xml1" => Format::Xml { depth: 1 },
         b"xml2" => Format::Xml { depth: 2 },
-        b"json" => Format::Json { within: None, small: true },
-        b"json credentials" => Format::Json { within: Some("credentials"), small: true },
-        b"json Credentials" => Format::Json { within: Some("Credentials"), small: false },
+        b"json" => Format::Json { within: &[], names: SMALL },
+        b"json credentials" => Format::Json { within: &["credentials"], names: SMALL },
+        b"json Credentials" => Format::Json { within: &["Credentials"], names: LARGE },
         _ => return false,
     };
     let place = Keys { format, account: Account::Told };

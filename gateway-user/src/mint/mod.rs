@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::{
-    classify::answer::{Account, Format, Keys},
+    classify::answer::{Account, Format, Keys, LARGE},
     identify::{GivenKeys, Placeholder},
     prim::AccountId,
     secret::SecretText,
@@ -177,10 +177,8 @@ pub fn read<'a>(place: Keys, body: &'a [u8], caller: Option<&AccountId>) -> Resu
         Format::Json { .. } => json::read(text)?,
     };
     let names = match place.format {
-        Format::Xml { .. } | Format::Json { small: false, .. } => {
-            ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"]
-        }
-        Format::Json { small: true, .. } => ["accessKeyId", "secretAccessKey", "sessionToken", "expiration"],
+        Format::Xml { .. } => LARGE,
+        Format::Json { names, .. } => names,
     };
     let [id, secret, token, expiration] = names;
     let parts = [read.only(id)?, read.only(secret)?, read.only(token)?];
@@ -230,23 +228,27 @@ pub fn read<'a>(place: Keys, body: &'a [u8], caller: Option<&AccountId>) -> Resu
 /// Whether a part of the keys stands where the operation has it.
 fn stands(format: Format, path: &[String], name: &str) -> bool {
     let Some((last, around)) = path.split_last() else { return false };
-    let within = around.last().map(String::as_str);
     last == name
         && match format {
-            Format::Xml { depth } => around.len() == depth + 1 && within == Some("Credentials"),
-            Format::Json { within: expected, .. } => {
-                around.len() == usize::from(expected.is_some()) && within == expected
+            Format::Xml { depth } => {
+                around.len() == depth + 1 && around.last().is_some_and(|name| name == "Credentials")
             }
+            Format::Json { within, .. } => around.iter().eq(within.iter()),
         }
 }
 
-/// A date as the protocols write it: RFC 3339, or seconds since 1970 as a number.
+/// Seconds since 1970 that no date of a service has, in the year 5138; milliseconds have had so many since 1973.
+const SECONDS_MAX: i64 = 100_000_000_000;
+
+/// A date as the protocols write it: RFC 3339, or seconds since 1970 as a number; milliseconds with IAM Identity Center
+/// (<https://docs.aws.amazon.com/singlesignon/latest/PortalAPIReference/API_RoleCredentials.html>).
 fn date(leaf: &Leaf) -> Option<OffsetDateTime> {
     if leaf.is_text {
         return OffsetDateTime::parse(&leaf.text, &Rfc3339).ok();
     }
-    let whole = leaf.text.split('.').next()?;
-    OffsetDateTime::from_unix_timestamp(whole.parse().ok()?).ok()
+    let whole: i64 = leaf.text.split('.').next()?.parse().ok()?;
+    let seconds = if whole < SECONDS_MAX { whole } else { whole / 1000 };
+    OffsetDateTime::from_unix_timestamp(seconds).ok()
 }
 
 impl Answer<'_> {

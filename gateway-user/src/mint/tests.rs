@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use time::macros::datetime;
 
 use super::{fuzzing::placeholder, *};
+use crate::classify::answer::{self, SMALL};
 
 const ID: &str = "ASIAREALREALREALREAL";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -11,8 +12,8 @@ const TOKEN: &str = "FwoGZXIvYXdzEBYaDH+realtoken/with=signs==";
 const ASSUMED: Keys = Keys { format: Format::Xml { depth: 2 }, account: Account::Told };
 const SESSION: Keys = Keys { format: Format::Xml { depth: 1 }, account: Account::OfCaller };
 const LAKE: Keys =
-    Keys { format: Format::Json { within: Some("Credentials"), small: false }, account: Account::Unknown };
-const ZONE: Keys = Keys { format: Format::Json { within: None, small: true }, account: Account::Unknown };
+    Keys { format: Format::Json { within: &["Credentials"], names: LARGE }, account: Account::Unknown };
+const ZONE: Keys = Keys { format: Format::Json { within: &[], names: SMALL }, account: Account::Unknown };
 
 /// An answer of `sts:AssumeRole` with these values, as they are written.
 fn assumed(id: &str, secret: &str, token: &str) -> String {
@@ -86,6 +87,58 @@ fn only_the_values_change() {
         )
     };
     assert_eq!(passed(ZONE, &zone(ID, SECRET, TOKEN)).unwrap(), zone(&new.access_key_id, secret, token));
+}
+
+/// Answers as AWS's models have them, with everything that can be beside the keys.
+#[test]
+fn the_keys_of_every_operation_of_the_table_are_replaced() {
+    let bodies = answer::tests::modelled();
+    for row in answer::TABLE {
+        let name = format!("{}.{}", row.service, row.operation);
+        let mut of = bodies
+            .iter()
+            .filter(|of| (of.service.as_str(), of.operation.as_str()) == (row.service, row.operation));
+        let (body, None) = (&of.next().expect(&name).body, of.next()) else { panic!("{name}") };
+        let with = |id: &str, secret: &str, token: &str| {
+            body.replacen("@id@", id, 1).replacen("@secret@", secret, 1).replacen("@token@", token, 1)
+        };
+        let real = with(ID, SECRET, TOKEN);
+        let found = read(row.keys, real.as_bytes(), None).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let keys = found.keys();
+        assert_eq!(
+            (keys.access_key_id.as_str(), keys.secret.expose(), keys.session_token.expose()),
+            (ID, SECRET, TOKEN),
+            "{name}"
+        );
+        assert!(keys.expires.is_some(), "{name}");
+        let new = placeholder();
+        let expected = with(&new.access_key_id, new.secret.expose(), new.session_token.expose());
+        let out = passed(row.keys, &real).unwrap();
+        assert_eq!(out, expected, "{name}");
+        for part in [ID, SECRET, TOKEN] {
+            assert!(!out.contains(part), "{name}: {out}");
+        }
+    }
+}
+
+#[test]
+fn an_expiry_in_milliseconds_is_a_date() {
+    let body = |expiration: &str| {
+        format!(
+            r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}","sessionToken":"{TOKEN}","expiration":{expiration}}}"#
+        )
+    };
+    for (written, expected) in [
+        ("1893459600", datetime!(2030-01-01 01:00 UTC)),
+        ("1893459600000", datetime!(2030-01-01 01:00 UTC)),
+        ("99999999999", datetime!(5138-11-16 09:46:39 UTC)),
+    ] {
+        let body = body(written);
+        assert_eq!(read(ZONE, body.as_bytes(), None).unwrap().keys().expires, Some(expected), "{written}");
+    }
+    for written in ["99999999999999999", "9223372036854775808", "true"] {
+        withheld(ZONE, &body(written), &MintError::Shape("the expiry is no date"));
+    }
 }
 
 #[test]

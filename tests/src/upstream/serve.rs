@@ -154,15 +154,19 @@ async fn request_received(
         state.iam.decide(&head, &verified.claim, &verified.kept)?;
         Ok(verified)
     });
-    let asks_sts =
-        |verified: &&Verified| state.iam.is_on() && verified.claim.service == "sts" && behaviour.is_none();
-    let sts = outcome.as_ref().ok().filter(asks_sts);
-    let sts = sts.map(|verified| {
-        iam::sts_answer(&state.iam, Some(&verified.claim.key_id), &verified.kept, state.config.clock.now())
+    let asks_iam = |_: &&Verified| state.iam.is_on() && behaviour.is_none();
+    let asked = outcome.as_ref().ok().filter(asks_iam);
+    let given = asked.and_then(|Verified { claim, kept, .. }| {
+        let now = state.config.clock.now();
+        match claim.service.as_str() {
+            "sts" => Some(iam::sts_answer(&state.iam, Some(&claim.key_id), kept, now)),
+            "s3express" if is_session(&head) => Some(iam::express_session(&state.iam, &claim.key_id, now)),
+            _ => None,
+        }
     });
     let refused = outcome.as_ref().err().cloned();
     state.keep(received(&head, outcome, connection));
-    if let Some(answer) = sts {
+    if let Some(answer) = given {
         return Ok(answer);
     }
     match (refused, behaviour) {
@@ -170,6 +174,12 @@ async fn request_received(
         (None, Some(behaviour)) => behave(behaviour, &head, state).await,
         (None, None) => Ok(answer::success(&head, Ending::Whole)),
     }
+}
+
+/// `CreateSession` of S3 Express.
+fn is_session(head: &Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    head.method == http::Method::GET && query.split('&').any(|pair| matches!(pair, "session" | "session="))
 }
 
 async fn behave(behaviour: Behaviour, head: &Parts, state: &State) -> Result<Response<ReplyBody>, Reset> {

@@ -9,7 +9,7 @@ use aws_lc_rs::{digest, hmac};
 use http::{HeaderMap, header, request::Parts};
 use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
-use super::{Key, answer::Refusal};
+use super::{Key, answer::Refusal, iam::EXPRESS};
 
 /// What a request says about its signature, checked as far as the head allows.
 #[derive(Debug, Clone)]
@@ -105,8 +105,15 @@ impl Claim {
     /// # Errors
     /// `SignatureDoesNotMatch`, or a token that does not belong to the key.
     pub(super) fn verify(&self, head: &Parts, key: &Key, body_sha256: &str) -> Result<(), Refusal> {
-        let token = one(&head.headers, "x-amz-security-token")?;
-        if token != key.session_token.as_deref() {
+        // Keys of a session of S3 Express have their token in a header of its own, and work there alone.
+        // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-create-session.html>
+        let express = key.id.starts_with(EXPRESS);
+        let tokens =
+            [one(&head.headers, "x-amz-security-token")?, one(&head.headers, "x-amz-s3session-token")?];
+        let own = key.session_token.as_deref();
+        if tokens != (if express { [None, own] } else { [own, None] })
+            || (express && self.service != "s3express")
+        {
             return Err(Refusal::invalid_token("the session token does not belong to the access key"));
         }
         let payload = self.payload.canonical().unwrap_or(body_sha256);

@@ -161,8 +161,11 @@ proptest! {
             prop_assert_eq!(reader.prefix, service.prefix, "{}", shown);
             return Ok(());
         }
-        let replaced = answer::keys_of(service.name, operation.name).is_some();
-        prop_assert_eq!(!read.withheld.is_empty(), operation.mints && !replaced, "{}", shown);
+        let replaced = answer::keys_of(service.name, operation.name);
+        prop_assert_eq!(&read.keys, &replaced, "{}", shown);
+        prop_assert!(replaced.is_none() || operation.mints, "{}", shown);
+        prop_assert_eq!(read.withheld, answer::withheld(service.name, operation), "{}", shown);
+        prop_assert_eq!(read.withheld.is_empty() && read.keys.is_none(), !operation.mints, "{}", shown);
         let own = |name: &str| service.members(operation).iter().any(|member| member.name == name);
         let mut named = read.params.clone();
         named.retain(|name, _| own(name) || params.contains_key(name));

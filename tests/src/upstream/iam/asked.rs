@@ -56,7 +56,8 @@ pub(super) fn of(head: &Parts, claim: &Claim, account: &str, body: &[u8]) -> Opt
         "sts" => {
             let form = form(body);
             match form.iter().find(|(name, _)| name == "Action")?.1.as_str() {
-                "GetCallerIdentity" => Some(Vec::new()),
+                // Nothing is needed to ask who one is, and the token is what counts for the other.
+                "GetCallerIdentity" | "AssumeRoleWithWebIdentity" => Some(Vec::new()),
                 "AssumeRole" => {
                     one("sts:AssumeRole", form.iter().find(|(name, _)| name == "RoleArn")?.1.clone())
                 }

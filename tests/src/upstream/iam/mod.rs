@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use self::policy::Policy;
 use super::{Key, answer::Refusal, lock, sigv4::Claim};
 
-pub(super) use self::sts::answer as sts_answer;
+pub(super) use self::sts::{EXPRESS, answer as sts_answer, express_session};
 
 /// The account of keys that were not issued here.
 const ACCOUNT: &str = "123456789012";
@@ -44,7 +44,7 @@ impl Role {
 pub struct Issued {
     /// The keys.
     pub key: Key,
-    /// The ARN of their role.
+    /// The ARN of their role; empty for those that do what keys of the configuration do.
     pub role: String,
     /// RoleSessionName.
     pub session_name: String,
@@ -97,7 +97,7 @@ impl Iam {
     /// everything.
     pub(super) fn decide(&self, head: &Parts, claim: &Claim, body: &[u8]) -> Result<(), Refusal> {
         let issued = self.issued().into_iter().find(|issued| issued.key.id == claim.key_id);
-        let Some(issued) = issued else { return Ok(()) };
+        let Some(issued) = issued.filter(|issued| !issued.role.is_empty()) else { return Ok(()) };
         let denied = |what: &str| {
             let who = format!("{}/{}", issued.role.replace(":role/", ":assumed-role/"), issued.session_name);
             Refusal::access_denied(&format!("User: {who} is not authorized to perform: {what}"))

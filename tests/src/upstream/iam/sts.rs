@@ -1,5 +1,7 @@
-//! STS: AssumeRole, AssumeRoleWithWebIdentity and GetCallerIdentity, in the query protocol.
+//! STS: AssumeRole, AssumeRoleWithWebIdentity, GetSessionToken and GetCallerIdentity, in the query protocol; and the
+//! sessions of S3 Express.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html>
 
 use http::{Response, StatusCode};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -37,6 +39,17 @@ fn answered(iam: &Iam, by: Option<&str>, form: &Form, now: OffsetDateTime) -> Re
     match (form.one("Action"), by) {
         (Some("GetCallerIdentity"), Some(by)) => Ok(identity(iam, by)),
         (Some("AssumeRole"), Some(by)) => assume(iam, form, by, "AssumeRole", now),
+        (Some("GetSessionToken"), Some(by)) if iam.issued().iter().any(|issued| issued.key.id == by) => {
+            let message = "Cannot call GetSessionToken with session credentials".to_owned();
+            Err((StatusCode::FORBIDDEN, "AccessDenied", message))
+        }
+        (Some("GetSessionToken"), Some(by)) => {
+            let given = credentials(&own_keys(iam, by, "ASIASESSION", now + Duration::hours(12)));
+            Ok(format!(
+                "<GetSessionTokenResponse xmlns=\"{XMLNS}\"><GetSessionTokenResult>{given}</GetSessionTokenResult>\
+                 </GetSessionTokenResponse>"
+            ))
+        }
         (Some("AssumeRoleWithWebIdentity"), _) => {
             let token = form.one("WebIdentityToken").ok_or_else(|| invalid("WebIdentityToken is missing"))?;
             assume(iam, form, token, "AssumeRoleWithWebIdentity", now)
@@ -46,10 +59,60 @@ fn answered(iam: &Iam, by: Option<&str>, form: &Form, now: OffsetDateTime) -> Re
     }
 }
 
+/// The answer to `CreateSession`: keys that work at S3 Express alone.
+pub(in crate::upstream) fn express_session(iam: &Iam, by: &str, now: OffsetDateTime) -> Response<ReplyBody> {
+    let given = credentials(&own_keys(iam, by, EXPRESS, now + Duration::minutes(5)));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <CreateSessionResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{given}</CreateSessionResult>"
+    );
+    reply(StatusCode::OK, "application/xml", ReplyBody::whole(body))
+}
+
+/// What access key ids of sessions of S3 Express begin with.
+pub(in crate::upstream) const EXPRESS: &str = "ASIAEXPRESS";
+
+/// Keys that do what the caller's own do.
+fn own_keys(iam: &Iam, by: &str, prefix: &str, expires: OffsetDateTime) -> Issued {
+    let of_role = iam.issued().into_iter().find(|issued| issued.key.id == by);
+    let mut issued = lock(&iam.issued);
+    let number = issued.len() + 1;
+    let key = Key {
+        id: format!("{prefix}{number:0width$}", width = 20 - prefix.len()),
+        secret: format!("secret+of/the-issued-key-{number:015}"),
+        session_token: Some(format!("token+of/the-issued-key-{number:015}==")),
+    };
+    let new = match of_role {
+        Some(issued) => Issued { key, by: by.to_owned(), expires, ..issued },
+        None => Issued {
+            key,
+            role: String::new(),
+            session_name: String::new(),
+            source_identity: None,
+            tags: Vec::new(),
+            policy: None,
+            by: by.to_owned(),
+            expires,
+        },
+    };
+    issued.push(new.clone());
+    new
+}
+
+fn credentials(Issued { key, expires, .. }: &Issued) -> String {
+    let expiration = expires.format(&Rfc3339).unwrap_or_default();
+    let (id, secret, token) = (&key.id, &key.secret, key.session_token.as_deref().unwrap_or_default());
+    format!(
+        "<Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+         <SessionToken>{token}</SessionToken><Expiration>{expiration}</Expiration></Credentials>"
+    )
+}
+
 fn identity(iam: &Iam, by: &str) -> String {
     let issued = iam.issued().into_iter().find(|issued| issued.key.id == by);
     let (account, arn) = match &issued {
         None => (ACCOUNT, format!("arn:aws:iam::{ACCOUNT}:user/gateway")),
+        Some(issued) if issued.role.is_empty() => (ACCOUNT, format!("arn:aws:iam::{ACCOUNT}:user/gateway")),
         Some(issued) => {
             let account = issued.role.split(':').nth(4).unwrap_or(ACCOUNT);
             let name = issued.role.rsplit('/').next().unwrap_or_default();
