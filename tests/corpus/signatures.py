@@ -112,6 +112,11 @@ class Lines:
                     self.write(client, operation, params, f"key-{style}")
                 self.write(client, "ListObjectsV2", {"Bucket": bucket, "Prefix": key, "Delimiter": ""}, f"key-{style}")
 
+    def of_unsigned_bodies(self):
+        client = self.session.client("s3", "us-east-1", s3={"payload_signing_enabled": False})
+        for key in KEYS:
+            self.write(client, "GetObject", {"Bucket": "bkt", "Key": key, "ResponseContentType": "text/plain"}, "unsigned-body")
+
     def of_models(self):
         client = self.session.client("bedrock-runtime", "us-east-1")
         for model in MODELS:
@@ -125,6 +130,7 @@ def main():
     capture.freeze()
     lines = Lines(capture.Session())
     lines.of_keys()
+    lines.of_unsigned_bodies()
     lines.of_models()
     for name in SERVICES:
         lines.of_service(name)

@@ -1,7 +1,7 @@
 // An OpenID provider (oidc-provider) on loopback. Usage: oidc.cjs CERTIFICATE KEY [PORT]; prints the port.
 //
 // POST /token with grant client_credentials gives a JWT access token; the field `wanted` (JSON) says what is in it:
-// audience, ttl (seconds), alg, claims. Any client id is known, its secret is "secret".
+// audience, also_for (further audiences), ttl (seconds), alg, typ, claims. Any client id is known, its secret is "secret".
 // Lines on stdin: "rotate" makes new keys and forgets the old, "add" makes new keys and keeps the old published;
 // each is answered by a line.
 "use strict";
@@ -71,6 +71,15 @@ async function main() {
       enabledJWA: { idTokenSigningAlgValues: ["RS256", "PS256", "ES256", "ES384", "EdDSA"] },
       ttl: { ClientCredentials: (ctx) => wanted(ctx).ttl ?? 600 },
       extraTokenClaims: (ctx) => wanted(ctx).claims,
+      formats: {
+        customizers: {
+          jwt: (ctx, token, jwt) => {
+            const { also_for: others = [], typ } = wanted(ctx);
+            jwt.header = { typ: typ ?? undefined };
+            if (others.length > 0) jwt.payload.aud = [jwt.payload.aud, ...others];
+          },
+        },
+      },
       features: {
         clientCredentials: { enabled: true },
         devInteractions: { enabled: false },

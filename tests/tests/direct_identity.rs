@@ -10,8 +10,9 @@ use chaperone_tests::{
 };
 use gateway_user::{
     clock::Clock,
-    identify::{EndReason, IdentifyError, Session, Voucher},
+    identify::{EndReason, IdentifyError, Session, VouchError, Voucher},
     secret::SecretText,
+    serve::Presenter,
 };
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -381,4 +382,50 @@ fn origin_form(request: http::Request<Full<bytes::Bytes>>) -> Result<http::Reque
     parts.headers.insert(http::header::HOST, host);
     parts.uri = parts.uri.path_and_query().context("a path")?.as_str().parse()?;
     Ok(http::Request::from_parts(parts, body))
+}
+
+/// An SDK keeps its connection to the metadata endpoint open: what is asked on it after the end gets nobody's keys.
+#[tokio::test]
+async fn an_open_connection_to_the_metadata_endpoint_has_no_keys_of_an_ended_session() -> Result<()> {
+    let stage = Stage::start().await?;
+    stage.put_token("agent-7", &["readers"]).await?;
+    let session = stage.direct.session().await?;
+    let mut io = stage.direct.connect(([169, 254, 170, 2], 80).into()).await?;
+    let mut ask = async || -> Result<Value> {
+        io.write_all(b"GET /v2/credentials HTTP/1.1\r\nHost: 169.254.170.2\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            answer.push(io.read_u8().await?);
+        }
+        let text = String::from_utf8(answer)?;
+        let (_, body) = text.split_once("\r\n\r\n").context("a body")?;
+        Ok(serde_json::from_str(body)?)
+    };
+    assert_eq!(ask().await?["AccessKeyId"], session.placeholder.access_key_id);
+    let gateway = &stage.direct.gateway;
+    let killed = gateway.registry.kill(session.id).context("it lives")?;
+    gateway.end(&killed, EndReason::Killed).await?;
+    let nobody = gateway.registry.nobody().placeholder();
+    assert_eq!(ask().await?["AccessKeyId"], nobody.access_key_id);
+    Ok(())
+}
+
+/// Who presents bad tokens in a flood is counted, and hides nobody else's.
+#[tokio::test]
+async fn refused_tokens_are_counted_by_the_user_who_presents_them() -> Result<()> {
+    let stage = Stage::start().await?;
+    let refuse = async |uid: u32| {
+        let workload = "builds".parse()?;
+        let presenter = Some(Presenter { pid: 1, uid });
+        stage.direct.gateway.not_vouched(&workload, None, presenter, &VouchError::NoToken).await;
+        anyhow::Ok(())
+    };
+    for _ in 0..25 {
+        refuse(1000).await?;
+    }
+    refuse(1001).await?;
+    let sql = "SELECT uid, count(*) AS n FROM events WHERE kind = 'identity-not-accepted' GROUP BY uid ORDER BY uid";
+    let rows = stage.direct.rows(sql).await?;
+    assert_eq!(rows, [json!({ "uid": 1000, "n": 20 }), json!({ "uid": 1001, "n": 1 })]);
+    Ok(())
 }

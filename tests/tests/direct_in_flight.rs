@@ -301,6 +301,32 @@ async fn a_body_that_streams_goes_no_further() -> Result<()> {
     check_all(Stage::Streamed).await
 }
 
+/// AWS may answer before it has read everything: then the call is over for who waits for it, and its body is on its way
+/// still.
+#[tokio::test]
+async fn a_body_that_outlasts_its_answer_goes_no_further() -> Result<()> {
+    for protocols in [Protocols::Http1, Protocols::H2] {
+        for (end, _) in ENDS {
+            let bench = Bench::start(protocols).await?;
+            bench.direct.upstream.script([Behaviour::AnswerFirst]);
+            let body = Bytes::from(vec![b' '; BODY]);
+            let agent = bench.direct.agent(S3);
+            let mut tls = agent.tls().await?;
+            tls.write_all(bench.head(&agent, Stage::Streamed, "/up", &body).await?.as_bytes()).await?;
+            until(&mut tls, "100 Continue\r\n\r\n").await?;
+            tls.write_all(&body[..HALF]).await?;
+            until(&mut tls, "early").await?;
+            bench.sees(|seen| seen.body == HALF as u64).await?;
+            bench.end(end).await?;
+            // The gateway may have hung up.
+            let _ = tls.write_all(&body[HALF..]).await;
+            let seen = bench.sees(|seen| seen.broken == 1 || seen.body > HALF as u64).await?;
+            assert_eq!(seen.body, HALF as u64, "{protocols:?} {end:?}: more of it");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_answer_breaks_off() -> Result<()> {
     check_all(Stage::Answer).await

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chaperone_tests::{
-    direct::{Direct, GATEWAY_KEY, Payload, Setup, Signing},
-    upstream::Key,
+    direct::{ALLOW_ALL, Direct, GATEWAY_KEY, Payload, Reply, Setup, Signing},
+    upstream::{Key, Role},
 };
 use gateway_user::{
-    identify::{CredentialSource, GivenKeys},
+    api::SessionLog as _,
+    clock::Clock,
+    identify::{CredentialSource, EndReason, GivenKeys, Identity, Minted, Session},
     secret::SecretText,
 };
 use http::{Method, StatusCode};
+use serde_json::{Value, json};
 
 const DYNAMODB: &str = "dynamodb.eu-central-1.amazonaws.com";
 const S3: &str = "artifacts.s3.eu-central-1.amazonaws.com";
@@ -60,30 +63,56 @@ async fn a_presigned_url_works_and_leaves_as_any_other_call() -> Result<()> {
 
 #[tokio::test]
 async fn a_presigned_url_that_is_not_the_sessions_own_is_refused() -> Result<()> {
-    let direct = Direct::start(Setup::default()).await?;
+    let now = Clock::system().now();
+    let direct = Direct::start(Setup { clock: Clock::manual(now), ..Setup::default() }).await?;
     let agent = direct.agent(S3);
+    let url = || Signing { time: now.into(), ..url() };
     let check = async |signing: Signing, why: &str| {
         let reply = agent.ask(Method::GET, "/k", &[], "", &signing).await?;
-        assert!(
-            reply.status == StatusCode::FORBIDDEN && reply.text().contains(why),
-            "{why}: {}",
-            reply.text()
-        );
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{why}: {}", reply.text());
+        assert_eq!(last_reason(&direct).await?, why);
         anyhow::Ok(())
     };
-    let now = url().time;
-    check(Signing { time: now - Duration::from_secs(90), ..url() }, "was good until").await?;
-    check(Signing { time: now + Duration::from_secs(3600), ..url() }, "seconds from").await?;
-    check(Signing { secret: Some("x".repeat(40)), ..url() }, "does not match").await?;
-    check(Signing { access_key_id: Some("AKIAIOSFODNN7EXAMPLE".to_owned()), ..url() }, "access key").await?;
-    check(Signing { session_token: Some("other".to_owned()), ..url() }, "session token").await?;
+    let at = |seconds: i64| written(now + time::Duration::seconds(seconds));
+    let old = Signing { time: (now - Duration::from_secs(90)).into(), ..url() };
+    check(old, &format!("the presigned URL was good until {}, and now it is {}", at(-30), at(0))).await?;
+    let early = Signing { time: (now + Duration::from_secs(3600)).into(), ..url() };
+    check(early, &format!("the signature's date {} is more than 300 seconds from {}", at(3600), at(0)))
+        .await?;
+    check(Signing { secret: Some("x".repeat(40)), ..url() }, MISMATCH).await?;
+    let foreign = Signing { access_key_id: Some("AKIAIOSFODNN7EXAMPLE".to_owned()), ..url() };
+    let why = "the access key id AKIAIOSFODNN7EXAMPLE is not the one this session was given; keys of one's own are refused";
+    check(foreign, why).await?;
+    let why = "the session token is missing or not the one this session was given";
+    check(Signing { session_token: Some("other".to_owned()), ..url() }, why).await?;
     let presigned = agent.signed(Method::GET, "/k", &[], "", &url()).await?;
     let tampered = presigned.uri().to_string().replace("/k?", "/other?");
     let mut other = presigned;
     *other.uri_mut() = tampered.parse()?;
-    assert!(agent.send(other).await?.text().contains("does not match"));
+    assert_eq!(agent.send(other).await?.status, StatusCode::FORBIDDEN);
+    assert_eq!(last_reason(&direct).await?, MISMATCH);
     assert!(direct.upstream.requests().is_empty());
     Ok(())
+}
+
+const MISMATCH: &str = "the signature does not match";
+
+/// A date as signatures have it.
+fn written(time: time::OffsetDateTime) -> String {
+    let (date, hour, minute, second) = (time.date(), time.hour(), time.minute(), time.second());
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// Why the newest call was refused, whole, as the record has it before the agent is answered.
+async fn last_reason(direct: &Direct) -> Result<String> {
+    let row = direct.row("SELECT reason FROM v_calls ORDER BY seq DESC LIMIT 1", |_| true).await?;
+    Ok(row.get("reason").and_then(Value::as_str).context("a reason")?.to_owned())
+}
+
+/// What an event says beyond its kind.
+fn detail_of(event: &Value) -> Result<Value> {
+    Ok(serde_json::from_str(event.get("detail").and_then(Value::as_str).context("detail")?)?)
 }
 
 #[tokio::test]
@@ -101,8 +130,9 @@ async fn foreign_keys_are_an_event_and_in_a_flood_a_count() -> Result<()> {
     let sql = "SELECT * FROM events WHERE kind = 'foreign-key'";
     let event = direct.row(sql, |_| true).await?;
     assert_eq!((&event["workload"], &event["pid"]), (&"builds".into(), &4242.into()), "{event}");
-    let detail = event["detail"].to_string();
-    assert!(detail.contains(id) && detail.contains(DYNAMODB), "{event}");
+    let cgroup_id = direct.session().await?.cgroup_id.0;
+    let detail = |reason: &str, id: &str| json!({ "reason": reason, "access_key_id": id, "host": DYNAMODB, "cgroup_id": cgroup_id });
+    assert_eq!(detail_of(&event)?, detail("not-a-placeholder", id), "{event}");
     assert!(!event.to_string().contains(&signature), "{event}");
     for _ in 1..25 {
         agent.ask(Method::POST, "/", &headers, "{}", &foreign).await?;
@@ -114,9 +144,15 @@ async fn foreign_keys_are_an_event_and_in_a_flood_a_count() -> Result<()> {
     let own = Signing { secret: Some("x".repeat(40)), ..Signing::new("dynamodb") };
     agent.ask(Method::POST, "/", &headers, "{}", &own).await?;
     let event = direct.row("SELECT * FROM events WHERE kind = 'wrong-signature'", |_| true).await?;
-    let detail = event["detail"].to_string();
     let id = direct.placeholder().await?.access_key_id;
-    assert!(detail.contains("wrong-signature") && detail.contains(&id), "{event}");
+    assert_eq!(detail_of(&event)?, detail("wrong-signature", &id), "{event}");
+    assert_eq!(last_reason(&direct).await?, MISMATCH);
+    // Nor with another token, which is told apart.
+    let own = Signing { session_token: Some("other".to_owned()), ..Signing::new("dynamodb") };
+    agent.ask(Method::POST, "/", &headers, "{}", &own).await?;
+    let sql = "SELECT * FROM events WHERE kind = 'wrong-signature'";
+    let event = direct.row(sql, |row| row["seq"] != event["seq"]).await?;
+    assert_eq!(detail_of(&event)?, detail("wrong-token", &id), "{event}");
     Ok(())
 }
 
@@ -147,13 +183,27 @@ async fn another_sessions_placeholder_is_an_event_that_names_both() -> Result<()
             ..Signing::new("dynamodb")
         };
         let reply = neighbour.ask(Method::POST, "/", &headers, "{}", &signing).await?;
-        assert!(reply.text().contains("ExpiredToken"), "{}", reply.text());
+        assert!(
+            reply.text().contains("<Code>ExpiredToken</Code>")
+                || reply.text().contains("ExpiredTokenException"),
+            "{}",
+            reply.text()
+        );
         let sql = "SELECT * FROM events WHERE kind = 'foreign-key' ORDER BY seq DESC LIMIT 1";
-        let is_it = |row: &serde_json::Value| row["detail"].to_string().contains(&stolen.access_key_id);
+        let is_it = |row: &Value| row["detail"].to_string().contains(&stolen.access_key_id);
         let event = direct.row(sql, is_it).await?;
-        let detail = event["detail"].to_string();
-        assert!(detail.contains("another-session") && detail.contains(&session.id.to_string()), "{event}");
+        let expected = json!({
+            "reason": "another-session",
+            "other_session": session.id.to_string(),
+            "other_workload": "builds",
+            "access_key_id": stolen.access_key_id,
+            "host": DYNAMODB,
+            "cgroup_id": detail_of(&event)?["cgroup_id"],
+        });
+        assert_eq!(detail_of(&event)?, expected, "{event}");
+        assert_ne!(expected["cgroup_id"], session.cgroup_id.0, "{event}");
         assert!(event["session"].is_string() && event["session"] != session.id.to_string(), "{event}");
+        assert_eq!(event["workload"], "neighbours", "{event}");
     }
     // One that is nobody's may be an old one of its own.
     let made_up =
@@ -166,16 +216,144 @@ async fn another_sessions_placeholder_is_an_event_that_names_both() -> Result<()
     Ok(())
 }
 
+const AGENTS: &str = "arn:aws:iam::123456789012:role/agents";
+
+/// How a session ends in [`check_ended`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As `chaperone sessions kill` has it done.
+    Killed,
+    /// Its cgroup has another session afterwards.
+    Expired,
+    CgroupGone,
+}
+
+/// What the role's keys were good for while the session lasted they are good for no longer: from another session, and
+/// where the cgroup has a new one, from that.
+async fn check_ended(end: End) -> Result<()> {
+    let clock = Clock::manual(Clock::system().now());
+    let its = clock.clone();
+    let direct = Direct::start(Setup {
+        upstream: Box::new(|config| {
+            config.roles = vec![Role::allowing(AGENTS, &["*"])];
+            config.clock = its;
+        }),
+        clock: clock.clone(),
+        ..Setup::default()
+    })
+    .await?;
+    let session = direct.session().await?;
+    let expires = Some(clock.now() + time::Duration::minutes(1));
+    session.is_known_as(Identity { expires, ..Identity::host(&session.workload) });
+    let minted = assumed(&direct, &session, &clock).await?;
+    let signing = || Signing {
+        access_key_id: Some(minted.placeholder.access_key_id.clone()),
+        secret: Some(minted.placeholder.secret.expose().to_owned()),
+        session_token: Some(minted.placeholder.session_token.expose().to_owned()),
+        time: clock.now().into(),
+        ..Signing::new("s3")
+    };
+    let get = async |signing: &Signing| direct.agent(S3).ask(Method::GET, "/a", &[], "", signing).await;
+    assert_eq!(get(&signing()).await?.status, StatusCode::OK, "{end:?}");
+    let arrived = direct.upstream.requests().len();
+
+    let gateway = &direct.gateway;
+    match end {
+        End::Killed => {
+            let killed = gateway.registry.kill(session.id).context("it lives")?;
+            gateway.killed(&killed, 0).await?;
+        }
+        End::Expired => {
+            clock.set(clock.now() + time::Duration::seconds(61));
+            gateway.end_expired().await;
+        }
+        End::CgroupGone => {
+            direct.remove_cgroup();
+            gateway.end_gone().await;
+        }
+    }
+    let reason = match end {
+        End::Killed => EndReason::Killed,
+        End::Expired => EndReason::TokenExpired,
+        End::CgroupGone => EndReason::CgroupGone,
+    };
+    assert_eq!(session.ended(clock.now()), Some(reason));
+
+    let expired = format!(
+        "the keys {} have expired, or were made before the gateway was restarted: ask for new ones",
+        minted.placeholder.access_key_id
+    );
+    let check = async |reply: Reply, who: &str| {
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{end:?} {who}: {}", reply.text());
+        assert!(reply.text().contains("<Code>ExpiredToken</Code>"), "{end:?} {who}: {}", reply.text());
+        assert_eq!(last_reason(&direct).await?, expired, "{end:?} {who}");
+        anyhow::Ok(())
+    };
+    let neighbour = direct.agent(S3).neighbour();
+    check(neighbour.ask(Method::GET, "/a", &[], "", &signing()).await?, "a neighbour").await?;
+    if end == End::Expired {
+        check(get(&signing()).await?, "the next session").await?;
+        assert_ne!(direct.session().await?.id, session.id);
+    }
+    if end == End::Killed {
+        let reply = get(&signing()).await?;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert!(
+            reply.text().contains("<Message>Chaperone: identity not accepted.</Message>"),
+            "{}",
+            reply.text()
+        );
+    }
+    assert_eq!(direct.upstream.requests().len(), arrived, "{end:?}");
+    assert!(session.minted(&minted.placeholder.access_key_id).is_none(), "nothing of it is kept");
+    Ok(())
+}
+
+/// Keys that an agent gets by `sts:AssumeRole`, as the gateway keeps them.
+async fn assumed(direct: &Direct, session: &Session, clock: &Clock) -> Result<std::sync::Arc<Minted>> {
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let role = AGENTS.replace(':', "%3A").replace('/', "%2F");
+    let body = format!("Action=AssumeRole&Version=2011-06-15&RoleSessionName=agent&RoleArn={role}");
+    let signing = Signing { time: clock.now().into(), ..Signing::new("sts") };
+    let reply =
+        direct.agent("sts.eu-central-1.amazonaws.com").ask(Method::POST, "/", &form, body, &signing).await?;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    let text = reply.text();
+    let (_, id) = text.split_once("<AccessKeyId>").context("a key")?;
+    let id = id.split('<').next().unwrap_or_default();
+    session.minted(id).context("it is kept")
+}
+
+#[tokio::test]
+async fn keys_of_an_assumed_role_end_with_a_session_that_was_killed() -> Result<()> {
+    check_ended(End::Killed).await
+}
+
+#[tokio::test]
+async fn keys_of_an_assumed_role_end_with_a_session_whose_token_expired() -> Result<()> {
+    check_ended(End::Expired).await
+}
+
+#[tokio::test]
+async fn keys_of_an_assumed_role_end_with_a_session_whose_cgroup_is_gone() -> Result<()> {
+    check_ended(End::CgroupGone).await
+}
+
 const OWNER: (&str, &str, &str) = ("ASIAOWNERKEY00000001", "owner-secret-0123456789", "owner-token");
 
 /// A gateway whose workload has keys of its own, and AWS, which knows them alone.
 async fn passthrough(policies: &str) -> Result<Direct> {
+    passthrough_at(policies, Clock::system()).await
+}
+
+async fn passthrough_at(policies: &str, clock: Clock) -> Result<Direct> {
     let (id, secret, token) = OWNER;
     let key = Key { id: id.to_owned(), secret: secret.to_owned(), session_token: Some(token.to_owned()) };
     Direct::start(Setup {
         credentials: CredentialSource::Passthrough,
         policies: policies.to_owned(),
         upstream: Box::new(|config| config.keys = vec![key]),
+        clock,
         ..Setup::default()
     })
     .await
@@ -263,26 +441,34 @@ async fn a_rule_with_a_role_permits_nothing_to_who_has_keys_of_ones_own() -> Res
 
 #[tokio::test]
 async fn what_is_not_authentic_is_refused_with_keys_of_ones_own_too() -> Result<()> {
-    let direct = passthrough(chaperone_tests::direct::ALLOW_ALL).await?;
+    let now = Clock::system().now();
+    let direct = passthrough_at(ALLOW_ALL, Clock::manual(now)).await?;
     let agent = direct.agent(DYNAMODB);
     let headers =
         [("x-amz-target", "DynamoDB_20120810.ListTables"), ("content-type", "application/x-amz-json-1.0")];
     let check = async |signing: Signing, why: &str| {
         let reply = agent.ask(Method::POST, "/", &headers, "{}", &signing).await?;
-        assert!(
-            reply.status == StatusCode::FORBIDDEN && reply.text().contains(why),
-            "{why}: {}",
-            reply.text()
-        );
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{why}: {}", reply.text());
+        assert_eq!(last_reason(&direct).await?, why);
         anyhow::Ok(())
     };
-    check(Signing::new("dynamodb"), "is a placeholder").await?;
-    let old = Signing { time: owned("dynamodb").time - Duration::from_secs(3600), ..owned("dynamodb") };
-    check(old, "more than 300 seconds").await?;
-    check(Signing { region: "us-east-1".to_owned(), ..owned("dynamodb") }, "region").await?;
+    let own = direct.placeholder().await?.access_key_id;
+    let why = format!("the access key id {own} is a placeholder; this workload uses keys of its own");
+    check(Signing::new("dynamodb"), &why).await?;
+    let owned = |service| Signing { time: now.into(), ..owned(service) };
+    let old = Signing { time: (now - Duration::from_secs(3600)).into(), ..owned("dynamodb") };
+    let dates = [now - Duration::from_secs(3600), now].map(written);
+    let why = format!("the signature's date {} is more than 300 seconds from {}", dates[0], dates[1]);
+    check(old, &why).await?;
+    let why = format!("the signature is for the region us-east-1, which is not that of {DYNAMODB}");
+    check(Signing { region: "us-east-1".to_owned(), ..owned("dynamodb") }, &why).await?;
     let mut unsigned = agent.signed(Method::POST, "/", &headers, "{}", &owned("dynamodb")).await?;
     unsigned.headers_mut().remove("authorization");
-    assert!(agent.send(unsigned).await?.text().contains("not signed"));
+    assert_eq!(agent.send(unsigned).await?.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        last_reason(&direct).await?,
+        "the request is not signed; unsigned (anonymous) requests are refused"
+    );
     assert!(direct.upstream.requests().is_empty());
     // A wrong signature is AWS's to refuse.
     let wrong = Signing { secret: Some("x".repeat(40)), ..owned("dynamodb") };
@@ -291,6 +477,6 @@ async fn what_is_not_authentic_is_refused_with_keys_of_ones_own_too() -> Result<
     assert!(direct.upstream.wait_for(1).await[0].refused.is_some());
     let events = direct.rows("SELECT * FROM events WHERE kind = 'foreign-key'").await?;
     assert_eq!(events.len(), 1, "keys are meant to be foreign, and a placeholder is not: {events:?}");
-    assert!(events[0]["detail"].to_string().contains("\\\"placeholder\\\""), "{events:?}");
+    assert_eq!(detail_of(&events[0])?["reason"], "placeholder", "{events:?}");
     Ok(())
 }

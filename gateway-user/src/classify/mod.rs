@@ -73,6 +73,11 @@ impl Param {
 /// use gateway_user::classify::Operation;
 /// let forge = |known: Operation, digest| Operation { digest, ..known };
 /// ```
+/// What it says may be looked at:
+/// ```
+/// use gateway_user::classify::Operation;
+/// let look = |known: Operation| known.name;
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// IAM service prefix, e.g. `s3`, `dynamodb`.

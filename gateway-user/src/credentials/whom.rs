@@ -58,6 +58,7 @@ fn fitting(text: &str, least: usize, most: usize, plain: impl Fn(char) -> bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::{WorkloadConfig, testing};
 
     #[test]
     fn a_subject_becomes_a_source_identity() {
@@ -80,9 +81,26 @@ mod tests {
 
     #[test]
     fn an_issuer_becomes_a_tag() {
-        let plain = |c: char| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c);
-        assert_eq!(fitting("https://idp.example.com/a b", 1, 256, plain), "https://idp.example.com/a b");
-        let other = fitting("https://idp.example.com/?x", 1, 256, plain);
-        assert!(other.starts_with("https://idp.example.com/-x-") && other.len() == 35, "{other}");
+        let workload = WorkloadConfig::named("builds".parse().unwrap());
+        let caller = testing::caller(workload, time::OffsetDateTime::UNIX_EPOCH);
+        let check = |issuer: &str, expected: &str| {
+            let whom = Whom { subject: String::new(), issuer: issuer.to_owned() };
+            let tags = tags(&caller, &whom);
+            let session = caller.session.id.to_string();
+            let expected = [
+                ("chaperone:workload", "builds"),
+                ("chaperone:session", &session),
+                ("chaperone:issuer", expected),
+            ];
+            assert_eq!(tags, expected.map(|(key, value)| (key, value.to_owned())), "{issuer}");
+        };
+        check("corp", "corp");
+        check("https://idp.example.com/a b", "https://idp.example.com/a b");
+        check("a_b.c:d/e=f+g-h@i j", "a_b.c:d/e=f+g-h@i j");
+        check("https://idp.example.com/?x", "https://idp.example.com/-x-3172cd4f");
+        check("corp idp (eu)", "corp idp -eu--4e2f6766");
+        check("", "-e3b0c442");
+        check(&"x".repeat(256), &"x".repeat(256));
+        check(&"x".repeat(257), &format!("{}-15eb95a4", "x".repeat(247)));
     }
 }

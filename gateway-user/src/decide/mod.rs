@@ -60,6 +60,13 @@ pub use self::{
 /// gateway_user::decide::Permit { operation, rules: vec![], role: None, objection: None, revealed: vec![] }
 /// # }
 /// ```
+/// Whoever has one may look at it:
+///
+/// ```
+/// # fn look(permit: &gateway_user::decide::Permit) -> &gateway_user::classify::Operation {
+/// gateway_user::decide::Permit::operation(permit)
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     operation: Operation,

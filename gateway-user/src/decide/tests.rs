@@ -83,3 +83,10 @@ fn nothing(action: &str, resource: &str) -> Result<Vec<String>, Reason> {
 fn allowed(rules: &[&str]) -> Result<Vec<String>, Reason> {
     Ok(rules.iter().map(|id| (*id).to_owned()).collect())
 }
+
+/// What the doctest of [`Permit`] must not write compiles here, where its fields are to be seen: privacy alone forbids it.
+#[test]
+fn only_privacy_forbids_to_forge_a_permit() {
+    let _forge =
+        |operation| Permit { operation, rules: vec![], role: None, objection: None, revealed: vec![] };
+}

@@ -250,6 +250,11 @@ pub enum VerifiedBy {
 /// use gateway_user::parse::{RequestDigest, VerifiedRequest};
 /// let forged = |request, by| VerifiedRequest { request, body: None, digest: RequestDigest([0; 32]), by };
 /// ```
+/// Whoever has one may look at it:
+/// ```
+/// use gateway_user::parse::{RequestDigest, VerifiedRequest};
+/// let same = |verified: &VerifiedRequest| verified.digest() == RequestDigest([0; 32]);
+/// ```
 #[derive(Debug)]
 pub struct VerifiedRequest {
     request: AwsRequest,

@@ -7,13 +7,27 @@
 //! use gateway_user::sign::SignedRequest;
 //! let forge = |parts, body, host| SignedRequest { parts, body, host };
 //! ```
-//! A permit is good for one request:
+//! Whoever has one may look at it:
+//! ```
+//! use gateway_user::sign::SignedRequest;
+//! let look = |signed: SignedRequest| SignedRequest::into_http(signed);
+//! ```
+//! A permit is good for one request,
 //! ```compile_fail,E0382
 //! use gateway_user::{credentials::Keys, decide::Permit, parse::VerifiedRequest, prim::SessionId};
 //! fn twice(permit: Permit, one: VerifiedRequest, two: VerifiedRequest, keys: &Keys, id: SessionId) {
 //!     let now = time::OffsetDateTime::UNIX_EPOCH;
 //!     let _ = gateway_user::sign::sign(permit, one, None, keys, id, now);
 //!     let _ = gateway_user::sign::sign(permit, two, None, keys, id, now);
+//! }
+//! ```
+//! and a second request needs its own:
+//! ```
+//! use gateway_user::{credentials::Keys, decide::Permit, parse::VerifiedRequest, prim::SessionId};
+//! fn twice(permit: Permit, its: Permit, one: VerifiedRequest, two: VerifiedRequest, keys: &Keys, id: SessionId) {
+//!     let now = time::OffsetDateTime::UNIX_EPOCH;
+//!     let _ = gateway_user::sign::sign(permit, one, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(its, two, None, keys, id, now);
 //! }
 //! ```
 

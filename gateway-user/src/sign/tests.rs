@@ -341,3 +341,9 @@ proptest! {
         prop_assert_eq!(parts.uri.path_and_query().unwrap().as_str(), target);
     }
 }
+
+/// What the doctest of [`SignedRequest`] must not write compiles here, where its fields are to be seen: privacy alone forbids it.
+#[test]
+fn only_privacy_forbids_to_forge_a_signed_request() {
+    let _forge = |parts, body, host| SignedRequest { parts, body, host };
+}

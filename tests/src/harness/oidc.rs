@@ -49,6 +49,10 @@ pub struct Wanted {
     pub subject: String,
     /// `aud`.
     pub audience: String,
+    /// Further audiences: with one or more of them `aud` is a list, and theirs is its end.
+    pub also_for: &'static [&'static str],
+    /// The header's `typ`, which some issuers leave out.
+    pub typ: Option<&'static str>,
     /// Seconds until it expires.
     pub ttl: u64,
     /// `RS256`, `PS256`, `ES256`, `ES384` or `EdDSA`.
@@ -62,6 +66,8 @@ impl Default for Wanted {
         Self {
             subject: "agent".to_owned(),
             audience: "chaperone".to_owned(),
+            also_for: &[],
+            typ: Some("at+jwt"),
             ttl: 600,
             alg: "RS256",
             claims: serde_json::Map::new(),

@@ -150,6 +150,8 @@ pub enum Behaviour {
     StallAfter(u64),
     /// Reset the connection after this many bytes of the request's body.
     ResetUploadAfter(u64),
+    /// Answer with `early` as soon as the head is there, and read the body afterwards.
+    AnswerFirst,
     /// Never answer.
     Silence,
     /// Wait so long before the body is read, and so before `100 Continue`; then answer well.

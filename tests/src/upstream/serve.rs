@@ -138,6 +138,18 @@ async fn request_received(
             drain_some(&mut body, *bytes).await;
             return Err(Reset);
         }
+        Some(Behaviour::AnswerFirst) => {
+            let seen = state.seen.clone();
+            tokio::spawn(async move {
+                let mut reading = Reading { seen: Some(&seen), ended: false };
+                while let Some(frame) = body.frame().await {
+                    let Ok(frame) = frame else { return };
+                    reading.tell(|seen| seen.body += frame.data_ref().map_or(0, |data| data.len() as u64));
+                }
+                reading.ended = true;
+            });
+            return Ok(answer::reply(http::StatusCode::OK, "text/plain", ReplyBody::whole("early")));
+        }
         Some(Behaviour::SlowContinue(delay)) => tokio::time::sleep(*delay).await,
         Some(
             Behaviour::Answer { .. }
@@ -203,7 +215,7 @@ async fn behave(behaviour: Behaviour, head: &Parts, state: &State) -> Result<Res
             let _given_up = GivenUp(state);
             std::future::pending().await
         }
-        Behaviour::SlowContinue(_) => Ok(answer::success(head, Ending::Whole)),
+        Behaviour::SlowContinue(_) | Behaviour::AnswerFirst => Ok(answer::success(head, Ending::Whole)),
     }
 }
 

@@ -271,3 +271,36 @@ fn ids_of_the_fake_tree_are_not_reused() {
     tree.end("x");
     assert_eq!(tree.add("x"), CgroupId(2));
 }
+
+#[tokio::test]
+async fn one_user_has_so_many_launches_and_another_may_still() {
+    let bench = bench(&["a"]);
+    let mut launched = Vec::new();
+    for _ in 0..Config::default().max_launches_per_user {
+        match bench.launcher.launch(me(), request(None)).await {
+            Ok(one) => launched.push(one.session),
+            Err(error) => panic!("{}: {error}", launched.len()),
+        }
+    }
+    let (uid, limit) = (me().uid, launched.len());
+    let refused = bench.launcher.launch(me(), request(None)).await.unwrap_err();
+    let is_it =
+        matches!(refused, LaunchError::TooMany { uid: of, limit: most } if of == uid && most == limit);
+    assert!(is_it, "{refused}");
+    assert_eq!(bench.registry.open().len(), limit);
+    bench.launcher.launch(Peer { uid: uid + 1, ..me() }, request(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_its_user_and_root_end_a_session() {
+    let bench = bench(&["a"]);
+    let of = |uid| Peer { uid, ..me() };
+    let session = bench.launcher.launch(of(1000), request(None)).await.unwrap().session;
+    let refused = bench.launcher.kill(of(1001), session).await.unwrap_err().to_string();
+    assert_eq!(refused, format!("you have no open session {session}"));
+    assert_eq!(bench.registry.open().len(), 1);
+    bench.launcher.kill(of(1000), session).await.unwrap();
+    let session = bench.launcher.launch(of(1000), request(None)).await.unwrap().session;
+    bench.launcher.kill(of(0), session).await.unwrap();
+    assert!(bench.registry.open().is_empty());
+}

@@ -696,3 +696,9 @@ proptest! {
         );
     }
 }
+
+/// What the doctest of [`Operation`] must not write compiles here, where its fields are to be seen: privacy alone forbids it.
+#[test]
+fn only_privacy_forbids_to_forge_an_operation() {
+    let _forge = |known: Operation, digest| Operation { digest, ..known };
+}

@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 
 use super::*;
 use crate::{
-    identify::{Config, EndReason, Identity, MasterKey, fake::FakeTree},
+    identify::{Config, EndReason, Identity, MasterKey, VouchError, fake::FakeTree},
     issuer::Issuers,
     prim::OriginalDst,
 };
@@ -423,4 +423,28 @@ async fn what_takes_out_an_old_session_leaves_the_next_one_of_its_cgroup() {
     assert_eq!(bench.registry.remove(EndReason::TokenExpired, |_| true, slots).len(), 0);
     assert_eq!(bench.registry.open().first().map(|session| session.id), Some(new.id));
     assert!(new.ended(datetime!(2030-01-01 00:00 UTC)).is_none());
+}
+
+/// The daemon can read files that the launching user perhaps cannot: a session of his goes on with his own tokens alone.
+#[tokio::test]
+async fn a_session_that_a_user_launched_is_not_renewed_from_a_file() {
+    let bench = bench();
+    let workload = "name = 'w'\nidentity = 'oidc'\nissuer = 'idp'\ntoken_file = '/nowhere/token'";
+    let workload: Arc<WorkloadConfig> = Arc::new(toml::from_str(workload).unwrap());
+    let session = |launch| {
+        let place = (CgroupPath::new(CLAUDE), CgroupId(7));
+        bench.registry.session(
+            SessionId::generate(),
+            Arc::clone(&workload),
+            place,
+            bench.registry.clock.now(),
+            launch,
+        )
+    };
+    let by = |uid| Some(Launch { command: Vec::new(), uid });
+    assert!(bench.registry.renewal(&session(by(1000))).await.is_none());
+    for launch in [None, by(0)] {
+        let renewal = bench.registry.renewal(&session(launch)).await;
+        assert!(matches!(renewal, Some(Err(VouchError::File(_)))), "{renewal:?}");
+    }
 }
