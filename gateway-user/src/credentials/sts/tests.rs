@@ -9,6 +9,7 @@ use aws_sdk_sts::{
 };
 
 use super::*;
+use crate::credentials::{http, tests::anybody};
 
 /// Notes where a request would go, and lets none go.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +49,8 @@ async fn sts_is_asked_in_the_region_of_the_call() {
         let provider =
             SharedCredentialsProvider::new(SdkKeys::new("AKIDEXAMPLE", "secret", None, None, "test"));
         let stopped = Stopped::default();
-        let config = client(provider, &place).config().to_builder().interceptor(stopped.clone());
+        let clients = Clients::new(http::client(&anybody()).unwrap(), provider);
+        let config = clients.at(&place).config().to_builder().interceptor(stopped.clone());
         let client = Client::from_conf(config.build());
         let (role, name) = ("arn:aws:iam::123456789012:role/agents", "agent");
         client.assume_role().role_arn(role).role_session_name(name).send().await.unwrap_err();

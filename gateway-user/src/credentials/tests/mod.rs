@@ -5,4 +5,4 @@ mod roles;
 mod support;
 mod trust;
 
-pub(super) use support::{ROLE, allowed, caller, caller_of, decide};
+pub(super) use support::{ROLE, allowed, anybody, caller, caller_of, decide};

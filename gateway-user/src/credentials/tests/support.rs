@@ -106,7 +106,7 @@ pub(super) fn source_trusting(roots: &Roots, ambient: &Ambient, config: Config, 
 }
 
 /// For tests in which nobody proves who they are.
-pub(super) fn anybody() -> Roots {
+pub(in crate::credentials) fn anybody() -> Roots {
     Roots::without(None, [Ca::new().certificate()]).unwrap()
 }
 
