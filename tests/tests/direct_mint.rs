@@ -251,7 +251,7 @@ async fn a_wrong_signature_or_token_is_not_enough() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_of_another_gateway_or_an_ended_session_have_expired() -> Result<()> {
+async fn keys_of_another_gateway_have_expired() -> Result<()> {
     let first = start(ALLOW_ALL, Clock::system()).await?;
     let keys = Keys::of(&assume(&first, NEXT, &Signing::new("sts")).await?)?;
     // The same host after a restart: it knows nothing of them.
