@@ -15,6 +15,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+/// How the names of the CAs begin that gateways make, before that of the host.
+pub const OWN_CA_NAME: &str = "chaperone CA on ";
+
 /// The roots that a client of the gateway trusts: at least one, and none of them the gateway's own CA.
 #[derive(Debug, Clone)]
 pub struct Roots {
@@ -24,7 +27,9 @@ pub struct Roots {
 
 impl Roots {
     /// These roots, as far as they can be read, without `own_ca`. That is told by its key: a certificate that was made anew
-    /// for the same key, or that somebody else signed, vouches for the same leaves. `None` where no root is left, or
+    /// for the same key, or that somebody else signed, vouches for the same leaves. CAs that it had before, and those of other
+    /// gateways, are told by their name ([`OWN_CA_NAME`]): one that was replaced because its key was stolen may still be
+    /// in the system's store. `None` where no root is left, or
     /// `own_ca` cannot be told.
     #[must_use]
     pub fn without(
@@ -32,8 +37,12 @@ impl Roots {
         roots: impl IntoIterator<Item = CertificateDer<'static>>,
     ) -> Option<Self> {
         let own = own_ca.map(anchor).transpose().ok()?;
+        let named = |root: &TrustAnchor<'_>| {
+            root.subject.windows(OWN_CA_NAME.len()).any(|part| part == OWN_CA_NAME.as_bytes())
+        };
         let is_own = |root: &TrustAnchor<'_>| {
-            own.as_ref().is_some_and(|own| own.subject_public_key_info == root.subject_public_key_info)
+            own.as_ref()
+                .is_some_and(|own| own.subject_public_key_info == root.subject_public_key_info || named(root))
         };
         let (mut certificates, mut store) = (Vec::new(), RootCertStore::empty());
         for certificate in roots {

@@ -55,8 +55,8 @@ pub enum Account {
 enum For {
     /// Whom IAM lets sign the call.
     Signer,
-    /// Who has a token or a name that stands in the request, whoever signs it: they may be keys of anybody's
-    /// account. Policy must reveal such an answer, though the agent gets a placeholder all the same.
+    /// Whoever has a token that stands in the request, whoever signs it: they may be keys of a principal that no rule
+    /// names, in anybody's account. Policy must reveal such an answer, though the agent gets a placeholder all the same.
     Anybody,
 }
 
@@ -89,40 +89,29 @@ const fn anybody(row: Row) -> Row {
     Row { whose: For::Anybody, ..row }
 }
 
-const EXPIRES_AT: [&str; 4] = ["accessKeyId", "secretAccessKey", "sessionToken", "expiresAt"];
-const SECRET_KEY: [&str; 4] = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
-
 /// All of them.
-pub(crate) const TABLE: [Row; 24] = [
+pub(crate) const TABLE: [Row; 21] = [
     xml("sts", "AssumeRole", 2, Account::Told),
     anybody(xml("sts", "AssumeRoleWithSAML", 2, Account::Told)),
     anybody(xml("sts", "AssumeRoleWithWebIdentity", 2, Account::Told)),
     xml("sts", "AssumeRoot", 2, Account::Unknown),
-    xml("sts", "GetDelegatedAccessToken", 2, Account::Unknown),
+    anybody(xml("sts", "GetDelegatedAccessToken", 2, Account::Unknown)),
     xml("sts", "GetFederationToken", 2, Account::Told),
     xml("sts", "GetSessionToken", 2, Account::OfCaller),
     xml("s3", "CreateSession", 1, Account::OfCaller),
     xml("s3control", "GetDataAccess", 1, Account::Unknown),
-    json(
-        "account-access-runtime",
-        "GetRoleCredentials",
-        &["credentialsDetails", "programmaticAccess"],
-        EXPIRES_AT,
-    ),
-    anybody(json("cognito-identity", "GetCredentialsForIdentity", &["Credentials"], SECRET_KEY)),
     json("datazone", "GetEnvironmentCredentials", &[], SMALL),
     json("deadline", "AssumeFleetRoleForRead", &["credentials"], SMALL),
     json("deadline", "AssumeFleetRoleForWorker", &["credentials"], SMALL),
     json("deadline", "AssumeQueueRoleForRead", &["credentials"], SMALL),
     json("deadline", "AssumeQueueRoleForUser", &["credentials"], SMALL),
     json("deadline", "AssumeQueueRoleForWorker", &["credentials"], SMALL),
-    json("eks-auth", "AssumeRoleForPodIdentity", &["credentials"], SMALL),
-    json("lakeformation", "AssumeDecoratedRoleWithSAML", &[], LARGE),
+    anybody(json("eks-auth", "AssumeRoleForPodIdentity", &["credentials"], SMALL)),
+    anybody(json("lakeformation", "AssumeDecoratedRoleWithSAML", &[], LARGE)),
     json("lakeformation", "GetTemporaryDataLocationCredentials", &["Credentials"], LARGE),
     json("lakeformation", "GetTemporaryGlueFunctionCredentials", &[], LARGE),
     json("lakeformation", "GetTemporaryGluePartitionCredentials", &[], LARGE),
     json("lakeformation", "GetTemporaryGlueTableCredentials", &[], LARGE),
-    anybody(json("sso", "GetRoleCredentials", &["roleCredentials"], SMALL)),
 ];
 
 fn row(service: &str, operation: &str) -> Option<&'static Row> {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -237,18 +237,17 @@ fn stands(format: Format, path: &[String], name: &str) -> bool {
         }
 }
 
-/// Seconds since 1970 that no date of a service has, in the year 5138; milliseconds have had so many since 1973.
-const SECONDS_MAX: i64 = 100_000_000_000;
-
-/// A date as the protocols write it: RFC 3339, or seconds since 1970 as a number; milliseconds with IAM Identity Center
-/// (<https://docs.aws.amazon.com/singlesignon/latest/PortalAPIReference/API_RoleCredentials.html>).
+/// A date as the protocols write it: RFC 3339, or seconds since 1970 as a number, in whatever form JSON has for it
+/// (`1.8934596E9`).
 fn date(leaf: &Leaf) -> Option<OffsetDateTime> {
     if leaf.is_text {
         return OffsetDateTime::parse(&leaf.text, &Rfc3339).ok();
     }
-    let whole: i64 = leaf.text.split('.').next()?.parse().ok()?;
-    let seconds = if whole < SECONDS_MAX { whole } else { whole / 1000 };
-    OffsetDateTime::from_unix_timestamp(seconds).ok()
+    let seconds: f64 = leaf.text.parse().ok()?;
+    // Beyond that it is no date of `time`, and no longer exact.
+    let exact = seconds.is_finite() && seconds.abs() < 1e12;
+    let nanos = exact.then(|| Duration::seconds_f64(seconds.trunc()))?;
+    OffsetDateTime::UNIX_EPOCH.checked_add(nanos)
 }
 
 impl Answer<'_> {

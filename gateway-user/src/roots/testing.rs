@@ -23,7 +23,16 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         // A name of its own: by it a client finds the root that a leaf is of. X.520: at most 64 characters.
         let name: String = hex::encode(key.public_key_raw()).chars().rev().take(32).collect();
-        let params = params(&name);
+        Self::of(key, &name)
+    }
+
+    /// One that is called so.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::of(KeyPair::generate().unwrap(), name)
+    }
+
+    fn of(key: KeyPair, name: &str) -> Self {
+        let params = params(name);
         let certificate = params.self_signed(&key).unwrap();
         Self { issuer: Issuer::new(params.clone(), key), params, certificate }
     }

@@ -23,6 +23,15 @@ fn the_gateway_s_own_ca_is_left_out_whoever_signed_it() {
     assert!(Roots::without(None, []).is_none());
 }
 
+/// One that was replaced because its key was stolen, or another host's.
+#[test]
+fn no_gateway_s_ca_is_a_root() {
+    let (former, other) = (Ca::named(&format!("{OWN_CA_NAME}build7")), Ca::named("chaperone"));
+    let own = Ca::new().certificate();
+    let roots = Roots::without(Some(&own), [former.certificate(), other.certificate()]);
+    assert_eq!(names(roots), [other.certificate()]);
+}
+
 #[test]
 fn where_the_own_ca_cannot_be_told_nobody_is_trusted() {
     let nothing = CertificateDer::from(b"no certificate".to_vec());

@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use super::{TerminateError, check, files, files::Directory};
-use crate::{prim::HostName, suffix::AWS_SUFFIXES};
+use crate::{prim::HostName, roots::OWN_CA_NAME, suffix::AWS_SUFFIXES};
 
 /// The private key, PEM (PKCS #8), mode 0600.
 pub const KEY_FILE: &str = "ca.key";
@@ -144,7 +144,7 @@ fn parameters(host: &str, now: OffsetDateTime) -> Result<CertificateParams, rcge
     ca.not_before = now.saturating_sub(BACKDATED);
     ca.not_after = now.saturating_add(CA_LIFE);
     ca.serial_number = Some(serial()?);
-    ca.distinguished_name = common_name(&format!("chaperone CA on {host}"));
+    ca.distinguished_name = common_name(&format!("{OWN_CA_NAME}{host}"));
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // Not for mail, code or clients either.

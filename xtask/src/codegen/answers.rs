@@ -70,9 +70,14 @@ impl Answer<'_> {
         let around = place.clone();
         let mut found = Vec::new();
         self.find(body, &mut place, &mut Vec::new(), &mut found)?;
-        let schemes = self.value.get("auth").and_then(Value::as_array);
-        let open = schemes.into_iter().flatten().any(|scheme| scheme == "smithy.api#noAuth");
-        let signed = !open && text(self.value, "/authtype") != Some("none");
+        // What the operation says, or else the service; older models have nothing but a version of the signature.
+        let schemes = self.value.get("auth").or_else(|| self.model.pointer("/metadata/auth"));
+        let by_scheme = schemes.and_then(Value::as_array).map(|schemes| {
+            let names = || schemes.iter().filter_map(Value::as_str);
+            let open = names().any(|scheme| scheme == "smithy.api#noAuth");
+            !open && names().any(|scheme| scheme.starts_with("aws.auth#sigv4"))
+        });
+        let signed = by_scheme.unwrap_or(true) && text(self.value, "/authtype") != Some("none");
         let line = |found: &Found| {
             let names: Vec<_> = found.parts.iter().map(|part| part.as_ref().map(|part| &part.1)).collect();
             let body = if xml {

@@ -25,12 +25,14 @@ pub(crate) fn modelled() -> Vec<Modelled> {
 }
 
 /// Answers with keys that are not replaced, and why.
-const OTHERS: [(&str, &str, Why); 14] = [
+const OTHERS: [(&str, &str, Why); 17] = [
+    ("account-access-runtime", "GetRoleCredentials", Why::NoAction),
     ("cloudwatchomni", "GetSpaceCredentialsForOrganization", Why::Cbor),
     ("cloudwatchomni", "GetSpaceDataAccess", Why::Cbor),
     ("codepipeline", "GetJobDetails", Why::Cbor),
     ("codepipeline", "GetThirdPartyJobDetails", Why::Cbor),
     ("codepipeline", "PollForJobs", Why::Cbor),
+    ("cognito-identity", "GetCredentialsForIdentity", Why::NoAction),
     ("datazone", "GetConnection", Why::OthersBeside),
     ("gamelift", "CreateBuild", Why::Cbor),
     ("gamelift", "GetComputeAccess", Why::Cbor),
@@ -40,6 +42,7 @@ const OTHERS: [(&str, &str, Why); 14] = [
     ("lightsail", "GetBucketAccessKeys", Why::NoSecret),
     ("signin", "CreateOAuth2Token", Why::OthersBeside),
     ("ssm", "GetAccessToken", Why::NotAlways),
+    ("sso", "GetRoleCredentials", Why::NoAction),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,8 @@ enum Why {
     NoSecret,
     /// The answer has passwords or tokens beside them.
     OthersBeside,
+    /// IAM has no say in it: it is asked with a token or an identity's name, not with a signature, and always refused.
+    NoAction,
     /// There are none before somebody approved, and an answer without keys is not passed on.
     NotAlways,
 }
@@ -70,14 +75,23 @@ fn every_answer_with_keys_is_replaced_or_not_for_a_reason() {
             let speaks_cbor = model.protocols.iter().any(|protocol| protocol == "smithy-rpc-v2-cbor");
             let why = why.unwrap_or_else(|| panic!("{name} answers with keys"));
             assert_eq!(why == Why::Cbor, speaks_cbor, "{name}");
+            assert!(why != Why::NoAction || known.needs.is_empty() && !model.signed, "{name}");
             assert_eq!(matches!(why, Why::NoToken | Why::NoSecret), model.names[2].is_none(), "{name}");
             assert_eq!(withheld(service, known).is_empty(), why == Why::NoSecret, "{name}");
             continue;
         };
         assert_eq!(why, None, "{name}");
-        // Whoever need not sign gets no keys that IAM has a say in.
-        assert_eq!(row.whose == For::Signer, model.signed, "{name}");
-        assert_eq!(withheld(service, known).is_empty(), model.signed, "{name}");
+        // Whoever need not sign gets no keys that IAM has a say in; neither does who signs and brings a token.
+        let by_token = [
+            ("eks-auth", "AssumeRoleForPodIdentity"),
+            ("lakeformation", "AssumeDecoratedRoleWithSAML"),
+            ("sts", "GetDelegatedAccessToken"),
+        ];
+        let signer = model.signed && !by_token.contains(&(service, operation));
+        assert_eq!(row.whose == For::Signer, signer, "{name}");
+        assert_eq!(withheld(service, known).is_empty(), signer, "{name}");
+        // What nothing permits would stand here, and on the page, for nothing.
+        assert!(service == "s3" || !known.needs.is_empty(), "{name} needs no action");
         let names = model.names.each_ref().map(|name| name.as_deref().unwrap_or_default());
         let protocols: Vec<&str> = model.protocols.iter().map(String::as_str).collect();
         match row.keys.format {
