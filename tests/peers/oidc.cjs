@@ -1,7 +1,8 @@
 // An OpenID provider (oidc-provider) on loopback. Usage: oidc.cjs CERTIFICATE KEY [PORT]; prints the port.
 //
 // POST /token with grant client_credentials gives a JWT access token; the field `wanted` (JSON) says what is in it:
-// audience, also_for (further audiences), ttl (seconds), alg, typ, claims. Any client id is known, its secret is "secret".
+// audience, also_for (further audiences), ttl (seconds), alg, typ, claims; iss and kid in place of its own, which its own
+// key signs all the same. Any client id is known, its secret is "secret".
 // Lines on stdin: "rotate" makes new keys and forgets the old, "add" makes new keys and keeps the old published;
 // each is answered by a line.
 "use strict";
@@ -74,8 +75,9 @@ async function main() {
       formats: {
         customizers: {
           jwt: (ctx, token, jwt) => {
-            const { also_for: others = [], typ } = wanted(ctx);
-            jwt.header = { typ: typ ?? undefined };
+            const { also_for: others = [], typ, iss, kid } = wanted(ctx);
+            jwt.header = { typ: typ ?? undefined, ...(kid && { kid }) };
+            jwt.payload.iss = iss ?? jwt.payload.iss;
             if (others.length > 0) jwt.payload.aud = [jwt.payload.aud, ...others];
           },
         },

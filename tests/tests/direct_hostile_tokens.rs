@@ -7,12 +7,16 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
-    rsa::{KeyPair, KeySize},
-    signature::RSA_PKCS1_SHA256,
+    rsa::{KeyPair, KeySize, PublicKeyComponents},
+    signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use chaperone_tests::{
     direct::{Direct, Setup},
     harness::{NoStatus, Oidc, Wanted},
@@ -163,10 +167,16 @@ async fn hostile_tokens_are_refused_from_the_file_and_from_the_launcher() -> Res
     let mut none = parts()?.with("alg", "none");
     none.signature.clear();
     stage.check("no algorithm", &none.token(), "alg-none").await?;
-    let mut shared = parts()?.with("alg", "HS256");
-    let key = hmac::Key::new(hmac::HMAC_SHA256, shared.header["kid"].to_string().as_bytes());
-    shared.signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, shared.message().as_bytes()));
-    stage.check("a shared secret that is public", &shared.token(), "alg-symmetric").await?;
+    let (der, pem) = public_key(&stage.oidc.keys().await?, &parts()?.header["kid"])?;
+    let (signed, signature) = real.rsplit_once('.').context("three parts")?;
+    let signature = URL_SAFE_NO_PAD.decode(signature)?;
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &der).verify(signed.as_bytes(), &signature)?;
+    for secret in [der.as_slice(), pem.as_bytes()] {
+        let mut shared = parts()?.with("alg", "HS256");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        shared.signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, shared.message().as_bytes()));
+        stage.check("a shared secret that is public", &shared.token(), "alg-symmetric").await?;
+    }
     for kid in ["../../../dev/null", "/etc/passwd", "' OR 1=1 --"] {
         stage.check(kid, &parts()?.with("kid", kid).token(), "unknown-key").await?;
     }
@@ -205,6 +215,21 @@ async fn hostile_tokens_are_refused_from_the_file_and_from_the_launcher() -> Res
     fs::write(&stage.file, &real)?;
     assert_eq!(stage.direct.session().await?.identity().subject, "agent-7");
     Ok(())
+}
+
+/// The RSA key of this id as a `SubjectPublicKeyInfo` (RFC 5280 §4.1), in DER and PEM: what libraries that mix up the two
+/// take for the secret.
+fn public_key(keys: &Value, kid: &Value) -> Result<(Vec<u8>, String)> {
+    let keys = keys["keys"].as_array().context("keys")?;
+    let key = keys.iter().find(|key| key["kid"] == *kid).context("the key")?;
+    let number =
+        |name: &str| Ok::<_, anyhow::Error>(URL_SAFE_NO_PAD.decode(key[name].as_str().context("text")?)?);
+    let der: PublicKeyX509Der<'_> = PublicKeyComponents { n: number("n")?, e: number("e")? }.as_der()?;
+    let der = der.as_ref().to_vec();
+    let text = STANDARD.encode(&der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
+    Ok((der, pem))
 }
 
 /// Cgroups that hold nobody.

@@ -127,7 +127,7 @@ impl<'d> Agent<'d> {
         self
     }
 
-    /// Lives in another cgroup of the same workload.
+    /// Lives in another cgroup, of the same workload unless the setup says otherwise: `agents.slice/agent-2.service`.
     #[must_use]
     pub fn fellow(mut self) -> Self {
         self.place = FELLOW;

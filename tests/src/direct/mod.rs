@@ -78,6 +78,8 @@ pub struct Setup {
     /// Changes the workload, and with it whose keys sign: where it or a rule has a role that the upstream
     /// has too, its STS is asked.
     pub workload: Box<dyn FnOnce(&mut WorkloadConfig)>,
+    /// More workloads, in the same region and account.
+    pub more: Vec<WorkloadConfig>,
     /// Who may vouch besides the host.
     pub issuers: Vec<issuer::Config>,
     /// The gateway's time.
@@ -98,6 +100,7 @@ impl Default for Setup {
             upstream: Box::new(|_| {}),
             upstream_down: false,
             workload: Box::new(|_| {}),
+            more: Vec::new(),
             issuers: Vec::new(),
             clock: Clock::system(),
         }
@@ -165,7 +168,7 @@ impl Direct {
             overrides,
             own: vec![address],
             origins: Arc::clone(&kernel) as Arc<dyn gateway_user::redirect::Origins>,
-            registry: Arc::new(registry(workload, vouchers, Arc::clone(&kernel), &clock)?),
+            registry: Arc::new(registry(workload, setup.more, vouchers, Arc::clone(&kernel), &clock)?),
             hostname: "direct".to_owned(),
             terminator,
             metadata_key: [7; 32],
@@ -367,17 +370,20 @@ fn workload(egress: Egress, mode: Mode, credentials: CredentialSource) -> Result
 
 fn registry(
     workload: WorkloadConfig,
+    mut more: Vec<WorkloadConfig>,
     vouchers: Vouchers,
     kernel: Arc<FakeKernel>,
     clock: &Clock,
 ) -> Result<Registry> {
-    let neighbours = WorkloadConfig {
+    more.push(WorkloadConfig {
         cgroup: Some(NEIGHBOUR.cgroup.to_owned()),
-        region: workload.region.clone(),
-        account: workload.account.clone(),
         ..WorkloadConfig::named("neighbours".parse()?)
-    };
-    let workloads = Workloads::new(CgroupPath::new("agents.slice"), [workload, neighbours])?;
+    });
+    for other in &mut more {
+        (other.region, other.account) = (workload.region.clone(), workload.account.clone());
+    }
+    more.insert(0, workload);
+    let workloads = Workloads::new(CgroupPath::new("agents.slice"), more)?;
     let placeholders = Placeholders::new(&MasterKey::from_bytes([42; 32]));
     let boot = BootId::new("direct-boot");
     let config = identify::Config::default();

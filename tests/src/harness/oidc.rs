@@ -57,6 +57,10 @@ pub struct Wanted {
     pub ttl: u64,
     /// `RS256`, `PS256`, `ES256`, `ES384` or `EdDSA`.
     pub alg: &'static str,
+    /// `iss`, where it is to name another issuer.
+    pub iss: Option<String>,
+    /// The header's `kid`, where it is to name another key than the one that signs.
+    pub kid: Option<String>,
     /// Every other claim, such as `groups`.
     pub claims: serde_json::Map<String, serde_json::Value>,
 }
@@ -70,6 +74,8 @@ impl Default for Wanted {
             typ: Some("at+jwt"),
             ttl: 600,
             alg: "RS256",
+            iss: None,
+            kid: None,
             claims: serde_json::Map::new(),
         }
     }
@@ -183,7 +189,9 @@ impl Oidc {
             form_encoded(&wanted.subject),
             form_encoded(&serde_json::to_string(wanted)?),
         );
-        let answer = self.post("/token", form).await?;
+        let request =
+            Request::post("/token").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let answer = self.ask(request, form).await?;
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         match answer.get("access_token").and_then(serde_json::Value::as_str) {
             Some(token) => Ok(SecretText::new(token.to_owned())),
@@ -191,7 +199,15 @@ impl Oidc {
         }
     }
 
-    async fn post(&self, path: &str, form: String) -> Result<Bytes> {
+    /// The key set that it publishes (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub async fn keys(&self) -> Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&self.ask(Request::get("/jwks"), String::new()).await?)?)
+    }
+
+    async fn ask(&self, request: http::request::Builder, body: String) -> Result<Bytes> {
         let tls = rustls::ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.ca.roots()?)
@@ -201,10 +217,9 @@ impl Oidc {
             tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(HOST.try_into()?, stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let serving = tokio::spawn(connection);
-        let request = Request::post(path)
+        let request = request
             .header(header::HOST, format!("{HOST}:{}", self.port))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::new(Bytes::from(form)))?;
+            .body(Full::new(Bytes::from(body)))?;
         let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
         serving.abort();
         Ok(body)

@@ -1,11 +1,11 @@
 //! Units that nobody launched: their tokens lie in files.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, time::Instant};
 
 use chaperone_tests::harness::{AgentShell, Hung};
 use serde_json::json;
 
-use crate::stage::{Agent, NOT_ACCEPTED, Stage};
+use crate::stage::{Agent, NOT_ACCEPTED, PATIENCE, Stage};
 
 const GET: &str = "aws s3api get-object --bucket e2e-bucket --key bytes-1000 object";
 
@@ -75,6 +75,66 @@ async fn a_unit_without_a_token_is_refused_at_once_and_others_are_served() {
     let answer = early.call("get");
     assert!(answer["status"] == 200 || answer["Code"] == "ExpiredToken", "{answer}");
     assert_eq!(stage.session("builds")["cgroup_path"], without.path().as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_replaced_in_its_file_counts_without_a_new_connection() {
+    let stage = Stage::start().await;
+    let cgroup = stage.unit("builds-1.service");
+    let mut agent = stage.agent_in(&cgroup);
+    // The token is to live while calls are made, not while Python loads what it needs for them.
+    agent.call("nothing");
+    stage.put("builds-1.service", &stage.token("agent-7", &["writers"], 20).await);
+    agent.refused("get", "which no rule permits");
+    let placeholder = agent.served("credentials");
+    let before = stage.session("builds");
+    assert_eq!(before["groups"], json!(["writers"]), "{before}");
+
+    stage.put("builds-1.service", &stage.token("agent-7", &["readers"], 600).await);
+    // Nobody but the daemon does anything.
+    let sessions = stage.sessions_when("builds", |sessions| {
+        assert!(matches!(sessions, [one] if one["ended"].is_null()), "{sessions:?}");
+        sessions[0]["groups"] == json!(["readers"])
+    });
+    let after = &sessions[0];
+    assert_eq!((&after["id"], &after["subject"]), (&before["id"], &json!("agent-7")));
+    let ends = [&before, after].map(|session| session["token_expires"].as_str().unwrap().to_owned());
+    assert!(ends[0] < ends[1], "{ends:?}");
+    agent.served("get");
+    assert_eq!(agent.served("credentials"), placeholder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_is_down_when_the_daemon_starts_keeps_its_units_out_until_it_is_back() {
+    let mut stage = Stage::start().await;
+    stage.put("builds-1.service", &stage.token("agent-7", &["readers"], 600).await);
+    stage.gateway.kill().unwrap();
+    stage.oidc.stop().unwrap();
+    stage.gateway.start_daemon().unwrap();
+    let cgroup = stage.unit("builds-1.service");
+    stage.agent_in(&cgroup).refused("get", NOT_ACCEPTED);
+    stage.refused_because("builds", "issuer-down");
+    // The host vouches for this one.
+    Agent::start(stage.gateway.agent().unwrap()).served("identity");
+    let arrived = stage.upstream.requests().len();
+    assert_eq!((arrived, stage.upstream.issued().len()), (1, 0), "only the other workload's call arrived");
+
+    // It comes back with other keys.
+    stage.oidc.start_again().unwrap();
+    stage.put("builds-1.service", &stage.token("agent-7", &["readers"], 600).await);
+    let start = Instant::now();
+    loop {
+        // A new one each time: what keys an SDK found when it was refused, it keeps.
+        let answer = stage.agent_in(&cgroup).call("get");
+        if answer["status"] == 200 {
+            break;
+        }
+        // The call itself may be the first that is let in, with keys of before.
+        let not_yet = answer["Message"].as_str().is_some_and(|text| text.contains(NOT_ACCEPTED));
+        assert!(not_yet || answer["Code"] == "ExpiredToken", "{answer}");
+        assert!(start.elapsed() < PATIENCE, "it is never asked again");
+    }
+    assert_eq!(stage.session("builds")["subject"], "agent-7");
 }
 
 /// Threads of the process that are opening a file: proc(5), `/proc/pid/task/tid/syscall`.

@@ -118,6 +118,51 @@ async fn a_session_keeps_its_keys_as_long_as_its_rules_stay() {
 }
 
 #[tokio::test]
+async fn a_sessions_keys_are_asked_for_once_renewed_ahead_and_never_older_than_they_may_be() {
+    let sts = sts(vec![granted("ASIAONE", 3600), granted("ASIATWO", 7200), Some((403, NO.to_owned()))]).await;
+    let clock = clock();
+    let source = Arc::new(source(&Ambient::default(), at_endpoint(&sts), &clock));
+    let caller = caller_with(|workload| {
+        workload.role_arn = Some(ROLE.to_owned());
+        workload.scope = Some(Scope::Session);
+    });
+    let asked = || sts.requests.lock().unwrap().len();
+    let all_at_once = async || {
+        let calls: Vec<_> = (0..50)
+            .map(|_| {
+                let (source, caller) = (Arc::clone(&source), caller.clone());
+                tokio::spawn(async move { id(&source, &caller).await })
+            })
+            .collect();
+        let mut ids = Vec::new();
+        for call in calls {
+            ids.push(call.await.unwrap());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    assert_eq!((all_at_once().await, asked()), (vec!["ASIAONE".to_owned()], 1));
+    clock.set(at(3299));
+    assert_eq!((all_at_once().await, asked()), (vec!["ASIAONE".to_owned()], 1));
+    // Five minutes before the end: one asks, and the others go on meanwhile.
+    clock.set(at(3300));
+    all_at_once().await;
+    assert_eq!((all_at_once().await, asked()), (vec!["ASIATWO".to_owned()], 2));
+    // From now on STS refuses.
+    clock.set(at(6900));
+    assert_eq!((all_at_once().await, asked()), (vec!["ASIATWO".to_owned()], 3));
+    clock.set(at(7199));
+    assert_eq!((id(&source, &caller).await.as_str(), asked()), ("ASIATWO", 4));
+    clock.set(at(7200));
+    for asked_then in [5, 6] {
+        let error = keys(&source, &caller).await.unwrap_err();
+        assert!(matches!(error, CredentialsError::AssumeRole { .. }), "{error:?}");
+        assert_eq!(asked(), asked_then);
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_is_only_observed_has_keys_for_itself() {
     let sts = sts(vec![granted("ASIAONE", 900)]).await;
     let source = source(&Ambient::default(), at_endpoint(&sts), &clock());
