@@ -37,6 +37,7 @@ use crate::{
         StoredToken, Vouchers, Workloads,
     },
     issuer::Issuers,
+    mask::Masks,
     prim::CgroupPath,
     record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
     redirect::{Redirect, Refusal},
@@ -104,8 +105,9 @@ impl Daemon {
         let issuers = Arc::new(issuers.context("setting up the issuers")?);
         let vouchers = Vouchers::new(Arc::clone(&issuers));
         let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
-        bind(&registry, tokens);
-        restore(&registry, &recorder, open_sessions, killed).await?;
+        let host = config.record.host_name();
+        bind(&registry, &host, tokens);
+        restore(&registry, &recorder, &host, open_sessions, killed).await?;
         let used = budgets::used(&config.record, &policies, clock.now()).await?;
         let ledger = budgets::restore(&registry, used, clock.now());
         for workload in registry.workloads().all().filter(|workload| workload.mode == Mode::Observe) {
@@ -120,6 +122,7 @@ impl Daemon {
         let upstream = Upstream::new(&config.forward, &roots).context("setting up the client towards AWS")?;
         let credentials = credentials::Source::new(config.credentials.clone(), &roots, clock.clone())
             .context("setting up the client towards STS")?;
+        let masks = masks(config).context("setting up the masks")?;
         let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
         let redirect =
@@ -134,13 +137,14 @@ impl Daemon {
             own: config.redirect.listen_v4.iter().chain(&config.redirect.listen_v6).copied().collect(),
             origins: redirect.origins(),
             registry: Arc::clone(&registry),
-            hostname: hostname(),
+            hostname: config.record.host_name(),
             terminator,
             metadata_key: random_key()?,
             policies: ArcSwap::from_pointee(policies),
             recorder,
             credentials,
             upstream,
+            masks,
             clock,
             counters: Counters::default(),
             ledger,
@@ -247,9 +251,16 @@ fn registry(
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, vouchers, boot, clock)))
 }
 
+/// Hidden values are recognised by a key of this host's, which outlives the daemon.
+fn masks(config: &Config) -> anyhow::Result<Masks> {
+    let key =
+        MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
+    Ok(Masks::new(&config.mask, key.key_for("chaperone masks v1"))?)
+}
+
 /// Takes up which tokens live, and for whom.
-fn bind(registry: &Registry, tokens: Vec<AcceptedToken>) {
-    let here = Host { name: hostname(), boot: registry.boot().clone() };
+fn bind(registry: &Registry, hostname: &str, tokens: Vec<AcceptedToken>) {
+    let here = Host { name: hostname.to_owned(), boot: registry.boot().clone() };
     registry.bind(tokens.into_iter().filter_map(|token| {
         let there = Host { name: token.hostname, boot: BootId::new(&token.boot_id) };
         let stored = StoredToken {
@@ -267,10 +278,10 @@ fn bind(registry: &Registry, tokens: Vec<AcceptedToken>) {
 async fn restore(
     registry: &Registry,
     recorder: &Recorder,
+    hostname: &str,
     stored: Vec<OpenSession>,
     killed: Vec<KilledCgroup>,
 ) -> anyhow::Result<()> {
-    let hostname = hostname();
     // A boot is of one host, whatever it is called.
     let here = |killed: &KilledCgroup| BootId::new(&killed.boot_id) == *registry.boot();
     registry.bar(killed.iter().filter(|killed| here(killed)).map(|killed| killed.cgroup_id));
@@ -349,10 +360,6 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
     if tokio::time::timeout(WRITING, gateway.recorder.close()).await.is_err() {
         tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
     }
-}
-
-fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn random_key() -> anyhow::Result<[u8; 32]> {

@@ -12,6 +12,9 @@ pub enum BodyError {
     /// No byte arrived for the configured time.
     #[error("no data for {0:?}")]
     Stalled(std::time::Duration),
+    /// What follows may not be passed on.
+    #[error("the rest is withheld: {0}")]
+    Withheld(String),
 }
 
 /// A streamed body, in either direction.

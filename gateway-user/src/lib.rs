@@ -76,6 +76,9 @@ pub mod forward;
 /// AWS's answer with keys → the same answer with a placeholder: real keys stay here. *pure*
 pub mod mint;
 
+/// AWS's answer with secrets → the same answer without: what is secret, and where. *pure*
+pub mod mask;
+
 // ── assembly ────────────────────────────────────────────────────────────────────────────────
 
 /// Any refusal → an error in the protocol's own shape. *pure*

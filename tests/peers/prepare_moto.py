@@ -3,11 +3,13 @@
 Usage: prepare_moto.py ENDPOINT BUCKET TABLE; prints the user's access key id and secret.
 """
 
+import io
 import json
 import os
 import ssl
 import sys
 import urllib.request
+import zipfile
 
 import boto3
 
@@ -56,6 +58,10 @@ actions = [
     "lambda:PublishLayerVersion",
     "iam:ListUsers",
     "ec2:DescribeVpcs",
+    "iam:CreateAccessKey",
+    "lambda:PublishVersion",
+    "secretsmanager:GetSecretValue",
+    "ssm:GetParameter",
 ]
 left_to_roles = {"Effect": "Deny", "Action": ["s3:ListBucket", "s3:DeleteObject"], "Resource": "*"}
 iam.put_user_policy(
@@ -64,6 +70,24 @@ iam.put_user_policy(
     PolicyDocument=document(allow(actions), allow("sts:AssumeRole", deploy), left_to_roles),
 )
 key = iam.create_access_key(UserName="gateway")["AccessKey"]
+
+# The same password in three places, and a secret that is none.
+password = "correct horse battery staple"
+iam.create_user(UserName="ci")
+for name, value in ("demo/db", password), ("demo/motto", "festina lente"):
+    client("secretsmanager").create_secret(Name=name, SecretString=value)
+client("ssm").put_parameter(Name="/demo/password", Type="SecureString", Value=password)
+archive = io.BytesIO()
+with zipfile.ZipFile(archive, "w") as file:
+    file.writestr("demo.py", "def handler(event, context): pass")
+client("lambda").create_function(
+    FunctionName="demo",
+    Runtime="python3.13",
+    Role=deploy,
+    Handler="demo.handler",
+    Code={"ZipFile": archive.getvalue()},
+    Environment={"Variables": {"DB_PASSWORD": password}},
+)
 client("s3").create_bucket(
     Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
 )

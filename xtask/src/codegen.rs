@@ -2,7 +2,8 @@
 //!
 //! Sources → lines of JSON: one per service (`service`, `shapes`, `hosts`), operation (`op`) and IAM prefix (`actions`),
 //! compressed (`table`) into `gateway-user/src/catalog/`. What the lines look like is written in
-//! `gateway-user/src/catalog/load.rs`. Beside it, `answers`: which operations answer with keys, for tests.
+//! `gateway-user/src/catalog/load.rs`. What is hidden in answers and requests is a table of its own (`secrets`). Beside
+//! them, `answers`: which operations answer with keys, for tests.
 
 mod actions;
 mod answers;
@@ -11,6 +12,7 @@ mod hosts;
 mod needs;
 mod places;
 mod prefix;
+mod secrets;
 mod service;
 mod shapes;
 mod sources;
@@ -32,6 +34,9 @@ pub struct Args {
     /// Only print how much is known of every service's actions and resources, and what is left
     #[arg(long)]
     report: bool,
+    /// Only print what is hidden in answers and requests, and who says so
+    #[arg(long)]
+    secrets: bool,
     /// A Python environment with botocore, policy_sentry and cfn-lint, instead of installing them
     #[arg(long, value_name = "DIR")]
     python: Option<PathBuf>,
@@ -54,34 +59,41 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", needs::report(&sources)?);
         return Ok(());
     }
-    let text = lines(&sources)?;
-    fs::create_dir_all(sh::root().join("target/codegen"))?;
-    fs::write(sh::root().join("target/codegen/catalog.jsonl"), &text)?;
-    let compressed = table::compress(&text)?;
-    let place = sh::root().join("gateway-user/src/catalog/catalog.jsonl.zst");
-    let notice = table::notice(&sources);
-    let beside = place.with_file_name("NOTICE");
+    if args.secrets {
+        print!("{}", secrets::report(&sources)?);
+        return Ok(());
+    }
+    let dir = sh::root().join("gateway-user/src/catalog");
+    for (name, text, most) in [
+        ("catalog.jsonl", lines(&sources)?, table::MAX_CATALOG),
+        ("secrets.jsonl", joined(&secrets::lines(&sources)?)?, table::MAX_SECRETS),
+        ("answers.jsonl", joined(&secrets::answer_lines(&sources)?)?, table::MAX_ANSWERS),
+    ] {
+        fs::create_dir_all(sh::root().join("target/codegen"))?;
+        fs::write(sh::root().join("target/codegen").join(name), &text)?;
+        let compressed = table::compress(&text, most).with_context(|| name)?;
+        let (lines, size) = (text.lines().count(), text.len() / 1000);
+        println!("{name}: {lines} lines, {size} kB, compressed {} kB", compressed.len() / 1000);
+        let place = dir.join(format!("{name}.zst"));
+        if args.check {
+            let known = fs::read(&place).with_context(|| place.display().to_string())?;
+            table::compare(&table::decompress(&known)?, &text).with_context(|| name)?;
+        } else {
+            fs::write(&place, compressed).with_context(|| place.display().to_string())?;
+        }
+    }
+    let (notice, beside) = (table::notice(&sources), dir.join("NOTICE"));
     let answers = answers::lines(&sources.models)?;
     let with_keys = sh::root().join("gateway-user/src/classify/answer/models.jsonl");
-    println!(
-        "catalogue: {} lines, {} kB, compressed {} kB",
-        text.lines().count(),
-        text.len() / 1000,
-        compressed.len() / 1000
-    );
     if args.check {
-        let known = table::decompress(&fs::read(&place).context("the committed table")?)?;
-        table::compare(&known, &text)?;
         ensure!(fs::read_to_string(&beside)? == notice, "{} is another", beside.display());
         ensure!(fs::read_to_string(&with_keys)? == answers, "{} is another", with_keys.display());
         needs::check(&sources)?;
         println!("catalogue: as committed");
         return Ok(());
     }
-    fs::write(&place, compressed).with_context(|| place.display().to_string())?;
     fs::write(&beside, notice).with_context(|| beside.display().to_string())?;
-    fs::write(&with_keys, answers).with_context(|| with_keys.display().to_string())?;
-    Ok(())
+    fs::write(&with_keys, answers).with_context(|| with_keys.display().to_string())
 }
 
 /// Makes the table anew and compares it with the committed one.
@@ -89,10 +101,21 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn check() -> Result<()> {
-    run(&Args { check: true, report: false, python: None, iam_data: None, service_reference: None })
+    run(&Args {
+        check: true,
+        report: false,
+        secrets: false,
+        python: None,
+        iam_data: None,
+        service_reference: None,
+    })
 }
 
-/// The table's text.
+fn joined(lines: &[Value]) -> Result<String> {
+    table::checked(&lines.iter().map(Value::to_string).collect::<Vec<_>>())
+}
+
+/// The catalogue's text.
 fn lines(sources: &sources::Sources) -> Result<String> {
     let actions = actions::Actions::read(sources)?;
     let (hosts, needs) = (hosts::Hosts::evaluate(sources)?, needs::needs_of(sources)?);

@@ -29,6 +29,8 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("nodejs", Some("node")),
     ("npm", Some("npm")),
     ("openssl", Some("openssl")),
+    // Debian keeps the server's programs beside the PATH.
+    ("postgresql-15", None),
     ("python3-venv", None),
     ("sqlite3", Some("sqlite3")),
     ("systemd", Some("systemd-analyze")),

@@ -27,7 +27,7 @@ pub(super) async fn used(
         return Ok(Vec::new());
     }
     let params: Vec<&str> = policies.summed().collect();
-    let reader = Reader::open(&config.database).await.context("reading what was allowed before")?;
+    let reader = Reader::open(config).await.context("reading what was allowed before")?;
     reader.used(now, &params).await.context("reading what was allowed before")
 }
 

@@ -11,7 +11,7 @@ use super::{
 /// How requests and answers are written.
 ///
 /// <https://smithy.io/2.0/aws/protocols/index.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// AWS JSON 1.0 or 1.1: `X-Amz-Target`.

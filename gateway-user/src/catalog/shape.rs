@@ -272,14 +272,14 @@ impl Member {
     }
 }
 
-fn lower_first(name: &str) -> &'static str {
+pub(super) fn lower_first(name: &str) -> &'static str {
     let mut letters = name.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
     String::leak(first.into_iter().chain(letters).collect())
 }
 
 impl Location {
-    fn read(text: &'static str) -> Option<(Self, &'static str)> {
+    pub(super) fn read(text: &'static str) -> Option<(Self, &'static str)> {
         const MARKS: [(&str, Location); 8] = [
             ("/", Location::Path),
             ("?*", Location::QueryMap),

@@ -5,6 +5,8 @@
 //! that could be replaced: a token alone, a signed URL, a password, a key that does not expire. Such an answer is
 //! withheld unless policy reveals it.
 
+use std::sync::Arc;
+
 use crate::catalog;
 
 /// Where an answer carries the three parts of a pair of keys: access key id, secret and session token.
@@ -125,7 +127,8 @@ pub(super) fn keys_of(service: &str, operation: &str) -> Option<Keys> {
 
 /// Whether policy must reveal the answer of this operation, which carries credentials.
 fn is_withheld(service: &str, operation: &str) -> bool {
-    row(service, operation).is_none_or(|row| row.whose == For::Anybody)
+    let hidden = HIDDEN.contains(&(service, operation));
+    row(service, operation).map_or(!hidden, |row| row.whose == For::Anybody)
 }
 
 /// The whole of an answer, where parts of it have paths.
@@ -133,9 +136,17 @@ pub const WHOLE: &str = "*";
 
 /// The parts of this operation's answer that an agent gets only where policy reveals them: all of it, where it
 /// carries credentials that cannot be replaced or may be anybody's, or makes some of the agent's own count.
-pub(crate) fn withheld(service: &str, operation: &catalog::Operation) -> &'static [&'static str] {
-    if operation.mints && is_withheld(service, operation.name) { &[WHOLE] } else { &[] }
+pub(crate) fn withheld(service: &str, operation: &catalog::Operation) -> Vec<Arc<str>> {
+    if operation.mints && is_withheld(service, operation.name) { vec![WHOLE.into()] } else { Vec::new() }
 }
+
+/// Operations that answer with credentials all of which are members that `mask` hides: the call is made, and what it
+/// makes is of use to nobody unless policy reveals it.
+pub(crate) const HIDDEN: [(&str, &str); 3] = [
+    ("iam", "CreateAccessKey"),
+    ("iam", "CreateServiceSpecificCredential"),
+    ("iam", "ResetServiceSpecificCredential"),
+];
 
 /// The operations of this service of whose answers anything is withheld.
 pub(crate) fn withholding(service: &catalog::Service) -> impl Iterator<Item = &'static str> {

@@ -3,10 +3,13 @@
 //! `operation` finds out what is called, `members` what with; `needs` turns both into what IAM decides
 //! on. `s3` is a world of its own. Whatever is not in the catalogue is refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use crate::{
-    catalog::{Operation as Modelled, Partition, catalog},
+    catalog::{Operation as Modelled, Partition, Protocol, catalog},
     parse::{RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
@@ -99,9 +102,43 @@ pub struct Operation {
     pub(crate) keys: Option<answer::Keys>,
     /// The parts of its answer that an agent gets only where policy reveals them: paths, or
     /// [`answer::WHOLE`], without which the call is not made.
-    pub withheld: &'static [&'static str],
+    pub withheld: Vec<Arc<str>>,
+    /// What its answer is a model of.
+    pub(crate) model: Model,
     /// The canonical request this was read from.
     pub(crate) digest: RequestDigest,
+}
+
+/// How an answer is written, and which services' models may be of it: several share hosts and operations' names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// By their names in botocore.
+    pub(crate) services: Vec<&'static str>,
+    /// The protocol of the request, which is that of the answer.
+    pub(crate) protocol: Protocol,
+}
+
+impl Default for Model {
+    /// Of nothing.
+    fn default() -> Self {
+        Self { services: Vec::new(), protocol: Protocol::Json }
+    }
+}
+
+impl Operation {
+    /// Whether its answer is withheld as a whole unless policy reveals it: without, the call is not made.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.withheld.iter().any(|part| **part == *answer::WHOLE)
+    }
+
+    /// Of its answer, these parts are hidden unless policy reveals them. Those of an answer that is withheld as a whole, or
+    /// whose keys are replaced, need no word of their own.
+    pub fn hide(&mut self, parts: impl IntoIterator<Item = Arc<str>>) {
+        if !self.is_withheld() && self.keys.is_none() {
+            self.withheld.extend(parts);
+        }
+    }
 }
 
 /// Why a request is not understood; always a Deny.
@@ -151,11 +188,12 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     let partition = Partition::of_region(head.region().as_str());
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
-    let (service, name, actions, params, keys, withheld) = if head.is_s3() {
+    let (service, name, actions, params, keys, withheld, model) = if head.is_s3() {
         let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
+        let keys = answer::keys_of("s3", call.operation);
+        let model = Model { services: vec!["s3"], protocol: Protocol::RestXml };
         // Of S3, only sessions of directory buckets carry keys, and these are replaced.
-        let none: &[&str] = &[];
-        ("s3", call.operation, call.actions, call.params, answer::keys_of("s3", call.operation), none)
+        ("s3", call.operation, call.actions, call.params, keys, Vec::new(), model)
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
@@ -170,7 +208,10 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         if head.endpoint().is_s3_express() && actions.iter().any(foreign) {
             return Err(ClassifyError::UnknownAction(format!("{service}:{operation}")));
         }
-        (prefix, operation, actions, params, keys, withheld)
+        let twins = found.twins.iter().map(|twin| twin.service.name);
+        let services = std::iter::once(found.service.name).chain(twins).collect();
+        let model = Model { services, protocol: found.protocol };
+        (prefix, operation, actions, params, keys, withheld, model)
     };
     let actions = bounded(with_unknown(actions, &params))?;
     Ok(Operation {
@@ -183,6 +224,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         unread: params.unread,
         keys,
         withheld,
+        model,
         digest: request.digest(),
     })
 }

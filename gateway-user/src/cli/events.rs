@@ -54,7 +54,7 @@ pub struct List {
 pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     Screen::stdio(async |screen| {
-        let reader = Reader::open(&config.record.database).await?;
+        let reader = Reader::open(&config.record).await?;
         execute(command, &reader, now, screen).await
     })
     .await

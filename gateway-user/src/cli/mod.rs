@@ -7,6 +7,7 @@
 pub mod ca;
 pub mod calls;
 pub mod config;
+pub mod database;
 pub mod detach;
 pub mod events;
 pub mod init;
@@ -63,6 +64,9 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// The session database.
+    #[command(subcommand)]
+    Database(database::Command),
     /// Remove the redirect from the kernel: agents reach AWS directly again. For uninstalling.
     Detach(detach::Args),
     /// Print shell completions.
@@ -100,17 +104,19 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let load = || Config::load(&cli.config);
+    let load_to_read = || Config::load_to_read(&cli.config);
     match cli.command {
         Command::Init(args) => init::run(args),
         Command::Daemon => crate::app::main(&load()?, &cli.config),
         Command::Run(args) => run::run(args, &client_config(&cli.config)?),
         Command::Status(args) => status::run(&args, &client_config(&cli.config)?),
-        Command::Sessions(command) => wait(sessions::run(command, &load()?)),
-        Command::Calls(command) => wait(calls::run(command, &load()?)),
-        Command::Events(command) => wait(events::run(command, &load()?)),
+        Command::Sessions(command) => wait(sessions::run(command, &load_to_read()?)),
+        Command::Calls(command) => wait(calls::run(command, &load_to_read()?)),
+        Command::Events(command) => wait(events::run(command, &load_to_read()?)),
         Command::Policy(args) => policy::run(args, load),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
+        Command::Database(command) => wait(database::run(command, load_to_read)),
         Command::Detach(args) => detach::run(&args, &load()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chaperone", &mut std::io::stdout());

@@ -1,6 +1,7 @@
 //! What the types cannot say: ranges, addresses, and what must fit together.
 
 mod issuers;
+mod masks;
 
 use std::{
     collections::HashSet,
@@ -17,12 +18,15 @@ use super::{
 use crate::{
     identify::{self, CredentialSource, TAG_MAX, Voucher, WorkloadConfig},
     prim::{CgroupPath, HostName},
+    record::StoreKind,
 };
 
 /// Listeners of each address family.
 const MAX_LISTENERS: usize = 8;
 /// The longest time-out, in seconds: a day.
 const DAY: u64 = 86_400;
+/// Bytes of what a host may be called in records.
+const HOST_MAX: usize = 253;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -33,16 +37,33 @@ pub(super) struct Problem {
     pub(super) detail: String,
 }
 
+/// Who reads the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Whoever has to do with agents.
+    Gateway,
+    /// A console, which only reads records.
+    Reading,
+}
+
 /// Everything wrong with the configuration.
-pub(super) fn check(config: &Config) -> Vec<Problem> {
+pub(super) fn check(config: &Config, purpose: Purpose) -> Vec<Problem> {
     let mut problems = Problems::default();
+    if purpose == Purpose::Gateway && config.workload.is_empty() {
+        problems.add(
+            KeyPath(vec![Step::Key("workload")]),
+            "no workload is configured, so every agent would be refused; add a [[workload]] section",
+        );
+    }
     problems.ranges(config);
     problems.paths(config);
     problems.redirect(config);
+    problems.record(config);
     problems.forward(config);
     problems.others(config);
     problems.workloads(config);
     problems.issuers(config);
+    problems.masks(config);
     problems.0
 }
 
@@ -59,7 +80,7 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 43] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 46] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -88,6 +109,9 @@ impl Problems {
             ("record", "write_timeout_secs", record.write_timeout_secs, 1, DAY),
             ("record", "busy_timeout_ms", record.busy_timeout_ms, 1, 60_000),
             ("record", "retry_max_secs", record.retry_max_secs, 1, DAY),
+            ("record", "connect_timeout_secs", record.connect_timeout_secs, 1, DAY),
+            ("record", "statement_timeout_secs", record.statement_timeout_secs, 1, DAY),
+            ("record", "read_timeout_secs", record.read_timeout_secs, 1, DAY),
             ("record", "params_max_bytes", size(record.params_max_bytes), 256, MIB),
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
@@ -172,6 +196,27 @@ impl Problems {
         }
     }
 
+    fn record(&mut self, config: &Config) {
+        let record = &config.record;
+        match (record.store, &record.url) {
+            (StoreKind::Postgres, None) => self.add(
+                KeyPath::of("record", "store"),
+                "`store = \"postgres\"` needs `url = \"postgres://role@host/database\"`",
+            ),
+            (StoreKind::Sqlite, Some(_)) => self.add(
+                KeyPath::of("record", "url"),
+                "`url` needs `store = \"postgres\"`: records go to the file in `database`",
+            ),
+            (StoreKind::Postgres, Some(_)) | (StoreKind::Sqlite, None) => {}
+        }
+        if let Some(host) = &record.host
+            && (!(1..=HOST_MAX).contains(&host.len()) || host.chars().any(char::is_control))
+        {
+            let wrong = format!("`host` has 1 to {HOST_MAX} bytes and no control characters");
+            self.add(KeyPath::of("record", "host"), wrong);
+        }
+    }
+
     fn forward(&mut self, config: &Config) {
         let overrides = &config.forward.overrides;
         for (number, entry) in overrides.iter().enumerate() {
@@ -208,12 +253,6 @@ impl Problems {
     }
 
     fn workloads(&mut self, config: &Config) {
-        if config.workload.is_empty() {
-            self.add(
-                KeyPath(vec![Step::Key("workload")]),
-                "no workload is configured, so every agent would be refused; add a [[workload]] section",
-            );
-        }
         let mut seen: HashSet<(&str, &str)> = HashSet::new();
         for (number, workload) in config.workload.iter().enumerate() {
             let here = |key| KeyPath(vec![Step::Key("workload"), Step::Item(number), Step::Key(key)]);

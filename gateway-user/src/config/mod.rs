@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
+use self::check::Purpose;
 use crate::{
     api, credentials, decide, forward,
     identify::{self, WorkloadConfig},
-    issuer, record, redirect, route, serve, telemetry, terminate,
+    issuer, mask, record, redirect, route, serve, telemetry, terminate,
 };
 
 mod check;
@@ -37,6 +39,8 @@ pub struct Config {
     pub serve: serve::Config,
     /// The policies.
     pub policy: decide::Config,
+    /// What is hidden in answers.
+    pub mask: mask::Config,
     /// The session database.
     pub record: record::Config,
     /// The gateway's own AWS credentials.
@@ -84,13 +88,41 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with file and line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_for(path, Purpose::Gateway)
+    }
+
+    /// The same for commands that only read the session database: a console has no workloads.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with file and line.
+    pub fn load_to_read(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_for(path, Purpose::Reading)
+    }
+
+    fn load_for(path: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
         let unreadable =
             |detail: String| ConfigError::Unreadable { path: path.display().to_string(), detail };
-        let text = read(path).map_err(|error| match error.kind() {
+        let (text, mode) = read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => unreadable(format!("{error}; `chaperone init` writes a first one")),
             _ => unreadable(error.to_string()),
         })?;
-        Self::parse(&text, path)
+        let config = Self::parse_for(&text, path, purpose)?;
+        let secret = config.record.url.as_ref().is_some_and(record::DatabaseUrl::has_password);
+        if secret && mode & 0o077 != 0 {
+            let key = locate::KeyPath::of("record", "url");
+            let at = decide::Position::of(&text, locate::Document::parse(&text).offset(&key));
+            return Err(ConfigError::Invalid {
+                path: path.display().to_string(),
+                line: at.line,
+                column: at.column,
+                detail: format!(
+                    "the URL holds a password, and this file is open to others (mode {:04o}): chmod 600 it, or put \
+                     the password into the file that PGPASSFILE names",
+                    mode & 0o7777
+                ),
+            });
+        }
+        Ok(config)
     }
 
     /// Reads and checks the text of the file at `path`.
@@ -98,6 +130,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`]: the first thing wrong, in the order of the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::parse_for(text, path, Purpose::Gateway)
+    }
+
+    fn parse_for(text: &str, path: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
         let invalid = |at: decide::Position, detail: String| ConfigError::Invalid {
             path: path.display().to_string(),
             line: at.line,
@@ -109,7 +145,7 @@ impl Config {
             invalid(decide::Position::of(text, offset), locate::explain(error.message()))
         })?;
         let document = locate::Document::parse(text);
-        let first = check::check(&config)
+        let first = check::check(&config, purpose)
             .into_iter()
             .map(|problem| (document.offset(&problem.key), problem.detail))
             .min_by_key(|(offset, _)| *offset);
@@ -128,11 +164,14 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// The text and the mode of the file.
+fn read(path: &Path) -> io::Result<(String, u32)> {
     let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::other(format!("the file has more than {MAX_BYTES} bytes")));
     }
-    Ok(text)
+    Ok((text, mode))
 }

@@ -526,3 +526,91 @@ fn who_vouches_for_a_workload() {
         assert!(parse(&workload("oidc", &with(right))).is_ok(), "{right}");
     }
 }
+
+#[test]
+fn the_session_database() {
+    let record = |lines: &str, expected: &str| check(&format!("[record]\n{lines}"), expected);
+    record(
+        "store = \"postgres\"",
+        "2:9: `store = \"postgres\"` needs `url = \"postgres://role@host/database\"`",
+    );
+    record("store = \"mysql\"", "2:9: unknown variant `mysql`, expected `sqlite` or `postgres`");
+    record(
+        "url = \"postgres://w@localhost/r\"",
+        "2:7: `url` needs `store = \"postgres\"`: records go to the file in `database`",
+    );
+    record("store = \"postgres\"\nurl = \"db/r\"", "3:7: the URL does not begin with `postgres://`");
+    record(
+        "store = \"postgres\"\nurl = \"postgres://w:hunter2@db.example.com/r\"",
+        "3:7: records would cross the network unverified: add `sslmode=verify-full&sslrootcert=/path/to/ca.pem` \
+         to the URL",
+    );
+    record("host = \"\"", "2:8: `host` has 1 to 253 bytes and no control characters");
+    let text = format!("[record]\nstore = \"postgres\"\nurl = \"postgres://w@localhost/r\"\n{WORKLOAD}");
+    assert!(parse(&text).is_ok());
+}
+
+#[test]
+fn a_password_is_in_no_file_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let with = |url: &str, mode| {
+        let text = format!("[record]\nstore = \"postgres\"\nurl = \"{url}\"\n{WORKLOAD}");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        Config::load(&path)
+    };
+    let secret = "postgres://w:hunter2@localhost/r";
+    for mode in [0o640, 0o604, 0o644] {
+        let error = with(secret, mode).expect_err("others may read it").to_string();
+        let expected =
+            format!(":3:7: the URL holds a password, and this file is open to others (mode {mode:04o})");
+        assert!(error.contains(&expected), "{error}");
+        assert!(!error.contains("hunter"), "{error}");
+        assert!(with("postgres://w@localhost/r", mode).is_ok());
+    }
+    let config = with(secret, 0o600).unwrap();
+    let shown = config.effective_toml().unwrap();
+    assert!(shown.contains("w:[redacted]@localhost") && !shown.contains("hunter"), "{shown}");
+    assert!(!format!("{config:?}").contains("hunter"));
+}
+
+#[test]
+fn a_console_needs_no_workload() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    fs::write(&path, "[record]\nstore = \"postgres\"\nurl = \"postgres://reader@localhost/r\"\n").unwrap();
+    assert!(Config::load_to_read(&path).is_ok());
+    assert!(Config::load(&path).unwrap_err().to_string().contains("no workload is configured"));
+}
+
+#[test]
+fn mask_rules_are_about_something() {
+    let rule = |lines: &str| format!("[[mask.rule]]\n{lines}\n{WORKLOAD}");
+    let reveal = "operation = \"ssm:GetParameter\"\npath = \"Parameter.Value\"\neffect = \"reveal\"";
+    let config = parse(&rule(reveal)).unwrap();
+    assert_eq!((config.mask.personal, config.mask.rule[0].effect), (false, mask::Effect::Reveal));
+    check(
+        "[[mask.rule]]\noperation = \"ssm:GetParameter\"\npath = \"Parameter\"\nreversible = true",
+        "4:14: this version makes no tokens that stand for values: leave `reversible` out",
+    );
+    check(
+        "[[mask.pattern]]\nname = \"acme\"\nregex = \"ACME-[\"",
+        "3:9: the pattern \"acme\" cannot be used: unclosed character class",
+    );
+    check(
+        "[[mask.rule]]\noperation = \"ssm:GetParametr\"\npath = \"*\"",
+        "2:13: ssm has no operation \"GetParametr\": did you mean GetParameter?",
+    );
+    check(
+        "[[mask.rule]]\noperation = \"ssm:GetParameter\"\npath = \"Parameter.Vallue\"",
+        "3:8: answers of ssm:GetParameter have no \"Vallue\" there: did you mean Value?",
+    );
+    check(
+        &format!("[[mask.rule]]\n{reveal}\n[[mask.rule]]\n{reveal}\nreversible = true"),
+        "9:14: what is revealed has no token in its place",
+    );
+    check("[[mask.rule]]\npath = \"*\"", "1:1: missing field `operation`");
+    check("[mask]\npersonel = true", "2:1: unknown key `personel`: did you mean `personal`?");
+}

@@ -7,7 +7,7 @@ use std::{
 
 use super::names::REVEAL;
 use crate::{
-    catalog::{Operation, Service, Shape, ShapeId, catalog},
+    catalog::{Operation, Secrets, Service, Shape, ShapeId, catalog, secrets},
     classify::answer,
 };
 
@@ -55,7 +55,9 @@ static OPERATIONS: LazyLock<HashMap<String, Vec<(&'static Service, &'static str)
     let mut operations: HashMap<String, Vec<_>> = HashMap::new();
     for service in catalog().services() {
         let withholding = answer::withholding(service).map(|operation| (service, operation));
-        operations.entry(REVEAL.to_owned()).or_default().extend(withholding);
+        let hiding = secrets(service.name).into_iter().flat_map(Secrets::outputs);
+        let hiding = hiding.map(|operation| (service, operation));
+        operations.entry(REVEAL.to_owned()).or_default().extend(withholding.chain(hiding));
         for (operation, action) in service.needed_actions() {
             operations.entry(action).or_default().push((service, operation));
         }

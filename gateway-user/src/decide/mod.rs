@@ -9,7 +9,7 @@ use self::{
     view::Call,
 };
 use crate::{
-    classify::{ActionOn, Operation, answer::WHOLE},
+    classify::{ActionOn, Operation},
     identify::{Caller, Mode},
     parse::RequestDigest,
 };
@@ -282,7 +282,7 @@ impl Policies {
         let workload = &caller.session.workload;
         let observed = workload.mode == Mode::Observe;
         // What reveals is in addition to what permits: the call itself is not only observed then.
-        let enforced = !observed || operation.withheld.contains(&WHOLE);
+        let enforced = !observed || operation.is_withheld();
         let call = Call::new(&caller.session, &operation, facts, self.meters());
         let said = self.conclude(&call, &operation.actions, workload.role_arn.as_deref());
         let (revealed, withheld) = reveal::revealed(self.reveals(caller, &operation, facts));

@@ -147,6 +147,11 @@ impl Policies {
         self.limits() && actions.any(|action| self.about(action).any(|rule| rule.reads().counts()))
     }
 
+    /// Whether any rule is about revealing.
+    pub(super) fn reveal_anything(&self) -> bool {
+        !self.index.reveal.is_empty()
+    }
+
     /// What `operation` adds to the counters once it is allowed.
     #[must_use]
     pub fn charge(&self, operation: &Operation, at: OffsetDateTime) -> Charge {

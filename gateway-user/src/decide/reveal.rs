@@ -1,6 +1,6 @@
 //! What of an answer an agent gets only where policy reveals it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Facts, Objection, Policies, Reason, names::REVEAL, policies::Allowed, view::Call};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reveal {
     /// Which part, as [`Operation::withheld`] names it.
-    pub field: &'static str,
+    pub field: Arc<str>,
     /// The ids of the rules that reveal it, or why it stays withheld.
     pub by: Result<Vec<String>, Objection>,
 }
@@ -21,7 +21,7 @@ pub struct Reveal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revealed {
     /// Which part, as [`Operation::withheld`] names it.
-    pub field: &'static str,
+    pub field: Arc<str>,
     /// The ids of the rules that reveal it; never empty.
     pub rules: Vec<String>,
 }
@@ -33,16 +33,17 @@ impl Policies {
     /// `context.field`. Only rules that name this action permit it; what forbids every action forbids it, too.
     #[must_use]
     pub fn reveals(&self, caller: &Caller, operation: &Operation, facts: Facts<'_>) -> Vec<Reveal> {
-        if operation.withheld.is_empty() {
+        // What hides parts needs no decision where nothing could reveal them.
+        if operation.withheld.is_empty() || !self.reveal_anything() && !operation.is_withheld() {
             return Vec::new();
         }
         let pairs = pairs(operation);
         let call = Call::new(&caller.session, operation, facts, self.meters());
-        let reveal = |field: &'static str| {
+        let reveal = |field: &Arc<str>| {
             let said = self.conclude(&call.revealing(field), &pairs, None);
-            Reveal { field, by: said.map(|Allowed { rules, .. }| rules) }
+            Reveal { field: Arc::clone(field), by: said.map(|Allowed { rules, .. }| rules) }
         };
-        operation.withheld.iter().map(|field| reveal(field)).collect()
+        operation.withheld.iter().map(reveal).collect()
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) fn revealed(reveals: Vec<Reveal>) -> (Vec<Revealed>, Option<Objection
     for Reveal { field, by } in reveals {
         match by {
             Ok(rules) => revealed.push(Revealed { field, rules }),
-            Err(objection) if field == WHOLE => withheld = Some(objection),
+            Err(objection) if *field == *WHOLE => withheld = Some(objection),
             Err(_) => {}
         }
     }

@@ -39,7 +39,8 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
         params: BTreeMap::new(),
         unread: Default::default(),
         keys: None,
-        withheld: &[],
+        withheld: Vec::new(),
+        model: Default::default(),
         digest: RequestDigest([7; 32]),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 /// Bytes of the key.
@@ -84,6 +85,13 @@ impl MasterKey {
     #[must_use]
     pub(super) fn expose(&self) -> &[u8] {
         self.0.as_slice()
+    }
+
+    /// A key for what is named so and for nothing else: HMAC-SHA256 of the name, from which nobody learns this one.
+    #[must_use]
+    pub fn key_for(&self, what: &str) -> hmac::Key {
+        let own = hmac::Key::new(hmac::HMAC_SHA256, self.expose());
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&own, what.as_bytes()).as_ref())
     }
 
     fn load(path: &Path) -> Result<Self, MasterKeyError> {

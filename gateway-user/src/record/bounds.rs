@@ -11,6 +11,9 @@ pub(super) const LIST_MAX: usize = 128 * 1024;
 /// Bytes of one text inside JSON.
 const LEAF_MAX: usize = 2048;
 
+/// What stands for U+0000, which PostgreSQL does not store and at which tools that show SQLite's texts stop.
+const NUL: &str = "\u{fffd}";
+
 /// Cuts the columns of one row and remembers which.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
@@ -18,10 +21,16 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    /// At most `max` bytes of `text`, on a character boundary.
+    /// At most `max` bytes of `text`, on a character boundary, without NUL.
     pub(super) fn text(&mut self, column: &'static str, mut text: String, max: usize) -> String {
+        let (long, nul) = (text.len() > max, text.contains('\0'));
+        if nul {
+            text = text.replace('\0', NUL);
+        }
         if text.len() > max {
             text.truncate(text.floor_char_boundary(max));
+        }
+        if long || nul {
             self.cut.push(column);
         }
         text
@@ -92,9 +101,11 @@ impl Budget {
 
     fn keep_text(&mut self, text: &str) -> Option<String> {
         let (kept, _) = text.split_at(text.floor_char_boundary(LEAF_MAX));
-        self.cut |= kept.len() < text.len();
-        // Escapes such as \u0000 make JSON longer than the text.
-        self.pay(Value::from(kept).to_string().len() + 1).then(|| kept.to_owned())
+        let nul = kept.contains('\0');
+        self.cut |= nul || kept.len() < text.len();
+        let kept = if nul { kept.replace('\0', NUL) } else { kept.to_owned() };
+        // Escapes such as \u0001 make JSON longer than the text.
+        self.pay(Value::from(kept.as_str()).to_string().len() + 1).then_some(kept)
     }
 
     /// Takes `bytes` from the budget, or notes that they are not there. The budget then stays
@@ -129,6 +140,8 @@ mod tests {
         check_text("abc", 3, "abc", "[]");
         check_text("abcd", 3, "abc", r#"["reason"]"#);
         check_text("aéé", 4, "aé", r#"["reason"]"#);
+        check_text("a\0b", 5, "a\u{fffd}b", r#"["reason"]"#);
+        check_text("a\0b", 4, "a\u{fffd}", r#"["reason"]"#);
     }
 
     fn check_json(value: &Value, max: usize, expected: &Value, cut: bool) {
@@ -145,6 +158,12 @@ mod tests {
         check_json(&json!({"a": 1, "b": 2}), 12, &json!({"a": 1}), true);
         check_json(&json!("x".repeat(LEAF_MAX + 1)), 10_000, &json!("x".repeat(LEAF_MAX)), true);
         check_json(&json!("toolong"), 3, &Value::Null, true);
+        check_json(
+            &json!({"a\0": ["\\u0000", "\0"]}),
+            100,
+            &json!({"a\u{fffd}": ["\\u0000", "\u{fffd}"]}),
+            true,
+        );
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -170,6 +189,7 @@ mod tests {
             prop_assert!(text.len() <= max, "{} > {max}: {text}", text.len());
             let whole = serde_json::from_str::<Value>(&text).unwrap() == value;
             prop_assert_eq!(cutter.truncated() == "[]", whole);
+            prop_assert!(!text.contains("\\u0000") || text.contains("\\\\u0000"), "{}", text);
         }
     }
 }

@@ -14,8 +14,6 @@
 use std::{path::PathBuf, time::Duration};
 
 mod bounds;
-mod insert;
-mod lock;
 pub mod query;
 mod recorder;
 mod redact;
@@ -23,21 +21,47 @@ mod row;
 mod stamp;
 mod store;
 mod stored;
+mod url;
 mod writer;
 
 pub use recorder::{OpenCall, Opened, Recorder};
 pub use row::{
-    AcceptedToken, Decision, Event, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome, OutcomeKind,
-    SessionEnd, SessionStart,
+    AcceptedToken, Decision, Event, IdentityRenewal, Intent, KilledCgroup, MaskedValue, OpenSession, Outcome,
+    OutcomeKind, SessionEnd, SessionStart,
 };
+pub use url::DatabaseUrl;
 pub use writer::Health;
+
+/// Which database records go to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// A file of this host.
+    #[default]
+    Sqlite,
+    /// A server, which many hosts may write to.
+    Postgres,
+}
 
 /// Where records go and how they are batched.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Which database.
+    pub store: StoreKind,
     /// The SQLite file. It is created with mode 0640, its directory, where missing, with 0750.
     pub database: PathBuf,
+    /// Where PostgreSQL is, and as whom.
+    pub url: Option<DatabaseUrl>,
+    /// What this host is called in records, unless it is its host name. No two hosts may share a name.
+    pub host: Option<String>,
+    /// Time to connect to PostgreSQL, in seconds.
+    pub connect_timeout_secs: u64,
+    /// Time for the statements of one transaction, and again for its commit, before the connection to
+    /// PostgreSQL is given up, in seconds.
+    pub statement_timeout_secs: u64,
+    /// Time for one question to PostgreSQL by the commands that read, in seconds.
+    pub read_timeout_secs: u64,
     /// Rows waiting to be written; a full queue holds new calls back.
     pub queue: usize,
     /// Calls without an outcome at one time; each holds the slot its outcome will need.
@@ -57,7 +81,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            store: StoreKind::Sqlite,
             database: "/var/lib/chaperone/chaperone.db".into(),
+            url: None,
+            host: None,
+            connect_timeout_secs: 3,
+            statement_timeout_secs: 5,
+            read_timeout_secs: 60,
             queue: 1024,
             open_calls: 16 * 1024,
             batch_rows: 512,
@@ -70,6 +100,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What this host is called in records.
+    #[must_use]
+    pub fn host_name(&self) -> String {
+        let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.host.clone().unwrap_or_else(own)
+    }
+
     /// The file whose lock says that a daemon writes to the database.
     fn lock_file(&self) -> PathBuf {
         let mut path = self.database.clone().into_os_string();
@@ -82,25 +119,22 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// The database cannot be opened.
-    #[error("the session database {} cannot be opened: {detail}", path.display())]
+    #[error("the session database {database} cannot be opened: {detail}")]
     Open {
         /// The database or the file beside it that is in the way.
-        path: PathBuf,
+        database: String,
         /// What is wrong and what would help.
         detail: String,
     },
-    /// Another daemon writes to this database.
-    #[error(
-        "the session database {} is in use by another chaperone daemon{}; stop it first, or set another \
-         record.database",
-        path.display(),
-        holder(*.pid)
-    )]
+    /// Another daemon writes to this database, in PostgreSQL: for this host.
+    #[error("the session database {database} is in use by {daemon}; stop it first, or set another {key}")]
     InUse {
         /// The database.
-        path: PathBuf,
-        /// The other daemon's process, where it is known.
-        pid: Option<u32>,
+        database: String,
+        /// The other daemon, as far as it is known.
+        daemon: String,
+        /// What to set where both are meant to run.
+        key: &'static str,
     },
     /// The database refused.
     #[error("the session database cannot be written: {0}")]
@@ -119,8 +153,14 @@ pub enum RecordError {
     Stopped,
 }
 
-fn holder(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+/// Makes the schema of PostgreSQL what this program knows, as the role of `record.url`, which must own the
+/// tables, and says its version. `writers` are then roles that may add records and read them, `readers` roles
+/// that may read them.
+///
+/// # Errors
+/// [`RecordError`].
+pub async fn migrate(config: &Config, writers: &[String], readers: &[String]) -> Result<i64, RecordError> {
+    store::prepare_schema(config, writers, readers).await
 }
 
 #[cfg(test)]

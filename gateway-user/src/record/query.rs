@@ -3,22 +3,16 @@
 //! What is read are the documented views (`v_sessions`, `v_calls`) and the table `events`; a row's
 //! fields carry the names of their columns. Nothing here can create or change a database.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::PathBuf;
 
-use sqlx::{
-    ConnectOptions, QueryBuilder, Sqlite, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
-};
-
-use super::store::MIGRATIONS;
+use self::statement::Pool;
+use super::{Config, StoreKind};
 
 mod filter;
 mod listing;
+mod open;
 mod rows;
+mod statement;
 mod used;
 pub mod when;
 
@@ -43,8 +37,19 @@ pub enum QueryError {
     )]
     Forbidden(PathBuf),
     /// It is not ours.
-    #[error("{} is not a session database of chaperone", .0.display())]
-    Foreign(PathBuf),
+    #[error("{0} is not a session database of chaperone")]
+    Foreign(String),
+    /// The server does not let this role in, or is not there.
+    #[error("the session database {database} cannot be reached: {detail}")]
+    Unreachable {
+        /// Which database, as whom.
+        database: String,
+        /// What was the matter.
+        detail: String,
+    },
+    /// The server does not let this role read.
+    #[error("the session database {0} may not be read by this role: grant it SELECT on its tables and views")]
+    NotGranted(String),
     /// Its schema is another version's.
     #[error("the session database has schema version {found}, this chaperone reads {expected}: {remedy}")]
     Schema {
@@ -55,7 +60,7 @@ pub enum QueryError {
         /// What to do.
         remedy: &'static str,
     },
-    /// SQLite failed.
+    /// The database failed.
     #[error("reading the session database failed: {0}")]
     Store(String),
     /// No record has this id.
@@ -84,57 +89,25 @@ pub enum QueryError {
 /// A read-only view of one session database.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    pool: SqlitePool,
+    pool: Pool,
+    /// Whose calls count towards limits; `None` where the database is one host's.
+    host: Option<String>,
 }
 
 impl Reader {
-    /// Opens the database at `path`; it is never created.
+    /// Opens the database of the configuration; it is never created.
     ///
     /// # Errors
     /// [`QueryError`], with what to do about it.
-    pub async fn open(path: &Path) -> Result<Self, QueryError> {
-        std::fs::File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => QueryError::Missing(path.to_owned()),
-            io::ErrorKind::PermissionDenied => QueryError::Forbidden(path.to_owned()),
-            _ => QueryError::Store(error.to_string()),
-        })?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .read_only(true)
-            .create_if_missing(false)
-            .busy_timeout(Duration::from_secs(5))
-            .disable_statement_logging();
-        match Self::connect(path, options.clone()).await {
-            Err(QueryError::Store(_)) if !has_wal(path) => {
-                // A reader who may not create the WAL's index cannot open a database that nobody writes
-                // to. Without a WAL the file alone is the whole truth.
-                Self::connect(path, options.immutable(true)).await
+    pub async fn open(config: &Config) -> Result<Self, QueryError> {
+        Ok(match config.store {
+            StoreKind::Sqlite => {
+                Self { pool: Pool::Sqlite(open::sqlite(&config.database).await?), host: None }
             }
-            other => other,
-        }
-    }
-
-    async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<Self, QueryError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await
-            .map_err(|error| failed(path, error))?;
-        let found: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-            .fetch_one(&pool)
-            .await
-            .map_err(|error| failed(path, error))?;
-        let expected = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-        match found.cmp(&expected) {
-            std::cmp::Ordering::Equal => Ok(Self { pool }),
-            std::cmp::Ordering::Less => {
-                Err(QueryError::Schema { found, expected, remedy: "start the new daemon once; it migrates" })
+            StoreKind::Postgres => {
+                Self { pool: Pool::Postgres(open::postgres(config).await?), host: Some(config.host_name()) }
             }
-            std::cmp::Ordering::Greater => {
-                Err(QueryError::Schema { found, expected, remedy: "use the version that wrote it" })
-            }
-        }
+        })
     }
 
     /// One session, by its id or the beginning of it.
@@ -143,8 +116,10 @@ impl Reader {
     /// [`QueryError::Unknown`], [`QueryError::Ambiguous`] and reading.
     pub async fn session(&self, id: &str) -> Result<SessionView, QueryError> {
         let id = self.resolve("session", "SELECT id FROM sessions WHERE ", id).await?;
-        let query = sqlx::query_as("SELECT * FROM v_sessions WHERE id = ?");
-        query.bind(id).fetch_one(&self.pool).await.map_err(read)
+        let mut query = self.pool.statement("SELECT * FROM v_sessions WHERE id = ");
+        query.bind(id.as_str());
+        let found = self.pool.optional(query).await.map_err(read)?;
+        found.ok_or(QueryError::Unknown { kind: "session", id })
     }
 
     /// One call, by its id or the beginning of it.
@@ -153,8 +128,10 @@ impl Reader {
     /// [`QueryError::Unknown`], [`QueryError::Ambiguous`] and reading.
     pub async fn call(&self, id: &str) -> Result<CallView, QueryError> {
         let id = self.resolve("call", "SELECT id FROM calls WHERE ", id).await?;
-        let query = sqlx::query_as("SELECT * FROM v_calls WHERE id = ?");
-        query.bind(id).fetch_one(&self.pool).await.map_err(read)
+        let mut query = self.pool.statement("SELECT * FROM v_calls WHERE id = ");
+        query.bind(id.as_str());
+        let found = self.pool.optional(query).await.map_err(read)?;
+        found.ok_or(QueryError::Unknown { kind: "call", id })
     }
 
     /// Sessions by their start.
@@ -201,33 +178,17 @@ impl Reader {
         if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(unknown());
         }
-        let mut query = QueryBuilder::<Sqlite>::new(select);
-        query.push("id >= ").push_bind(prefix).push(" AND id < ").push_bind(format!("{prefix}~"));
+        let mut query = self.pool.statement(select);
+        query.push("id >= ").bind(prefix).push(" AND id < ").bind(format!("{prefix}~"));
         query.push(" ORDER BY id LIMIT 5");
-        let matches: Vec<String> = query.build_query_scalar().fetch_all(&self.pool).await.map_err(read)?;
+        let matches: Vec<(String,)> = self.pool.all(query).await.map_err(read)?;
+        let matches: Vec<String> = matches.into_iter().map(|(id,)| id).collect();
         match matches.as_slice() {
             [] => Err(unknown()),
             [only] => Ok(only.clone()),
             [first, ..] if first == prefix => Ok(first.clone()),
             _ => Err(QueryError::Ambiguous { kind, prefix: prefix.to_owned(), matches }),
         }
-    }
-}
-
-fn has_wal(path: &Path) -> bool {
-    let mut wal = path.to_owned().into_os_string();
-    wal.push("-wal");
-    std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
-}
-
-fn failed(path: &Path, error: sqlx::Error) -> QueryError {
-    const SQLITE_ERROR: &str = "1";
-    const SQLITE_NOTADB: &str = "26";
-    let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
-    match code.as_deref() {
-        // No such table: some other program's database.
-        Some(SQLITE_ERROR | SQLITE_NOTADB) => QueryError::Foreign(path.to_owned()),
-        Some(_) | None => read(error),
     }
 }
 

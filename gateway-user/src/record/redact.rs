@@ -3,8 +3,13 @@
 //! The names are collected from the AWS API models (members marked `sensitive`) and from the AWS
 //! documentation of those that are not marked. Too much is hidden rather than too little: a record
 //! that lacks a value can be explained, one that leaks a secret cannot be taken back.
+//!
+//! Either is enough: the table of the operation's members, as AWS's own CloudTrail hides them (`table`), or a name that
+//! looks like a secret's, which also covers what the models do not have.
 
 use serde_json::Value;
+
+mod table;
 
 /// What is stored instead.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -90,6 +95,7 @@ const ENTRY_NAMES: &[&str] = &["name", "namespace", "optionname", "resourcename"
 /// `params` with every value replaced whose name looks like a secret's.
 pub(super) fn redact_params(service: &str, operation: &str, mut params: Value) -> Value {
     Redactor { service, operation }.visit(&mut params);
+    table::redact(service, operation, &mut params);
     params
 }
 

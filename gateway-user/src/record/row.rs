@@ -255,6 +255,22 @@ pub struct Outcome {
     pub bytes_in: Option<u64>,
     /// Body bytes to the agent.
     pub bytes_out: Option<u64>,
+    /// What was hidden in the answer.
+    pub masked: Vec<MaskedValue>,
+}
+
+/// A value that was hidden in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskedValue {
+    /// Where it stood: `Parameters[3].Value`; empty for a whole body.
+    pub path: String,
+    /// Why: the member as the API's documentation names it (`Parameters[].Value`), `detector:` and its name, or `shape`
+    /// where something else was expected in its place.
+    pub cause: String,
+    /// By which equal values are known without being known; `None` for those that are only counted.
+    pub digest: Option<[u8; 16]>,
+    /// How many values this stands for: 1, or those that were too many to be named.
+    pub count: u64,
 }
 
 impl Outcome {
@@ -270,6 +286,7 @@ impl Outcome {
             gateway: None,
             bytes_in: None,
             bytes_out: None,
+            masked: Vec::new(),
         }
     }
 }

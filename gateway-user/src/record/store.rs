@@ -1,60 +1,51 @@
-//! The SQLite file: opened once, written by one connection, reopened after every failure.
+//! The database that records go to: SQLite in a file, or PostgreSQL.
+//!
+//! What a store owes its writer: `Ok` means that the batch is on disk; a row that contradicts what is stored
+//! is left out alone; after any failure the next write starts from a known state; and a batch that was
+//! offered before is recognised by its key and not written twice.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod columns;
+mod insert;
+mod lock;
+mod postgres;
+mod recover;
+mod sqlite;
 
-use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqliteTransaction,
-    migrate::{MigrateError, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::migrate::{MigrateError, Migrator};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{
-    AcceptedToken, Config, Event, KilledCgroup, OpenSession, RecordError,
-    insert::insert,
-    lock::Lock,
-    stamp::{stamp, unstamp},
-    stored::{EventRow, SessionRow, Unit},
-};
-use crate::{
-    identify::{EndReason, Identity, Launch},
-    prim::{CgroupId, CgroupPath},
-};
+use super::{AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, StoreKind, stored::Unit};
 
-/// Every version of the schema, oldest first.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+/// Every version of the schema, oldest first. A number means the same change in both.
+pub(super) static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+/// The same for PostgreSQL.
+pub(super) static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
-/// Event written at each start; its detail says where the next start has to look for open calls.
-const OPENED: &str = "record-opened";
-
-/// The database, with the exclusive right to write to it.
-#[derive(Debug)]
-pub(super) struct Store {
-    path: PathBuf,
-    options: SqliteConnectOptions,
-    /// Device and inode: a file that was moved away must not go on collecting records unseen.
-    identity: (u64, u64),
-    /// `None` after a failure; the next write connects again.
-    conn: Option<SqliteConnection>,
-    _lock: Lock,
+/// The newest version of the schema that this program knows.
+pub(super) fn newest(migrations: &Migrator) -> i64 {
+    migrations.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// What a former run left behind.
+/// The database, with the exclusive right to write this host's records to it.
 #[derive(Debug)]
-pub(super) struct Leftovers {
-    /// Sessions without an end.
-    pub(super) open_sessions: Vec<OpenSession>,
-    /// Cgroups whose session a person ended, in the last boot.
-    pub(super) killed: Vec<KilledCgroup>,
-    pub(super) tokens: Vec<AcceptedToken>,
-    /// How many calls were closed as unknown.
-    pub(super) closed_calls: u64,
+pub(super) enum Store {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+/// What is written in one transaction.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// By this a store recognises a batch that it was offered before.
+    pub(super) key: Uuid,
+    pub(super) units: Vec<Unit>,
+}
+
+impl Batch {
+    pub(super) fn new(units: Vec<Unit>) -> Self {
+        Self { key: Uuid::now_v7(), units }
+    }
 }
 
 /// What became of one unit of a batch that was committed.
@@ -66,317 +57,91 @@ pub(super) enum Written {
     Rejected(String),
 }
 
+/// Why a batch is not known to be on disk.
+#[derive(Debug)]
+pub(super) struct WriteError {
+    pub(super) error: RecordError,
+    /// The commit was asked for and not answered: the batch may be on disk. It must be offered again, as it
+    /// is, until the store knows. Otherwise nothing was written.
+    pub(super) in_doubt: bool,
+}
+
+/// What a former run of this host left behind.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    /// Sessions without an end.
+    pub(super) open_sessions: Vec<OpenSession>,
+    /// Cgroups whose session a person ended, in the last boot.
+    pub(super) killed: Vec<KilledCgroup>,
+    /// Tokens that were accepted and have not expired.
+    pub(super) tokens: Vec<AcceptedToken>,
+    /// How many calls were closed as unknown.
+    pub(super) closed_calls: u64,
+}
+
 impl Store {
     /// Creates what is missing, takes the lock, brings the schema up to date.
     pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
-        let path = &config.database;
-        let failed = |detail: String| RecordError::Open { path: path.clone(), detail };
-        create_parent(path).map_err(|error| failed(format!("its directory: {error}")))?;
-        let lock = Lock::take(config)?;
-        let identity = create_file(path).map_err(|error| failed(error.to_string()))?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // In pages of 4 KiB. The pages of the indexes change again and again: the longer they stay in
-            // the WAL, the fewer of them are written twice.
-            .pragma("wal_autocheckpoint", "8000")
-            // The WAL grows during long reads; it shrinks again to this.
-            .pragma("journal_size_limit", "67108864")
-            .disable_statement_logging();
-        let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
-        MIGRATIONS.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
-        Ok(Self { path: path.clone(), options, identity, conn: Some(conn), _lock: lock })
+        Ok(match config.store {
+            StoreKind::Sqlite => Self::Sqlite(sqlite::Store::open(config).await?),
+            StoreKind::Postgres => Self::Postgres(postgres::Store::open(config).await?),
+        })
     }
 
     /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
     pub(super) async fn recover(&mut self, now: OffsetDateTime) -> Result<Leftovers, RecordError> {
-        let path = self.path.clone();
-        let mut tx = self.begin().await?;
-        match recover(&mut tx, now).await {
-            Ok(leftovers) => {
-                tx.commit().await.map_err(refused)?;
-                Ok(leftovers)
-            }
-            Err(error) => Err(RecordError::Open { path, detail: error.to_string() }),
+        match self {
+            Self::Sqlite(store) => store.recover(now).await,
+            Self::Postgres(store) => store.recover(now).await,
         }
     }
 
-    /// Writes all of `units` in one transaction; on `Ok` it is on disk. A unit that contradicts what
-    /// is stored is left out alone.
-    ///
-    /// # Errors
-    /// [`RecordError::Store`]: nothing was written.
-    pub(super) async fn write(&mut self, units: &[Unit]) -> Result<Vec<Written>, RecordError> {
-        let result = match self.write_together(units).await {
-            Err(error) if is_constraint(&error) => self.write_apart(units).await,
-            other => other.map(|()| vec![Written::Durable; units.len()]),
-        };
-        if result.is_err() {
-            // Whatever state the connection is in, a new one is in a known one.
-            self.disconnect().await;
+    /// Writes the whole batch in one transaction; on `Ok` it is on disk. A unit that contradicts what is
+    /// stored is left out alone.
+    pub(super) async fn write(&mut self, batch: &Batch) -> Result<Vec<Written>, WriteError> {
+        match self {
+            // SQLite answers from within this process: what it did not commit is not there.
+            Self::Sqlite(store) => {
+                store.write(&batch.units).await.map_err(|error| WriteError { error, in_doubt: false })
+            }
+            Self::Postgres(store) => store.write(batch).await,
         }
-        result.map_err(refused)
     }
 
     /// Flushes and closes; the lock is released.
-    pub(super) async fn close(mut self) {
-        self.disconnect().await;
-    }
-
-    async fn write_together(&mut self, units: &[Unit]) -> Result<(), sqlx::Error> {
-        let mut tx = self.begin_raw().await?;
-        insert(&mut tx, units).await?;
-        tx.commit().await
-    }
-
-    /// One savepoint per unit, so that a bad one does not take the others with it.
-    async fn write_apart(&mut self, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
-        let mut written = Vec::with_capacity(units.len());
-        let mut tx = self.begin_raw().await?;
-        for unit in units {
-            let mut savepoint = tx.begin().await?;
-            match insert(&mut savepoint, std::slice::from_ref(unit)).await {
-                Ok(()) => {
-                    savepoint.commit().await?;
-                    written.push(Written::Durable);
-                }
-                Err(error) if is_constraint(&error) => {
-                    savepoint.rollback().await?;
-                    // Whoever enrols a session asks again after a time-out, which says nothing about
-                    // whether the first attempt was written.
-                    let repeated = match unit {
-                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session).await?,
-                        _ => false,
-                    };
-                    let rejected = || Written::Rejected(error.to_string());
-                    written.push(if repeated { Written::Durable } else { rejected() });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        tx.commit().await?;
-        Ok(written)
-    }
-
-    async fn begin(&mut self) -> Result<SqliteTransaction<'_>, RecordError> {
-        self.begin_raw().await.map_err(refused)
-    }
-
-    async fn begin_raw(&mut self) -> Result<SqliteTransaction<'_>, sqlx::Error> {
-        if identity(&self.path)? != self.identity {
-            return Err(io::Error::other("the file was moved or replaced; restart the daemon").into());
-        }
-        let conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => self.options.connect().await?,
-        };
-        // IMMEDIATE: wait for the lock here, not in the middle of the transaction.
-        self.conn.insert(conn).begin_with("BEGIN IMMEDIATE").await
-    }
-
-    async fn disconnect(&mut self) {
-        if let Some(conn) = self.conn.take()
-            && let Err(error) = conn.close().await
-        {
-            tracing::debug!(%error, "closing the session database");
+    pub(super) async fn close(self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
         }
     }
 
     /// Limits the size of the database, as a full disk does.
     #[cfg(test)]
     pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
-        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
-        self.options = self.options.clone().pragma("max_page_count", pages);
-        self.disconnect().await;
-    }
-}
-
-async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Leftovers, sqlx::Error> {
-    // Only calls that came after the last start can be open: that start closed all before it.
-    let closed_calls = sqlx::query(
-        "INSERT INTO outcomes (call, ended, outcome, truncated) \
-         SELECT id, ?1, 'unknown', '[]' FROM calls \
-         WHERE seq > coalesce((SELECT json_extract(detail, '$.last_call') FROM events \
-                               WHERE kind = ?2 ORDER BY seq DESC LIMIT 1), 0) \
-           AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id)",
-    )
-    .bind(stamp(now))
-    .bind(OPENED)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    let last_call: i64 =
-        sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM calls").fetch_one(&mut *tx).await?;
-    let mut opened = Event::new(OPENED, "the daemon opened the session database");
-    opened.detail = serde_json::json!({
-        "last_call": last_call, "closed_calls": closed_calls, "pid": std::process::id(),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
-    let open_sessions = sqlx::query_as::<_, OpenSessionRow>(
-        "SELECT s.id, s.started, s.workload, s.subject, s.issuer, s.groups, \
-         coalesce(i.token_groups, '[]') AS token_groups, coalesce(i.truncated, '[]') AS identity_cut, s.claims, \
-         s.token_expires, s.token_digest, s.hostname, s.boot_id, s.cgroup_path, s.cgroup_id, s.command, s.uid \
-         FROM v_sessions AS s \
-         LEFT JOIN identities AS i ON i.seq = (SELECT max(seq) FROM identities WHERE session = s.id) \
-         WHERE s.ended IS NULL ORDER BY s.seq",
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let open_sessions = open_sessions.into_iter().filter_map(OpenSessionRow::into_open_session).collect();
-    // Only those of this boot mean something: the caller knows which it is.
-    let killed = sqlx::query_as::<_, (String, String, i64)>(
-        "SELECT s.hostname, s.boot_id, s.cgroup_id FROM session_ends AS e JOIN sessions AS s ON s.id = e.session \
-         WHERE e.reason = ? ORDER BY e.seq DESC LIMIT 100000",
-    )
-    .bind(EndReason::Killed.as_str())
-    .fetch_all(&mut *tx)
-    .await?;
-    let cgroup = |(hostname, boot_id, id): (String, String, i64)| KilledCgroup {
-        hostname,
-        boot_id,
-        cgroup_id: CgroupId(id.cast_unsigned()),
-    };
-    // Those of sessions that have ended, too: a token outlives its session.
-    let tokens = sqlx::query_as::<_, TokenRow>(
-        "SELECT i.token_digest, i.expires, s.workload, s.uid, s.hostname, s.boot_id, s.cgroup_id \
-         FROM identities AS i JOIN sessions AS s ON s.id = i.session \
-         WHERE i.token_digest IS NOT NULL AND i.expires > ? ORDER BY i.seq",
-    )
-    .bind(stamp(now))
-    .fetch_all(&mut *tx)
-    .await?;
-    let tokens = tokens.into_iter().filter_map(TokenRow::read).collect();
-    Ok(Leftovers { open_sessions, killed: killed.into_iter().map(cgroup).collect(), tokens, closed_calls })
-}
-
-#[derive(sqlx::FromRow)]
-struct TokenRow {
-    token_digest: String,
-    expires: String,
-    workload: String,
-    uid: Option<i64>,
-    hostname: String,
-    boot_id: String,
-    cgroup_id: i64,
-}
-
-impl TokenRow {
-    /// `None` for a row that this program did not write.
-    fn read(self) -> Option<AcceptedToken> {
-        Some(AcceptedToken {
-            digest: self.token_digest,
-            expires: unstamp(&self.expires)?,
-            workload: self.workload.parse().ok()?,
-            uid: self.uid.map(u32::try_from).transpose().ok()?,
-            hostname: self.hostname,
-            boot_id: self.boot_id,
-            cgroup_id: CgroupId(self.cgroup_id.cast_unsigned()),
-        })
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct OpenSessionRow {
-    id: String,
-    started: String,
-    workload: String,
-    subject: String,
-    issuer: String,
-    groups: String,
-    token_groups: String,
-    /// What of its identity did not fit.
-    identity_cut: String,
-    claims: String,
-    token_expires: Option<String>,
-    token_digest: Option<String>,
-    hostname: String,
-    boot_id: String,
-    cgroup_path: String,
-    cgroup_id: i64,
-    command: String,
-    uid: Option<i64>,
-}
-
-impl OpenSessionRow {
-    /// `None`, and a warning, for a row that this program did not write.
-    fn into_open_session(self) -> Option<OpenSession> {
-        let id = self.id.clone();
-        let read = self.read();
-        if read.is_none() {
-            tracing::warn!(session = %id, "an open session in the database cannot be read");
+        match self {
+            Self::Sqlite(store) => store.limit_pages(pages).await,
+            Self::Postgres(_) => panic!("a limit of pages is SQLite's"),
         }
-        read
-    }
-
-    fn read(self) -> Option<OpenSession> {
-        let command = serde_json::from_str(&self.command).ok()?;
-        let uid = self.uid.map(u32::try_from).transpose().ok()?;
-        let identity = Identity {
-            issuer: self.issuer,
-            subject: self.subject,
-            groups: serde_json::from_str(&self.groups).ok()?,
-            token_groups: serde_json::from_str(&self.token_groups).ok()?,
-            claims: serde_json::from_str(&self.claims).ok()?,
-            expires: match self.token_expires {
-                None => None,
-                // A group that is lost would be a rule that no longer forbids.
-                Some(_) if self.identity_cut != "[]" => Some(OffsetDateTime::UNIX_EPOCH),
-                Some(text) => Some(unstamp(&text)?),
-            },
-            issued: None,
-            token_digest: self.token_digest,
-            token: None,
-        };
-        Some(OpenSession {
-            id: self.id.parse().ok()?,
-            started: unstamp(&self.started)?,
-            workload: self.workload.parse().ok()?,
-            identity,
-            launch: uid.map(|uid| Launch { command, uid }),
-            hostname: self.hostname,
-            boot_id: self.boot_id,
-            cgroup_path: CgroupPath::new(&self.cgroup_path),
-            cgroup_id: CgroupId(self.cgroup_id.cast_unsigned()),
-        })
     }
 }
 
-fn create_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            DirBuilder::new().recursive(true).mode(0o750).create(parent)
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Makes sure that the file is there and nobody else may read or change it. SQLite gives the WAL and
-/// its index the mode of the database.
-fn create_file(path: &Path) -> io::Result<(u64, u64)> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    if mode & 0o027 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(mode & 0o640))?;
-        tracing::warn!(path = %path.display(), "the session database was open to others; its mode is now 0640");
-    }
-    identity(path)
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+/// Makes the schema of PostgreSQL what this program knows, as the role of the URL, which owns the tables, and
+/// lets roles write and read.
+pub(super) async fn prepare_schema(
+    config: &Config,
+    writers: &[String],
+    readers: &[String],
+) -> Result<i64, RecordError> {
+    postgres::prepare_schema(config, writers, readers).await?;
+    Ok(newest(&POSTGRES))
 }
 
 fn explain(error: &MigrateError) -> String {
     match error {
         MigrateError::VersionMissing(version) => format!(
-            "its schema (version {version}) was written by a newer chaperone; use that version or another file"
+            "its schema (version {version}) was written by a newer chaperone; use that version or another \
+             database"
         ),
         other => other.to_string(),
     }
@@ -384,78 +149,4 @@ fn explain(error: &MigrateError) -> String {
 
 fn refused(error: sqlx::Error) -> RecordError {
     RecordError::Store(error.to_string())
-}
-
-/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
-/// newer than that of the first, which is then a renewal.
-async fn is_stored_or_renewed(
-    conn: &mut SqliteConnection,
-    session: &SessionRow,
-) -> Result<bool, sqlx::Error> {
-    if !is_stored(conn, session).await? {
-        return Ok(false);
-    }
-    let known: Option<(Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT token_digest, expires FROM identities WHERE session = ? ORDER BY seq DESC LIMIT 1",
-    )
-    .bind(&session.id)
-    .fetch_optional(&mut *conn)
-    .await?;
-    let identity = &session.identity;
-    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
-        insert(conn, &[Unit::Identity(identity.clone())]).await?;
-    }
-    Ok(true)
-}
-
-/// Whether this very session is in the database already.
-async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND subject = ? \
-         AND issuer = ? AND boot_id = ? AND cgroup_id = ?)",
-    )
-    .bind(&session.id)
-    .bind(&session.started)
-    .bind(&session.workload)
-    .bind(&session.subject)
-    .bind(&session.issuer)
-    .bind(&session.boot_id)
-    .bind(session.cgroup_id)
-    .fetch_one(conn)
-    .await
-}
-
-/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
-/// at fault, not the database.
-fn is_constraint(error: &sqlx::Error) -> bool {
-    const SQLITE_CONSTRAINT: i64 = 19;
-    error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i64>().ok())
-        .is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_writer_is_as_durable_as_documented() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config { database: dir.path().join("chaperone.db"), ..Config::default() };
-        let mut store = Store::open(&config).await.unwrap();
-        // After a failure the connection is a new one, and no worse.
-        for _ in 0..2 {
-            let mut tx = store.begin().await.unwrap();
-            let pragmas: (String, i64, i64) =
-                sqlx::query_as("SELECT * FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys")
-                    .fetch_one(&mut *tx)
-                    .await
-                    .unwrap();
-            const FULL: i64 = 2;
-            assert_eq!(pragmas, ("wal".to_owned(), FULL, 1));
-            drop(tx);
-            store.disconnect().await;
-        }
-    }
 }

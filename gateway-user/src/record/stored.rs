@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    Event, Intent, Outcome, SessionEnd, SessionStart,
+    Event, Intent, MaskedValue, Outcome, SessionEnd, SessionStart,
     bounds::{Cutter, LIST_MAX, NAME_MAX, TEXT_MAX},
     redact::{redact_command, redact_params},
     stamp::stamp,
@@ -39,7 +39,8 @@ impl Unit {
     pub(super) fn rows(&self) -> u64 {
         match self {
             Self::Refusal(..) | Self::Session(_) => 2,
-            Self::Identity(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Outcome(_) | Self::Event(_) => 1,
+            Self::Outcome(row) => 1 + row.masked.len() as u64,
+            Self::Identity(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Event(_) => 1,
         }
     }
 
@@ -65,6 +66,10 @@ impl Unit {
 
     pub(super) fn outcome(&self) -> Option<&OutcomeRow> {
         if let Self::Outcome(row) | Self::Refusal(_, row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn masked(&self) -> &[MaskedRow] {
+        self.outcome().map_or(&[], |row| &row.masked)
     }
 
     pub(super) fn event(&self) -> Option<&EventRow> {
@@ -235,13 +240,42 @@ pub(super) struct OutcomeRow {
     pub(super) bytes_in: Option<i64>,
     pub(super) bytes_out: Option<i64>,
     pub(super) truncated: String,
+    /// Written with it.
+    pub(super) masked: Vec<MaskedRow>,
+}
+
+/// A row of `masked`.
+#[derive(Debug, Clone)]
+pub(super) struct MaskedRow {
+    pub(super) call: String,
+    pub(super) path: String,
+    pub(super) cause: String,
+    pub(super) digest: Option<String>,
+    pub(super) count: i64,
+    pub(super) truncated: String,
+}
+
+impl MaskedRow {
+    fn new(call: &str, value: MaskedValue) -> Self {
+        let mut cutter = Cutter::default();
+        Self {
+            call: call.to_owned(),
+            path: cutter.text("path", value.path, NAME_MAX),
+            cause: cutter.text("cause", value.cause, NAME_MAX),
+            digest: value.digest.map(hex::encode),
+            count: saturated(value.count),
+            truncated: cutter.truncated(),
+        }
+    }
 }
 
 impl OutcomeRow {
     pub(super) fn new(call: String, outcome: Outcome, now: OffsetDateTime) -> Self {
         let mut cutter = Cutter::default();
+        let masked = outcome.masked.into_iter().map(|value| MaskedRow::new(&call, value)).collect();
         Self {
             call,
+            masked,
             ended: stamp(now),
             outcome: outcome.kind.as_str(),
             status: outcome.status.map(i64::from),

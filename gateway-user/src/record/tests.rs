@@ -1,13 +1,18 @@
-//! What a session database promises, checked on real files.
+//! What a session database promises, checked on real files and real servers.
 
 mod append_only;
 mod batching;
 mod crash;
 mod disk;
 mod durable;
+mod hosts;
+mod network;
 mod opening;
+pub(crate) mod proxy;
 mod questions;
 mod reading;
+mod secure;
 pub(crate) mod seed;
+pub(crate) mod server;
 pub(crate) mod support;
 mod used;

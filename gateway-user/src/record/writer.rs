@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     RecordError,
     recorder::{OpenCall, OutcomeSlot},
-    store::{Store, Written},
+    store::{Batch, Store, WriteError, Written},
     stored::{OutcomeRow, Unit},
 };
 
@@ -88,7 +88,7 @@ impl Writer {
             self.commit(batch, &mut state).await;
             if !state.commands_open && state.failures >= LAST_ATTEMPTS {
                 tracing::error!(
-                    outcomes = state.kept.len(),
+                    rows = state.kept.len() + state.doubtful.map_or(0, |offer| offer.batch.units.len()),
                     "the session database refuses; the next start will record these calls as unknown"
                 );
                 break;
@@ -149,43 +149,64 @@ impl Writer {
         Some(batch)
     }
 
-    /// Writes a batch and the kept outcomes, and tells those who wait.
-    async fn commit(&mut self, batch: Vec<Command>, state: &mut State) {
+    /// Writes the kept outcomes and what came, and tells those who wait. What is in doubt comes first: until
+    /// the store knows what became of it, nothing else is written.
+    async fn commit(&mut self, commands: Vec<Command>, state: &mut State) {
+        if let Some(doubtful) = state.doubtful.take()
+            && let Err(error) = self.offer(doubtful, state).await
+        {
+            commands.into_iter().for_each(|command| refuse(command.ack, &error));
+            return;
+        }
         let outcomes = mem::take(&mut state.kept).into_iter().map(|row| (Unit::Outcome(row), Ack::Nobody));
         let (units, acks): (Vec<Unit>, Vec<Ack>) =
-            outcomes.chain(batch.into_iter().map(|command| (command.unit, command.ack))).unzip();
-        match self.store.write(&units).await {
+            outcomes.chain(commands.into_iter().map(|command| (command.unit, command.ack))).unzip();
+        if !units.is_empty() {
+            // Who waits has been told.
+            let _ = self.offer(Offer { batch: Batch::new(units), acks }, state).await;
+        }
+    }
+
+    async fn offer(&mut self, offer: Offer, state: &mut State) -> Result<(), RecordError> {
+        let rows = offer.batch.units.len();
+        match self.store.write(&offer.batch).await {
             Ok(written) => {
                 state.recovered();
                 // Health first: whoever is told that its record is durable finds it counted.
-                self.health.send_modify(|health| count(health, &units, &written));
-                for (ack, written) in acks.into_iter().zip(written) {
+                self.health.send_modify(|health| count(health, &offer.batch.units, &written));
+                for (ack, written) in offer.acks.into_iter().zip(written) {
                     answer(ack, written);
                 }
+                Ok(())
             }
-            Err(error) => {
+            Err(WriteError { error, in_doubt }) => {
                 state.failed(self.retry_max);
-                tracing::error!(%error, rows = units.len(), "the session database refuses; calls are refused");
+                tracing::error!(%error, rows, in_doubt, "the session database refuses; calls are refused");
                 self.health.send_modify(|health| health.failing = Some(error.to_string()));
-                for (unit, ack) in units.into_iter().zip(acks) {
+                if in_doubt {
+                    state.doubtful = Some(offer);
+                    return Err(error);
+                }
+                for (unit, ack) in offer.batch.units.into_iter().zip(offer.acks) {
                     match (ack, unit) {
                         (Ack::Nobody, Unit::Outcome(row)) => state.kept.push(row),
-                        (Ack::Nobody, _) => {}
-                        (Ack::Call(slot, caller), _) => {
-                            drop(slot);
-                            let _ = caller.send(Err(error.clone()));
-                        }
-                        (Ack::Done(caller), _) => {
-                            let _ = caller.send(Err(error.clone()));
-                        }
+                        (ack, _) => refuse(ack, &error),
                     }
                 }
                 if state.kept.is_empty() {
                     state.retry_at = None;
                 }
+                Err(error)
             }
         }
     }
+}
+
+/// A batch on its way to the store, and who waits for its units.
+#[derive(Debug)]
+struct Offer {
+    batch: Batch,
+    acks: Vec<Ack>,
 }
 
 /// What the loop remembers between batches.
@@ -193,12 +214,14 @@ impl Writer {
 struct State {
     /// Outcomes taken from their slots and not yet written.
     kept: Vec<OutcomeRow>,
+    /// What may have been committed. Who waits for it goes on waiting, up to `write_timeout_secs`.
+    doubtful: Option<Offer>,
     commands_open: bool,
     outcomes_open: bool,
     closing: bool,
     /// Failed transactions since the last good one.
     failures: u32,
-    /// When to try again; `Some` only while `kept` waits for a refusing database.
+    /// When to try again; `Some` only while `kept` or `doubtful` waits for a refusing database.
     retry_at: Option<Instant>,
 }
 
@@ -206,6 +229,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             kept: Vec::new(),
+            doubtful: None,
             commands_open: true,
             outcomes_open: true,
             closing: false,
@@ -243,6 +267,20 @@ fn count(health: &mut Health, units: &[Unit], written: &[Written]) {
             Written::Durable => health.rows += unit.rows(),
             Written::Rejected(_) => health.rejected += 1,
         }
+    }
+}
+
+/// Tells the caller that nothing was written.
+fn refuse(ack: Ack, error: &RecordError) {
+    match ack {
+        Ack::Call(slot, caller) => {
+            drop(slot);
+            let _ = caller.send(Err(error.clone()));
+        }
+        Ack::Done(caller) => {
+            let _ = caller.send(Err(error.clone()));
+        }
+        Ack::Nobody => {}
     }
 }
 

@@ -48,7 +48,8 @@ fn denial(reason: Reason) -> Denial {
         params: BTreeMap::new(),
         unread: Default::default(),
         keys: None,
-        withheld: &[],
+        withheld: Vec::new(),
+        model: Default::default(),
         digest: RequestDigest([0; 32]),
     };
     Denial { operation, reason }

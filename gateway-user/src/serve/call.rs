@@ -12,18 +12,19 @@ use super::{
     intake::{self, IntakeError, Unread},
     lasting::lasting,
     ledger::Reservation,
-    minting::Minting,
+    masking::{Masked, Masking},
+    minting::{Answer, Minting},
     refused::Refused,
     reply::Recorded,
     revealing::Revealing,
 };
 use crate::{
     body::{self, Body},
-    classify::{ClassifyError, classify},
+    classify::{ClassifyError, Operation, classify},
     credentials::Keys,
     decide::{Permit, Verdict},
-    forward::Reply,
     identify::{Caller, CredentialSource, EndReason, Minted, placeholder::looks_like_placeholder},
+    mask::{Asked, masked_param},
     mint::ANSWER_MAX,
     parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
     prim::{AccountId, CallId, HostName, Region},
@@ -62,9 +63,9 @@ pub(super) async fn call(
     };
     let carried_out = carry_out(gateway, caller, wire.id, allowed, &mut started);
     match while_it_lasts(gateway, caller, carried_out).await {
-        Ok(reply) => {
+        Ok(masked) => {
             gateway.counters.allowed();
-            answer(reply, started, caller)
+            answer(masked, started, caller)
         }
         Err(failed) => {
             gateway.counters.failed();
@@ -187,7 +188,7 @@ async fn judge(
     let now = gateway.clock.now();
     let request = request.verify(inspected, signer, now, skew)?;
     let account = keys.account(gateway, request.request().region(), caller).await;
-    let operation = classify(&request, account.as_ref())?;
+    let operation = understand(gateway, &request, account.as_ref())?;
     attribution::check(&operation, caller)?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
@@ -208,7 +209,7 @@ async fn judge(
         // A rule wants it done in another account, where its ARNs are others.
         Some((role, account)) => {
             drop(reservation);
-            let operation = classify(&request, Some(&account))?;
+            let operation = understand(gateway, &request, Some(&account))?;
             draft.understood(&operation, policies.digest());
             let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
             (verdict.in_role(&role), reservation)
@@ -235,6 +236,22 @@ async fn judge(
     }
 }
 
+/// What a request would do, and what is hidden of its answer.
+fn understand(
+    gateway: &Gateway,
+    request: &VerifiedRequest,
+    account: Option<&AccountId>,
+) -> Result<Operation, ClassifyError> {
+    let mut operation = classify(request, account)?;
+    if let Some(member) = masked_param(&operation) {
+        let why = "it is what stands in the place of a hidden value: leave it out, or write the value itself";
+        return Err(ClassifyError::BadMember { member: member.to_owned(), why: why.to_owned() });
+    }
+    let hidden = gateway.masks.hidden(Asked::of(&operation));
+    operation.hide(hidden);
+    Ok(operation)
+}
+
 /// The keys that AWS gave the session under this placeholder; `None` for its own, and for keys from elsewhere.
 fn minted(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Option<Arc<Minted>>, SignatureError> {
     let session = &caller.session;
@@ -249,16 +266,17 @@ fn minted(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Option<Arc<Min
     }
 }
 
-/// credentials → sign → forward → mint.
+/// credentials → sign → forward → mint → mask.
 async fn carry_out(
     gateway: &Gateway,
     caller: &Caller,
     call: CallId,
     allowed: Allowed,
     started: &mut Started,
-) -> Result<Reply, Refused> {
+) -> Result<Masked, Refused> {
     let Allowed { permit, request, stream, reservation, keys } = allowed;
     let minting = Minting::of(permit.operation(), call);
+    let masking = Masking::of(gateway, &permit, call);
     let revealing = Revealing::of(&permit, call);
     let keys = match keys {
         WhoseKeys::Own => {
@@ -284,19 +302,24 @@ async fn carry_out(
         reservation.keep();
     }
     let reply = gateway.upstream.send(signed, proof).await?;
-    match minting {
-        Some(minting) => minting.replace(gateway, caller, reply).await,
-        None => Ok(reply),
-    }
+    let reply = match minting {
+        Some(minting) => match minting.replace(gateway, caller, reply).await? {
+            Answer::Replaced(replaced) => return Ok(Masking::replaced(replaced)),
+            Answer::WithoutKeys(reply) => reply,
+        },
+        None => reply,
+    };
+    masking.mask(gateway, caller, reply).await
 }
 
 /// AWS's answer, streamed; its last byte closes the record.
-fn answer(reply: Reply, started: Started, caller: &Caller) -> Response<Body> {
-    let ending = started.answered(reply.status, &reply.headers);
-    let body = Recorded::new(lasting(reply.body, &caller.session), ending);
+fn answer(masked: Masked, started: Started, caller: &Caller) -> Response<Body> {
+    let Masked { status, headers, body, found, .. } = masked;
+    let ending = started.answered(status, &headers, found);
+    let body = Recorded::new(lasting(body, &caller.session), ending);
     let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }
 

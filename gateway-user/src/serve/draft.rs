@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::{aws_error, intake::BytesIn, share::Share};
+use super::{aws_error, intake::BytesIn, masking::Found, share::Share};
 use crate::{
     body::BodyError,
     classify::Operation,
@@ -148,7 +148,8 @@ impl Started {
     }
 
     /// AWS answered; what is left is the answer's body.
-    pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap) -> Ending {
+    /// `found` is filled while it passes.
+    pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap, found: Found) -> Ending {
         let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.aws_request_id =
@@ -157,7 +158,7 @@ impl Started {
         outcome.error_code = failed.then(|| aws_error::in_headers(headers)).flatten();
         outcome.bytes_out = Some(0);
         let error = (failed && outcome.error_code.is_none()).then(Vec::new);
-        Ending { started: self, error }
+        Ending { started: self, error, found }
     }
 
     /// It could not be carried out: the gateway answers with `status` and `code`.
@@ -165,7 +166,7 @@ impl Started {
         let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.error_code = Some(code.to_owned());
-        Ending { started: self, error: None }.finish(OutcomeKind::Failed);
+        Ending { started: self, error: None, found: Found::default() }.finish(OutcomeKind::Failed);
     }
 }
 
@@ -175,6 +176,8 @@ pub(super) struct Ending {
     started: Started,
     /// The first bytes of an error whose code is still unknown.
     error: Option<Vec<u8>>,
+    /// What was hidden in the answer.
+    found: Found,
 }
 
 impl Ending {
@@ -200,13 +203,20 @@ impl Ending {
         self.finish(OutcomeKind::Failed);
     }
 
+    /// The agent went away before it had the whole answer.
+    pub(super) fn abandoned(mut self) {
+        self.started.open.so_far().masked = self.found.take();
+    }
+
     fn finish(self, kind: OutcomeKind) {
+        let masked = self.found.take();
         let Started { mut open, begun, sent, bytes_in, shares } = self.started;
         let outcome = Outcome {
             kind,
             gateway: Some(sent.map_or_else(|| begun.elapsed(), |sent| sent.duration_since(begun))),
             upstream: sent.map(|sent| sent.elapsed()),
             bytes_in: Some(bytes_in.get()),
+            masked,
             ..open.so_far().clone()
         };
         open.finish(outcome);

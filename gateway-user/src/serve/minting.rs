@@ -18,6 +18,24 @@ use crate::{
     record::Event,
 };
 
+/// An answer that had keys, and has a placeholder for them.
+pub(super) struct Replaced(Reply);
+
+impl Replaced {
+    /// As the agent may have it.
+    pub(super) fn into_reply(self) -> Reply {
+        self.0
+    }
+}
+
+/// An answer of an operation that answers with keys.
+pub(super) enum Answer {
+    /// It had some.
+    Replaced(Replaced),
+    /// It had none.
+    WithoutKeys(Reply),
+}
+
 /// What must be known of a call when its answer comes.
 pub(super) struct Minting {
     place: answer::Keys,
@@ -43,22 +61,22 @@ impl Minting {
         })
     }
 
-    /// The answer as the agent may have it; an error of AWS passes.
+    /// The answer with a placeholder for its keys; an error of AWS has none.
     pub(super) async fn replace(
         self,
         gateway: &Gateway,
         caller: &Caller,
         reply: Reply,
-    ) -> Result<Reply, Refused> {
+    ) -> Result<Answer, Refused> {
         let request_id = ["x-amzn-requestid", "x-amz-request-id"]
             .iter()
             .find_map(|name| Some(reply.headers.get(*name)?.to_str().ok()?.to_owned()));
         match self.replaced(caller, reply).await {
-            Ok((reply, None)) => Ok(reply),
+            Ok((reply, None)) => Ok(Answer::WithoutKeys(reply)),
             Ok((reply, Some(minted))) => {
                 // By it CloudTrail's rows of the agent's further calls are found.
                 gateway.recorder.event(self.minted(caller, &minted)).await?;
-                Ok(reply)
+                Ok(Answer::Replaced(Replaced(reply)))
             }
             Err(error) => {
                 let mut event =

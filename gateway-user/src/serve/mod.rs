@@ -13,6 +13,7 @@ mod http;
 mod intake;
 mod lasting;
 mod ledger;
+mod masking;
 mod minting;
 mod refused;
 mod reply;
@@ -50,6 +51,7 @@ use crate::{
     decide::Policies,
     forward::{EndpointOverride, Upstream},
     identify::{Caller, EndReason, IdentifyError, Identity, Registry, Session, VouchError},
+    mask::Masks,
     prim::{AgentAddr, HostName, WorkloadName},
     record::{Event, IdentityRenewal, RecordError, Recorder, SessionEnd, SessionStart},
     redirect::{OriginError, Origins},
@@ -143,6 +145,8 @@ pub struct Gateway {
     pub credentials: credentials::Source,
     /// The client towards AWS.
     pub upstream: Upstream,
+    /// What is hidden in answers.
+    pub masks: Masks,
     /// The time.
     pub clock: Clock,
     /// What the calls came to, since the start.

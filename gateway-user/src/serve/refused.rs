@@ -1,12 +1,13 @@
 //! Every way a call can be refused or fail; `respond` says what the agent is told of each.
 
-use super::{attribution::OtherSession, intake::IntakeError, share::NoRoom};
+use super::{attribution::OtherSession, intake::IntakeError, masking::MaskingError, share::NoRoom};
 use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
     decide::{Denial, Question},
     forward::ForwardError,
     identify::{Caller, EndReason},
+    mask::MaskError,
     mint::MintError,
     parse::{ParseError, SignatureError},
     prim::CallId,
@@ -34,6 +35,7 @@ pub(super) enum Refused {
     /// A rule permits it in this role only, and the agent chose keys of another.
     OtherRole(String),
     Mint(MintError),
+    Masking(MaskingError),
 }
 
 impl Refused {
@@ -70,6 +72,12 @@ impl Refused {
             Self::Mint(error) => {
                 let kind = if *error == MintError::Broken { Kind::Upstream } else { Kind::Denied };
                 Refusal::internal(kind, "the keys in the answer could not be replaced", error, session, call)
+            }
+            Self::Masking(error) => {
+                let broken =
+                    matches!(error, MaskingError::Broken(_) | MaskingError::Unreadable(MaskError::Broken));
+                let kind = if broken { Kind::Upstream } else { Kind::Denied };
+                Refusal::internal(kind, "the secrets in the answer could not be hidden", error, session, call)
             }
         }
     }
@@ -116,4 +124,5 @@ from_stage! {
     Sign(SignError),
     Forward(ForwardError),
     Mint(MintError),
+    Masking(MaskingError),
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::draft::Ending;
-use crate::body::{Body, BodyError};
+use crate::body::{self, Body, BodyError};
 
 /// A body that finishes its call's record with its last byte, and as `aborted` if it is dropped
 /// before (the agent went away).
@@ -35,6 +35,16 @@ impl Recorded {
     }
 }
 
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // What masks it tells what it hid when it goes.
+        drop(std::mem::replace(&mut self.inner, body::empty()));
+        if let Some(ending) = self.ending.take() {
+            ending.abandoned();
+        }
+    }
+}
+
 impl HttpBody for Recorded {
     type Data = Bytes;
     type Error = BodyError;
@@ -52,6 +62,8 @@ impl HttpBody for Recorded {
                 self.finish_at_end();
             }
             Poll::Ready(Some(Err(error))) => {
+                // What masks it tells what it hid when it goes.
+                self.inner = body::empty();
                 if let Some(ending) = self.ending.take() {
                     ending.broken(error);
                 }

@@ -80,7 +80,7 @@ fn without_sessions(
 
 /// Leaves everything as it is but for the headers of the agent's connection that nobody signed, and user agents that name
 /// a session.
-pub(super) fn pass_on(received: &mut Received) -> Result<(), SignError> {
+pub(super) fn pass_on(received: &mut Received, as_json: bool) -> Result<(), SignError> {
     let Received { parts, host, signed_headers, .. } = received;
     for name in AGENTS {
         let honest = without_sessions(parts, &name).map_err(|error| SignError::Signing(error.to_string()))?;
@@ -93,6 +93,16 @@ pub(super) fn pass_on(received: &mut Received) -> Result<(), SignError> {
     for name in &OF_THE_CONNECTION {
         if !signed_headers.iter().any(|signed| signed == name.as_str()) {
             parts.headers.remove(name);
+        }
+    }
+    // In an answer that is compressed, or has another form than the model, secrets could not be hidden.
+    let json = as_json.then_some((header::ACCEPT, "application/json"));
+    for (name, wanted) in [(header::ACCEPT_ENCODING, "identity")].into_iter().chain(json) {
+        let signed = signed_headers.iter().any(|signed| signed == name.as_str());
+        if !signed {
+            parts.headers.insert(name, HeaderValue::from_static(wanted));
+        } else if parts.headers.get(&name).is_none_or(|value| value != wanted) {
+            return Err(SignError::Form(name, wanted));
         }
     }
     // The client writes the host itself; where the agent wrote it otherwise (`host:443`), that was signed.

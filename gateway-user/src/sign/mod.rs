@@ -32,7 +32,7 @@
 //! ```
 
 use bytes::Bytes;
-use http::{header, request::Parts};
+use http::{HeaderValue, header, request::Parts};
 use time::OffsetDateTime;
 
 use crate::{
@@ -76,7 +76,7 @@ impl SignedRequest {
             return Err(SignError::NotByOwner);
         }
         let mut received = request.into_received();
-        head::pass_on(&mut received)?;
+        head::pass_on(&mut received, permit.operation().service == API_GATEWAY)?;
         let body = one_body(received.body, stream)?;
         Ok(Self { parts: received.parts, body, host: received.host })
     }
@@ -94,6 +94,9 @@ impl SignedRequest {
         http::Request::from_parts(self.parts, self.body)
     }
 }
+
+/// IAM's prefix of the service whose answers have two forms: <https://docs.aws.amazon.com/apigateway/latest/api/API_GetApiKeys.html>
+const API_GATEWAY: &str = "apigateway";
 
 /// Why a permitted request cannot be signed.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +116,11 @@ pub enum SignError {
     /// A user agent that the agent signed has the form by which the gateway names sessions.
     #[error("the signed user agent names a session of Chaperone; leave `chaperone/` out of it")]
     NamesSession,
+    /// The agent signed a wish for answers in which nothing could be hidden.
+    #[error(
+        "the signed header {0} must be {1:?}, or not be signed: answers in another form could not be masked"
+    )]
+    Form(http::HeaderName, &'static str),
     /// The signer refused the head.
     #[error("signing failed: {0}")]
     Signing(String),
@@ -144,9 +152,11 @@ pub fn sign(
         return Err(SignError::ByOwner);
     }
     let mut signable = request.into_signable();
-    if permit.operation().keys.is_some() {
-        // Keys in an answer that is compressed could not be replaced.
-        signable.parts.headers.remove(header::ACCEPT_ENCODING);
+    // In an answer that is compressed, keys could not be replaced and secrets not be hidden.
+    signable.parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if permit.operation().service == API_GATEWAY {
+        // Of a client that does not ask for it, answers have another form, in which secrets are not where the model has them.
+        signable.parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     }
     head::prepare(&mut signable, session)?;
     v4::apply(&mut signable, keys, now)?;

@@ -73,8 +73,8 @@ pub fn read_for(line: &Line, account: Option<&AccountId>) -> Result<Reading> {
         Err(error) => return Ok(refused("verify", &error)),
     };
     Ok(match classify::classify(&verified, account) {
-        Ok(Operation { service, name, withheld: [_, ..], .. }) => {
-            Reading::Minting(format!("{service}:{name}"))
+        Ok(operation) if operation.is_withheld() => {
+            Reading::Minting(format!("{}:{}", operation.service, operation.name))
         }
         Ok(operation) => Reading::Known(Box::new(operation)),
         Err(ClassifyError::MintsCredentials(name)) => Reading::Minting(name),

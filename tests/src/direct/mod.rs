@@ -23,6 +23,7 @@ use gateway_user::{
         Session, Vouchers, WorkloadConfig, Workloads,
     },
     issuer::{self, Issuers},
+    mask,
     prim::{AgentAddr, CgroupPath},
     record::{self, Opened},
     redirect::Origin,
@@ -78,6 +79,8 @@ pub struct Setup {
     /// Changes the workload, and with it whose keys sign: where it or a rule has a role that the upstream
     /// has too, its STS is asked.
     pub workload: Box<dyn FnOnce(&mut WorkloadConfig)>,
+    /// Changes what is hidden in answers.
+    pub mask: mask::Config,
     /// More workloads, in the same region and account.
     pub more: Vec<WorkloadConfig>,
     /// Who may vouch besides the host.
@@ -100,6 +103,7 @@ impl Default for Setup {
             upstream: Box::new(|_| {}),
             upstream_down: false,
             workload: Box::new(|_| {}),
+            mask: mask::Config::default(),
             more: Vec::new(),
             issuers: Vec::new(),
             clock: Clock::system(),
@@ -176,6 +180,7 @@ impl Direct {
             recorder,
             credentials: credentials(&upstream, &roots, &clock)?,
             upstream: client,
+            masks: mask::Masks::new(&setup.mask, MasterKey::from_bytes([8; 32]).key_for("masks"))?,
             clock,
             counters: serve::Counters::default(),
             ledger: serve::Ledger::default(),

@@ -244,7 +244,7 @@ fn ec2_name(name: &str, member: &Value) -> String {
 }
 
 /// Many members differ from their names on the wire only in this.
-fn lower_first(name: &str) -> String {
+pub fn lower_first(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + letters.as_str())
 }

@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 
 use super::sources::{PACKAGES, Sources};
 
-/// The table is part of every checkout and every binary.
-const MAX_COMPRESSED: usize = 400_000;
+/// Bytes that the catalogue may have: tables are part of every checkout and every binary.
+pub const MAX_CATALOG: usize = 400_000;
+/// Bytes that the table of what is hidden may have.
+pub const MAX_SECRETS: usize = 100_000;
+/// Bytes that the table of all that answers have may have.
+pub const MAX_ANSWERS: usize = 700_000;
 
 /// The first line: where everything comes from.
 pub fn provenance(sources: &Sources) -> Value {
@@ -27,7 +31,9 @@ pub fn provenance(sources: &Sources) -> Value {
 /// The licences' note for the file.
 pub fn notice(sources: &Sources) -> String {
     let mut text =
-        "catalog.jsonl.zst is made by `cargo xtask codegen` from facts in these packages:\n".to_owned();
+        "catalog.jsonl.zst, secrets.jsonl.zst and answers.jsonl.zst are made by `cargo xtask codegen` from facts in \
+         these packages:\n"
+            .to_owned();
     for package in PACKAGES {
         text.push_str(&format!(
             "\n{} {}\n  {}\n  Copyright {}\n  {}\n",
@@ -42,7 +48,7 @@ pub fn notice(sources: &Sources) -> String {
     text.push_str(
         "\nApache-2.0: see LICENSE at the root of this repository, https://www.apache.org/licenses/LICENSE-2.0.\n\
          MIT: https://opensource.org/license/mit. MIT-0: https://opensource.org/license/mit-0. The data is used without change of meaning: names of\n\
-         services, operations, members, hosts and actions, and access levels; no prose.\n",
+         services, operations, members, hosts and actions, access levels, and what is sensitive; no prose.\n",
     );
     text
 }
@@ -60,13 +66,13 @@ pub fn checked(lines: &[String]) -> Result<String> {
 }
 
 /// Compresses the table as far as zstd can.
-pub fn compress(text: &str) -> Result<Vec<u8>> {
+pub fn compress(text: &str, most: usize) -> Result<Vec<u8>> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 22)?;
     encoder.window_log(24)?;
     encoder.include_checksum(true)?;
     std::io::Write::write_all(&mut encoder, text.as_bytes())?;
     let compressed = encoder.finish()?;
-    ensure!(compressed.len() <= MAX_COMPRESSED, "{} bytes are too many", compressed.len());
+    ensure!(compressed.len() <= most, "{} bytes are too many", compressed.len());
     Ok(compressed)
 }
 

@@ -38,8 +38,8 @@ fn the_template_is_the_default() {
 fn the_template_shows_every_default() {
     let written: toml::Table = uncommented().parse().unwrap();
     let missing: Vec<_> = keys(&table(&Config::default())).difference(&keys(&written)).cloned().collect();
-    // The array of tables is shown as a comment.
-    assert_eq!(missing, ["forward.override"]);
+    // Arrays of tables are shown as comments.
+    assert_eq!(missing, ["forward.override", "mask.pattern", "mask.rule"]);
 }
 
 #[test]
@@ -53,12 +53,18 @@ fn the_guide_names_every_key() {
     workload.region = Some("eu-central-1".parse().unwrap());
     workload.account = Some("123456789012".parse().unwrap());
     config.issuer = vec![every_key_of_an_issuer()];
+    config.record.url = "postgres://w@localhost/r".parse().ok();
+    config.record.host = Some("build7".to_owned());
     config.forward.extra_ca = Some("/x".into());
+    config.mask.rule = vec![toml::from_str("operation = 's3:ListBuckets'\npath = '*'").unwrap()];
+    config.mask.pattern = vec![toml::from_str("name = 'x'\nregex = 'x'").unwrap()];
     config.credentials.sts_endpoint = Some("https://x".to_owned());
     let table = table(&config);
     let items = |section: &str| table[section][0].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
     let sections = keys(&table).into_iter().map(|path| path.split('.').nth(1).unwrap().to_owned());
-    for key in sections.chain(items("workload")).chain(items("issuer")) {
+    let of_masks = |key: &str| table["mask"][key][0].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+    let masks = of_masks("rule").into_iter().chain(of_masks("pattern"));
+    for key in sections.chain(items("workload")).chain(items("issuer")).chain(masks) {
         assert!(guide.contains(&format!("`{key}`")), "{key}");
     }
 }

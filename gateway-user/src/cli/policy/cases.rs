@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
@@ -20,6 +21,7 @@ use crate::{
     classify::{ActionOn, Operation, Param, answer, needs_of},
     config::policies,
     decide::{DayUsage, Facts, Policies, SessionUsage, Supposed},
+    mask,
     parse::RequestDigest,
     prim::{AccountId, Region, WorkloadName},
 };
@@ -230,6 +232,7 @@ impl Case {
             unread: self.unread.clone(),
             keys: None,
             withheld: withheld(service, name),
+            model: Default::default(),
             digest: RequestDigest([0; 32]),
         })
     }
@@ -267,13 +270,21 @@ impl Case {
 }
 
 /// What is withheld of an answer, of whatever service with this prefix has the operation.
-fn withheld(prefix: &str, operation: &str) -> &'static [&'static str] {
+///
+/// What the configuration changes of the masks is not known here.
+fn withheld(prefix: &str, operation: &str) -> Vec<Arc<str>> {
     let services = catalog().services().iter().filter(|service| service.prefix == prefix);
-    let mut known = services.filter_map(|service| {
-        let withheld = answer::withheld(service.name, service.operation(operation)?);
-        (!withheld.is_empty()).then_some(withheld)
-    });
-    known.next().unwrap_or_default()
+    let known: Vec<_> =
+        services.filter_map(|service| Some((service, service.operation(operation)?))).collect();
+    let whole = known.iter().map(|(service, operation)| answer::withheld(service.name, operation));
+    if let Some(whole) = whole.into_iter().find(|whole| !whole.is_empty()) {
+        return whole;
+    }
+    let names: Vec<&str> = known.iter().map(|(service, _)| service.name).collect();
+    let protocol = known.first().and_then(|(service, _)| service.protocols.first());
+    let rules = mask::Rules::new(&mask::Config::default()).ok();
+    let plan = rules.zip(protocol).and_then(|(rules, protocol)| rules.plan(&names, operation, *protocol));
+    plan.iter().flat_map(|plan| plan.fields()).map(|field| Arc::clone(&field.path)).collect()
 }
 
 /// What a call with these parameters needs, of whatever service with this prefix has the operation.
@@ -428,16 +439,23 @@ mod tests {
     fn a_case_says_what_is_revealed() {
         let policy = "@id(\"all\") permit (principal, action, resource);
             @id(\"login\") permit (principal in Group::\"ci\", action == Action::\"reveal\", resource)
-            when { context.operation == \"ecr:GetAuthorizationToken\" };";
+            when { context.operation == \"ecr:GetAuthorizationToken\" || context.field == \"SecretString\" };";
         let case = |operation: &str, rest: &str| {
             format!("[[case]]\nname = \"x\"\noperation = \"{operation}\"\n{rest}\n")
         };
-        let (ci, token, key) = ("groups = [\"ci\"]\n", "ecr:GetAuthorizationToken", "iam:CreateAccessKey");
+        let (ci, token, key) =
+            ("groups = [\"ci\"]\n", "ecr:GetAuthorizationToken", "codeartifact:GetAuthorizationToken");
         let cases = [
             case(token, &format!("{ci}expect = \"allow\"\nreveals = [\"*\"]\nrules = [\"all\", \"login\"]")),
             case(token, &format!("{ci}resource = \"*\"\nexpect = \"allow\"")),
             case(token, "expect = \"deny\"\nreveals = []"),
-            case(key, &format!("{ci}params = {{ UserName = \"a\" }}\nexpect = \"deny\"")),
+            case(key, &format!("{ci}params = {{ domain = \"a\" }}\nexpect = \"deny\"")),
+            case(
+                "secretsmanager:GetSecretValue",
+                &format!(
+                    "{ci}params = {{ SecretId = \"a\" }}\nexpect = \"allow\"\nreveals = [\"SecretString\"]"
+                ),
+            ),
             case(
                 "iam:GetUser",
                 &format!("{ci}params = {{ UserName = \"a\" }}\nexpect = \"allow\"\nreveals = []"),

@@ -18,7 +18,8 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
-    identify::WorkloadConfig,
+    identify::{MasterKey, WorkloadConfig},
+    mask::{self, Asked, Masks},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, Region, WorkloadName},
 };
@@ -71,6 +72,8 @@ struct Explained {
     needs: Vec<Needed>,
     params: serde_json::Map<String, serde_json::Value>,
     unread: Vec<String>,
+    /// What of the answer is hidden, and no rule is about revealing anything.
+    hides: Vec<String>,
     #[serde(flatten)]
     said: Said,
     policy_digest: String,
@@ -90,7 +93,9 @@ pub(super) async fn run(
     load: impl FnOnce() -> Result<Config, ConfigError>,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let (workload, dir) = whom(&args, load)?;
+    let (workload, dir, mask) = whom(&args, load)?;
+    // Nobody is to recognise a value.
+    let masks = Masks::new(&mask, MasterKey::from_bytes([0; 32]).key_for("explain"))?;
     let policies = Policies::parse(policies::read(&dir).context("reading the policies")?.files)
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let now = Clock::system().now();
@@ -107,8 +112,11 @@ pub(super) async fn run(
     let (method, path) = (captured.head.method.to_string(), captured.head.uri.to_string());
     let host = captured.host.to_string();
     let request = understand(captured, &caller)?;
-    let of_account =
-        |account: Option<&AccountId>| classify(&request, account).context("the request is refused");
+    let of_account = |account: Option<&AccountId>| {
+        let mut operation = classify(&request, account).context("the request is refused")?;
+        operation.hide(masks.hidden(Asked::of(&operation)));
+        anyhow::Ok(operation)
+    };
     let mut operation = of_account(caller.session.workload.stated_account().as_ref())?;
 
     let facts = Facts { now, session: &SessionUsage::default(), day: &DayUsage::default() };
@@ -118,6 +126,8 @@ pub(super) async fn run(
         verdict = policies.decide(&caller, operation.clone(), facts).in_role(&role);
     }
     let reveals = Reveals::of(&policies.reveals(&caller, &operation, facts));
+    let shown = |part: &str| reveals.iter().any(|reveals| *reveals.field == *part);
+    let hides = operation.withheld.iter().filter(|part| !shown(part)).map(ToString::to_string).collect();
     let said = Said { reveals, ..Said::of(&verdict) };
     let explained = Explained {
         operation: format!("{}:{}", operation.service, operation.name),
@@ -138,6 +148,7 @@ pub(super) async fn run(
             .collect(),
         params: operation.params.iter().map(|(name, value)| (name.clone(), value.json())).collect(),
         unread: operation.unread.into_iter().collect(),
+        hides,
         said,
         policy_digest: policies.digest().to_owned(),
     };
@@ -153,14 +164,16 @@ pub(super) async fn run(
 fn whom(
     args: &Args,
     load: impl FnOnce() -> Result<Config, ConfigError>,
-) -> anyhow::Result<(WorkloadConfig, PathBuf)> {
-    let (configured, dir): (Vec<WorkloadConfig>, PathBuf) = match (load(), &args.policies) {
+) -> anyhow::Result<(WorkloadConfig, PathBuf, mask::Config)> {
+    let (configured, dir, mask): (Vec<WorkloadConfig>, PathBuf, _) = match (load(), &args.policies) {
         (Ok(config), dir) => {
             let dir = dir.clone().unwrap_or(config.policy.dir);
-            (config.workload, dir)
+            (config.workload, dir, config.mask)
         }
         // Who names policies need not have a configuration.
-        (Err(ConfigError::Unreadable { .. }), Some(dir)) => (Vec::new(), dir.clone()),
+        (Err(ConfigError::Unreadable { .. }), Some(dir)) => {
+            (Vec::new(), dir.clone(), mask::Config::default())
+        }
         (Err(error), _) => return Err(error.into()),
     };
     let mut workload = match (&args.workload, configured.as_slice()) {
@@ -183,7 +196,7 @@ fn whom(
     if let Some(account) = &args.account {
         workload.account = Some(account.clone());
     }
-    Ok((workload, dir))
+    Ok((workload, dir, mask))
 }
 
 fn vouched(args: &Args) -> Vouched {
@@ -219,6 +232,7 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
         needs,
         params,
         unread,
+        hides,
         said,
         ..
     } = explained;
@@ -252,8 +266,11 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
     if let Some(reason) = &said.reason {
         writeln!(out, "because    {}", printable(reason))?;
     }
+    if !hides.is_empty() {
+        writeln!(out, "hides      {}", hides.join(", "))?;
+    }
     for Reveals { field, revealed, rules, reason } in &said.reveals {
-        let what = if *field == WHOLE { "the whole answer, which carries credentials" } else { *field };
+        let what = if **field == *WHOLE { "the whole answer, which carries credentials" } else { field };
         let by = if rules.is_empty() { String::new() } else { format!("  by {}", rules.join(", ")) };
         let reason = reason.as_ref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
         let word = if *revealed { "reveals" } else { "withholds" };

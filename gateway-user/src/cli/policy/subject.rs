@@ -76,7 +76,7 @@ pub(super) struct Said {
 /// What is said of a part of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Reveals {
-    pub(super) field: &'static str,
+    pub(super) field: Arc<str>,
     pub(super) revealed: bool,
     /// The rules that decided.
     pub(super) rules: Vec<String>,
@@ -87,10 +87,12 @@ pub(super) struct Reveals {
 impl Reveals {
     pub(super) fn of(all: &[Reveal]) -> Vec<Self> {
         let of = |Reveal { field, by }: &Reveal| match by {
-            Ok(rules) => Self { field, revealed: true, rules: rules.clone(), reason: None },
+            Ok(rules) => {
+                Self { field: Arc::clone(field), revealed: true, rules: rules.clone(), reason: None }
+            }
             Err(objection) => {
                 let (rules, reason) = (objection.rules(), Some(objection.to_string()));
-                Self { field, revealed: false, rules, reason }
+                Self { field: Arc::clone(field), revealed: false, rules, reason }
             }
         };
         all.iter().map(of).collect()
@@ -114,6 +116,6 @@ impl Said {
     /// The parts of the answer that are revealed, if there is one.
     pub(super) fn revealed(&self) -> BTreeSet<String> {
         let revealed = self.reveals.iter().filter(|part| part.revealed);
-        revealed.map(|part| part.field.to_owned()).collect()
+        revealed.map(|part| part.field.to_string()).collect()
     }
 }

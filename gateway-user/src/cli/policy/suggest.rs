@@ -48,7 +48,7 @@ const LISTED_UNLIKE: usize = 100;
 /// # Errors
 /// Reading the database, a time that is none, writing.
 pub(super) async fn run(args: Args, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
-    let reader = Reader::open(&config.record.database).await?;
+    let reader = Reader::open(&config.record).await?;
     let since = args.since.as_deref().map(|text| when::parse(text, Clock::system().now())).transpose()?;
     let used = read(&reader, &args, since).await?;
     write!(out, "{}", suggestion(&used))?;

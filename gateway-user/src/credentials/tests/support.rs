@@ -156,7 +156,8 @@ pub(super) fn decide_in(
         params: Default::default(),
         unread: Default::default(),
         keys: None,
-        withheld: &[],
+        withheld: Vec::new(),
+        model: Default::default(),
         digest: RequestDigest([0; 32]),
     };
     let facts = Facts { now: at(0), session: &SessionUsage::default(), day: &DayUsage::default() };

@@ -69,7 +69,8 @@ impl Input {
             params: record(&self.params, 0)?,
             unread: self.unread.iter().cloned().collect(),
             keys: None,
-            withheld: if self.withheld { &[WHOLE] } else { &[] },
+            withheld: if self.withheld { vec![WHOLE.into()] } else { Vec::new() },
+            model: Default::default(),
             digest: RequestDigest([7; 32]),
         })
     }

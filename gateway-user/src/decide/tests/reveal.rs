@@ -11,15 +11,15 @@ fn token() -> Operation {
     withholding(&[("ecr:GetAuthorizationToken", "*")], &[WHOLE])
 }
 
-fn withholding(pairs: &[(&str, &str)], fields: &'static [&'static str]) -> Operation {
-    Operation { withheld: fields, ..operation(pairs) }
+fn withholding(pairs: &[(&str, &str)], fields: &[&str]) -> Operation {
+    Operation { withheld: fields.iter().map(|field| (*field).into()).collect(), ..operation(pairs) }
 }
 
 /// `allow` with all rules, `ask`, `deny`, or `withheld` and why.
 fn said(policies: &Policies, caller: &Caller, call: Operation) -> String {
     match judge(policies, caller, call) {
         Verdict::Allow(permit) => {
-            let fields: Vec<&str> = permit.revealed().iter().map(|part| part.field).collect();
+            let fields: Vec<&str> = permit.revealed().iter().map(|part| &*part.field).collect();
             assert!(
                 permit.revealed().iter().flat_map(|part| &part.rules).all(|id| permit.rules().contains(id))
             );

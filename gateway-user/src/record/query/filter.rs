@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use sqlx::{QueryBuilder, Sqlite};
 use time::OffsetDateTime;
 
+use super::statement::Statement;
 use crate::record::{Decision, stamp::stamp};
 
 /// Which sessions.
@@ -97,7 +97,7 @@ impl FromStr for StatusFilter {
 }
 
 impl SessionFilter {
-    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, query: &mut Statement) {
         push_times(query, "started", self.since, self.until);
         push_equal(query, "workload", self.workload.as_deref());
         if self.open {
@@ -108,7 +108,7 @@ impl SessionFilter {
 
 impl CallFilter {
     /// `session`: the whole id.
-    pub(super) fn push(&self, session: Option<&str>, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, session: Option<&str>, query: &mut Statement) {
         push_times(query, "time", self.since, self.until);
         push_equal(query, "session", session);
         push_equal(query, "workload", self.workload.as_deref());
@@ -116,7 +116,7 @@ impl CallFilter {
         push_equal(query, "service", self.service.as_deref());
         push_equal(query, "region", self.region.as_deref());
         if let Some(StatusFilter { from, to }) = self.status {
-            query.push(" AND status BETWEEN ").push_bind(from).push(" AND ").push_bind(to);
+            query.push(" AND status BETWEEN ").bind(from).push(" AND ").bind(to);
         }
         if let Some(action) = &self.action {
             push_any(query, "actions", &glob(action));
@@ -133,7 +133,7 @@ impl CallFilter {
 }
 
 impl EventFilter {
-    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, query: &mut Statement) {
         push_times(query, "time", self.since, self.until);
         push_equal(query, "workload", self.workload.as_deref());
         if let Some(kind) = &self.kind {
@@ -147,39 +147,39 @@ impl EventFilter {
 }
 
 fn push_times(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Statement,
     column: &'static str,
     since: Option<OffsetDateTime>,
     until: Option<OffsetDateTime>,
 ) {
     if let Some(since) = since {
-        query.push(" AND ").push(column).push(" >= ").push_bind(stamp(since));
+        query.push(" AND ").push(column).push(" >= ").bind(stamp(since));
     }
     if let Some(until) = until {
-        query.push(" AND ").push(column).push(" < ").push_bind(stamp(until));
+        query.push(" AND ").push(column).push(" < ").bind(stamp(until));
     }
 }
 
-fn push_equal(query: &mut QueryBuilder<Sqlite>, column: &'static str, value: Option<&str>) {
+fn push_equal(query: &mut Statement, column: &'static str, value: Option<&str>) {
     if let Some(value) = value {
-        query.push(" AND ").push(column).push(" = ").push_bind(value);
+        query.push(" AND ").push(column).push(" = ").bind(value);
     }
 }
 
 /// Some element of the JSON list in `column` is like `pattern`.
-fn push_any(query: &mut QueryBuilder<Sqlite>, column: &'static str, pattern: &str) {
-    query.push(" AND EXISTS (SELECT 1 FROM json_each(").push(column).push(") AS item WHERE item.value LIKE ");
-    query.push_bind(pattern).push(r" ESCAPE '\')");
+fn push_any(query: &mut Statement, column: &'static str, pattern: &str) {
+    query.push(" AND EXISTS (SELECT 1 FROM json_each(").push(column).push(") AS item WHERE item.value");
+    query.like(pattern).push(")");
 }
 
-fn push_text(query: &mut QueryBuilder<Sqlite>, expression: &'static str, text: Option<&str>) {
+fn push_text(query: &mut Statement, expression: &'static str, text: Option<&str>) {
     if let Some(text) = text {
         push_like(query, expression, &containing(text));
     }
 }
 
-fn push_like(query: &mut QueryBuilder<Sqlite>, expression: &'static str, pattern: &str) {
-    query.push(" AND ").push(expression).push(" LIKE ").push_bind(pattern).push(r" ESCAPE '\'");
+fn push_like(query: &mut Statement, expression: &'static str, pattern: &str) {
+    query.push(" AND ").push(expression).like(pattern);
 }
 
 /// A LIKE pattern from one with `*` and `?`.

@@ -1,8 +1,9 @@
 //! Pages: some rows in the order of time, and where the next page begins.
 
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
-
-use super::{CallView, EventView, QueryError, SessionView, read};
+use super::{
+    CallView, EventView, QueryError, SessionView, read,
+    statement::{Pool, Row, Statement},
+};
 
 /// Which end of time comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,42 +36,48 @@ pub struct Listing<T> {
 }
 
 /// A kind of row that can be listed.
-pub(super) trait Listed: for<'r> FromRow<'r, SqliteRow> + Send + Unpin {
+pub(super) trait Listed: Row {
     /// Selects from the view, open for conditions.
     const SELECT: &'static str;
     /// Finds time and seq of the row that a cursor names.
     const SEEK: &'static str;
-    /// The view's column of the time.
-    const TIME: &'static str;
+    /// Leaves the rows that come after a time and seq, in the order of [`Order::Newest`] and of
+    /// [`Order::Oldest`].
+    const AFTER: [&'static str; 2];
+    /// Puts them into that order.
+    const ORDER: [&'static str; 2];
     /// What names this row in a cursor.
     fn cursor(&self) -> String;
+    /// Completes [`Listed::SEEK`]. `None`: no row has such a cursor.
+    fn bind_cursor(seek: &mut Statement, cursor: &str) -> Option<()> {
+        seek.bind(cursor);
+        Some(())
+    }
 }
 
 /// One page of the rows that `conditions` leaves.
 pub(super) async fn fetch<T: Listed>(
-    pool: &SqlitePool,
-    conditions: impl FnOnce(&mut QueryBuilder<Sqlite>),
+    pool: &Pool,
+    conditions: impl FnOnce(&mut Statement),
     page: &Page,
 ) -> Result<Listing<T>, QueryError> {
-    let (after, direction) = match page.order {
-        Order::Newest => ("<", "DESC"),
-        Order::Oldest => (">", "ASC"),
+    let of = |[newest, oldest]: [&'static str; 2]| match page.order {
+        Order::Newest => newest,
+        Order::Oldest => oldest,
     };
-    let mut query = QueryBuilder::new(T::SELECT);
+    let mut query = pool.statement(T::SELECT);
     conditions(&mut query);
     if let Some(cursor) = &page.cursor {
-        let at: Option<(String, i64)> =
-            sqlx::query_as(T::SEEK).bind(cursor).fetch_optional(pool).await.map_err(read)?;
-        let Some((time, seq)) = at else {
-            return Err(QueryError::BadCursor(cursor.chars().take(80).collect()));
-        };
-        query.push(format_args!(" AND ({}, seq) {after} (", T::TIME));
-        query.push_bind(time).push(", ").push_bind(seq).push(")");
+        let bad = || QueryError::BadCursor(cursor.chars().take(80).collect());
+        let mut seek = pool.statement(T::SEEK);
+        T::bind_cursor(&mut seek, cursor).ok_or_else(bad)?;
+        let at: Option<(String, i64)> = pool.optional(seek).await.map_err(read)?;
+        let (time, seq) = at.ok_or_else(bad)?;
+        query.push(of(T::AFTER)).bind(time).push(", ").bind(seq).push(")");
     }
-    query.push(format_args!(" ORDER BY {} {direction}, seq {direction} LIMIT ", T::TIME));
     // One more tells whether there is a next page.
-    query.push_bind(i64::from(page.limit) + 1);
-    let mut rows: Vec<T> = query.build_query_as().fetch_all(pool).await.map_err(read)?;
+    query.push(of(T::ORDER)).push(" LIMIT ").bind(i64::from(page.limit) + 1);
+    let mut rows: Vec<T> = pool.all(query).await.map_err(read)?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -78,10 +85,20 @@ pub(super) async fn fetch<T: Listed>(
     Ok(Listing { rows, next })
 }
 
+/// The constants of a listing by the view's column of the time.
+macro_rules! by {
+    ($view:literal, $seek:literal, $time:literal) => {
+        const SELECT: &'static str = concat!("SELECT * FROM ", $view, " WHERE TRUE");
+        const SEEK: &'static str = $seek;
+        const AFTER: [&'static str; 2] =
+            [concat!(" AND (", $time, ", seq) < ("), concat!(" AND (", $time, ", seq) > (")];
+        const ORDER: [&'static str; 2] =
+            [concat!(" ORDER BY ", $time, " DESC, seq DESC"), concat!(" ORDER BY ", $time, ", seq")];
+    };
+}
+
 impl Listed for SessionView {
-    const SELECT: &'static str = "SELECT * FROM v_sessions WHERE 1";
-    const SEEK: &'static str = "SELECT started, seq FROM sessions WHERE id = ?";
-    const TIME: &'static str = "started";
+    by!("v_sessions", "SELECT started, seq FROM sessions WHERE id = ", "started");
 
     fn cursor(&self) -> String {
         self.id.clone()
@@ -89,9 +106,7 @@ impl Listed for SessionView {
 }
 
 impl Listed for CallView {
-    const SELECT: &'static str = "SELECT * FROM v_calls WHERE 1";
-    const SEEK: &'static str = "SELECT time, seq FROM calls WHERE id = ?";
-    const TIME: &'static str = "time";
+    by!("v_calls", "SELECT time, seq FROM calls WHERE id = ", "time");
 
     fn cursor(&self) -> String {
         self.id.clone()
@@ -99,11 +114,14 @@ impl Listed for CallView {
 }
 
 impl Listed for EventView {
-    const SELECT: &'static str = "SELECT * FROM events WHERE 1";
-    const SEEK: &'static str = "SELECT time, seq FROM events WHERE seq = CAST(? AS INTEGER)";
-    const TIME: &'static str = "time";
+    by!("events", "SELECT time, seq FROM events WHERE seq = ", "time");
 
     fn cursor(&self) -> String {
         self.seq.to_string()
+    }
+
+    fn bind_cursor(seek: &mut Statement, cursor: &str) -> Option<()> {
+        seek.bind(cursor.parse::<i64>().ok()?);
+        Some(())
     }
 }

@@ -2,7 +2,10 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{QueryError, Reader, read};
+use super::{
+    QueryError, Reader, read,
+    statement::{Pool, Statement},
+};
 use crate::{
     prim::{SessionId, WorkloadName},
     record::stamp::stamp,
@@ -39,30 +42,62 @@ pub enum Amount {
 }
 
 /// What counts: calls that were made, or may have been. A call that failed before it was sent has no
-/// time of AWS's. `?1`: how far back; `?2`: from when on by the second;
-/// `?3`: the parameters that are summed, as JSON.
+/// time of AWS's. `$1`: how far back; `$2`: from when on by the second; `$3`: of which host, or NULL;
+/// `$4`: the parameters that are summed, as JSON.
 macro_rules! used {
-    ($columns:literal, $from:literal, $also:literal, $group:literal) => {
+    ($columns:literal, $from:literal, $also:expr, $group:literal) => {
         concat!(
             "SELECT c.session, s.workload, \
-             CASE WHEN c.time >= ?2 THEN substr(c.time, 1, 19) ELSE substr(c.time, 1, 13) || ':00:00' END AS slot, \
+             CASE WHEN c.time >= $2 THEN substr(c.time, 1, 19) ELSE substr(c.time, 1, 13) || ':00:00' END AS slot, \
              c.actions, ", $columns, " \
              FROM calls AS c JOIN sessions AS s ON s.id = c.session \
              LEFT JOIN outcomes AS o ON o.call = c.id", $from, " \
              WHERE c.decision IN ('allow', 'observed') \
              AND NOT (coalesce(o.outcome, 'open') = 'failed' AND o.upstream_us IS NULL) \
-             AND (c.time >= ?1 OR c.session IN (SELECT id FROM sessions WHERE NOT EXISTS \
-                  (SELECT 1 FROM session_ends AS e WHERE e.session = sessions.id)))", $also, " \
-             GROUP BY c.session, slot, c.actions", $group
+             AND ($3 = '' OR s.hostname = $3)", $also, " \
+             GROUP BY c.session, s.workload, slot, c.actions", $group
         )
     };
 }
 
-const CALLS: &str = used!("count(*), NULL, 0.0", "", "", "");
-const SUMS: &str = used!(
+/// Of lately, or of sessions that are open: SQLite looks both up.
+macro_rules! recent_sqlite {
+    () => {
+        " AND (c.time >= $1 OR c.session IN (SELECT id FROM sessions WHERE NOT EXISTS \
+         (SELECT 1 FROM session_ends AS e WHERE e.session = sessions.id)))"
+    };
+}
+
+/// The same for PostgreSQL, where most of what is of lately is other hosts': by way of this host's sessions.
+macro_rules! recent_postgres {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM session_ends AS e WHERE e.session = s.id AND e.ended < $1) \
+         AND (c.time >= $1 OR NOT EXISTS (SELECT 1 FROM session_ends AS e WHERE e.session = s.id))"
+    };
+}
+
+/// How many, of what parameter, how much of it.
+const CALLS_SQLITE: &str = used!("count(*), NULL, 0.0", "", recent_sqlite!(), "");
+const SUMS_SQLITE: &str = used!(
     "0, p.key, total(p.value)",
     ", json_each(c.params) AS p",
-    " AND p.type = 'integer' AND p.value > 0 AND p.key IN (SELECT value FROM json_each(?3))",
+    concat!(
+        recent_sqlite!(),
+        " AND p.type = 'integer' AND p.value > 0 AND p.key IN (SELECT value FROM json_each($4))"
+    ),
+    ", p.key"
+);
+const CALLS_POSTGRES: &str =
+    used!("count(*), CAST(NULL AS text), CAST(0 AS double precision)", "", recent_postgres!(), "");
+const SUMS_POSTGRES: &str = used!(
+    "CAST(0 AS bigint), p.key, CAST(sum(CAST(p.value AS numeric)) AS double precision)",
+    ", json_each(c.params) AS p",
+    concat!(
+        recent_postgres!(),
+        // CASE keeps the order: what is no number is never taken for one.
+        " AND CASE WHEN p.type = 'integer' THEN CAST(p.value AS numeric) > 0 ELSE FALSE END \
+         AND p.key IN (SELECT value FROM json_each($4))"
+    ),
     ", p.key"
 );
 
@@ -75,18 +110,24 @@ impl Reader {
     /// # Errors
     /// Reading.
     pub async fn used(&self, now: OffsetDateTime, params: &[&str]) -> Result<Vec<Used>, QueryError> {
+        let host = self.host.as_deref().unwrap_or_default();
+        let bind = |mut statement: Statement| {
+            statement.values([stamp(now - WORKLOAD), stamp(now - EXACT), host.to_owned()]);
+            statement
+        };
+        let (calls, sums) = match self.pool {
+            Pool::Sqlite(_) => (CALLS_SQLITE, SUMS_SQLITE),
+            Pool::Postgres(_) => (CALLS_POSTGRES, SUMS_POSTGRES),
+        };
+        let mut statements = vec![bind(self.pool.statement(calls))];
+        if !params.is_empty() {
+            let mut sums = bind(self.pool.statement(sums));
+            sums.values([serde_json::Value::from(params.to_vec()).to_string()]);
+            statements.push(sums);
+        }
         let mut all = Vec::new();
-        for statement in [CALLS, SUMS] {
-            if statement == SUMS && params.is_empty() {
-                continue;
-            }
-            let rows: Vec<Row> = sqlx::query_as(statement)
-                .bind(stamp(now - WORKLOAD))
-                .bind(stamp(now - EXACT))
-                .bind(serde_json::Value::from(params.to_vec()).to_string())
-                .fetch_all(&self.pool)
-                .await
-                .map_err(read)?;
+        for statement in statements {
+            let rows: Vec<Row> = self.pool.all(statement).await.map_err(read)?;
             all.extend(rows.into_iter().filter_map(from_row));
         }
         Ok(all)

@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
-use super::support::{Bench, intent, session_id};
-use crate::record::{Event, SessionEnd};
+use super::support::{Bench, On, intent, session_id};
+use crate::record::{Event, MaskedValue, Outcome, OutcomeKind, SessionEnd};
 
 async fn check_refused(conn: &mut SqliteConnection, sql: String) {
     let error = conn.execute(AssertSqlSafe(sql.clone())).await.expect_err(&sql);
@@ -11,34 +11,44 @@ async fn check_refused(conn: &mut SqliteConnection, sql: String) {
     assert!(message.contains("records are append-only"), "{sql}: {message}");
 }
 
-#[tokio::test]
-async fn update_delete_and_replace_are_refused_in_every_table() {
-    let bench = Bench::new();
+/// The tables of both stores, and what tells their rows apart.
+const KEYS: [(&str, &str); 7] = [
+    ("sessions", "id"),
+    ("identities", "session"),
+    ("session_ends", "session"),
+    ("calls", "id"),
+    ("outcomes", "call"),
+    ("masked", "call"),
+    ("events", "seq"),
+];
+
+/// A row for every table.
+async fn fill(bench: &Bench) {
     let recorder = bench.recorder().await;
-    drop(recorder.intend(intent(1)).await.unwrap());
+    let call = recorder.intend(intent(1)).await.unwrap();
+    let path = "SecretString".to_owned();
+    let masked = MaskedValue { cause: path.clone(), path, digest: Some([7; 16]), count: 1 };
+    call.finish(Outcome { masked: vec![masked], ..Outcome::new(OutcomeKind::Forwarded) });
     recorder.event(Event::new("tick", "a row")).await.unwrap();
     recorder
         .session_ended(SessionEnd { session: session_id(1), reason: "cgroup removed".to_owned() })
         .await
         .unwrap();
     recorder.close().await;
+}
 
+#[tokio::test]
+async fn update_delete_and_replace_are_refused_in_every_table() {
+    let bench = Bench::new();
+    fill(&bench).await;
     let mut conn = bench.sqlite().await;
-    let keys = [
-        ("sessions", "id"),
-        ("identities", "session"),
-        ("session_ends", "session"),
-        ("calls", "id"),
-        ("outcomes", "call"),
-        ("events", "seq"),
-    ];
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND strict")
             .fetch_one(&mut conn)
             .await
             .unwrap();
-    assert_eq!(usize::try_from(count).unwrap(), keys.len(), "every strict table is listed here");
-    for (table, key) in keys {
+    assert_eq!(usize::try_from(count).unwrap(), KEYS.len(), "every strict table is listed here");
+    for (table, key) in KEYS {
         check_refused(&mut conn, format!("UPDATE {table} SET seq = seq + 1")).await;
         check_refused(&mut conn, format!("UPDATE {table} SET {key} = {key}")).await;
         check_refused(&mut conn, format!("DELETE FROM {table}")).await;
@@ -58,4 +68,44 @@ async fn update_delete_and_replace_are_refused_in_every_table() {
             .to_owned(),
     )
     .await;
+}
+
+/// Not even to the superuser, and not as a replica does.
+#[tokio::test]
+async fn update_delete_and_truncate_are_refused_in_every_table_of_postgres() {
+    let bench = On::Postgres.bench();
+    fill(&bench).await;
+    let tables = bench
+        .ask(
+            "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND relname NOT LIKE '\\_%'",
+        )
+        .await;
+    assert_eq!(tables, (KEYS.len() + 1).to_string(), "every table is listed here");
+    let check_refused = async |sql: String| {
+        let error = bench.rows(&sql).await.expect_err(&sql).to_string();
+        assert!(error.contains("records are append-only"), "{sql}: {error}");
+    };
+    for (table, key) in KEYS.into_iter().chain([("commits", "id")]) {
+        // Nobody gives `seq` a value, anyway.
+        let key = if key == "seq" { "kind" } else { key };
+        for role in ["origin", "replica"] {
+            let as_role = |sql: String| format!("SET session_replication_role = {role}; {sql}");
+            check_refused(as_role(format!("UPDATE {table} SET {key} = {key}"))).await;
+            check_refused(as_role(format!("UPDATE {table} SET {key} = {key} WHERE FALSE"))).await;
+            check_refused(as_role(format!("DELETE FROM {table}"))).await;
+            check_refused(as_role(format!("TRUNCATE {table} CASCADE"))).await;
+        }
+        assert_ne!(bench.ask(&format!("SELECT count(*) FROM {table}")).await, "0", "{table} lost nothing");
+    }
+    check_refused(
+        "INSERT INTO session_ends (session, ended, reason) SELECT session, ended, 'other' FROM session_ends \
+         ON CONFLICT (session) DO UPDATE SET reason = 'other'"
+            .to_owned(),
+    )
+    .await;
+    // The order of writing is the database's to say.
+    let forged = "INSERT INTO session_ends (seq, session, ended, reason) \
+                  SELECT 0, 'other', ended, reason FROM session_ends";
+    assert!(bench.rows(forged).await.unwrap_err().to_string().contains("seq"));
 }

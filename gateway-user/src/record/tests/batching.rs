@@ -1,11 +1,18 @@
 //! Group commit: many rows, few transactions.
 
-use super::support::{Bench, call_id, intent, session_id};
+use super::support::{On, call_id, intent, on_both, session_id};
 use crate::record::{Event, Intent, Outcome, OutcomeKind, RecordError};
 
-#[tokio::test]
-async fn what_waits_together_is_committed_together() {
-    let bench = Bench::new();
+on_both!(
+    what_waits_together_is_committed_together,
+    a_batch_has_a_bound,
+    open_calls_have_a_bound_and_give_their_slots_back,
+    no_slot_in_time_refuses_the_call,
+    every_statement_size_is_correct,
+);
+
+async fn what_waits_together_is_committed_together(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     let before = recorder.health();
     // One runtime thread: all of these are queued before the writer runs.
@@ -31,9 +38,8 @@ async fn what_waits_together_is_committed_together() {
     assert_eq!(bench.ask("SELECT count(*) || outcome FROM v_calls GROUP BY outcome").await, "300forwarded");
 }
 
-#[tokio::test]
-async fn a_batch_has_a_bound() {
-    let bench = Bench::with(|config| config.batch_rows = 10);
+async fn a_batch_has_a_bound(on: On) {
+    let bench = on.with(|config| config.batch_rows = 10);
     let recorder = bench.recorder().await;
     let before = recorder.health().transactions;
     let events: Vec<_> = (0..25)
@@ -48,9 +54,8 @@ async fn a_batch_has_a_bound() {
     assert_eq!(recorder.health().transactions - before, 3);
 }
 
-#[tokio::test]
-async fn open_calls_have_a_bound_and_give_their_slots_back() {
-    let bench = Bench::with(|config| config.open_calls = 2);
+async fn open_calls_have_a_bound_and_give_their_slots_back(on: On) {
+    let bench = on.with(|config| config.open_calls = 2);
     let recorder = bench.recorder().await;
     let first = recorder.intend(intent(1)).await.unwrap();
     let second = recorder.intend(intent(2)).await.unwrap();
@@ -68,9 +73,8 @@ async fn open_calls_have_a_bound_and_give_their_slots_back() {
     assert_eq!(bench.ask("SELECT count(*) || outcome FROM v_calls GROUP BY outcome").await, "3aborted");
 }
 
-#[tokio::test]
-async fn no_slot_in_time_refuses_the_call() {
-    let bench = Bench::with(|config| {
+async fn no_slot_in_time_refuses_the_call(on: On) {
+    let bench = on.with(|config| {
         config.open_calls = 1;
         config.write_timeout_secs = 1;
     });
@@ -79,9 +83,8 @@ async fn no_slot_in_time_refuses_the_call() {
     assert_eq!(recorder.intend(intent(2)).await.err(), Some(RecordError::TooManyOpenCalls(1)));
 }
 
-#[tokio::test]
-async fn every_statement_size_is_correct() {
-    let bench = Bench::new();
+async fn every_statement_size_is_correct(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     // 256 + 64 + 16 + 4 + 1 rows.
     let refusals: Vec<_> = (1..=341)
@@ -97,7 +100,7 @@ async fn every_statement_size_is_correct() {
     }
     assert_eq!(bench.ask("SELECT count(*) || ' ' || sum(bytes_out) FROM v_calls").await, "341 58311");
     assert_eq!(
-        bench.ask("SELECT group_concat(DISTINCT seq - bytes_out) FROM v_calls").await,
+        bench.ask("SELECT group_concat(DISTINCT CAST(seq - bytes_out AS TEXT)) FROM v_calls").await,
         "0",
         "rows are in the order in which they came"
     );

@@ -6,31 +6,46 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::support::{Bench, session};
+use super::support::{Bench, HOST, On, session};
 use crate::{
     clock::Clock,
     prim::{CallId, SessionId},
-    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart},
+    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart, StoreKind},
 };
 
-/// The database of the child; set in the child only.
+/// The database of the child, a path or a URL; set in the child only.
 const DATABASE: &str = "CHAPERONE_TEST_CRASH_DATABASE";
 const ROUNDS: u64 = 24;
 
 /// This test runs itself again as the process that is killed.
 #[test]
 fn a_killed_daemon_loses_nothing_it_acknowledged() {
+    kill_again_and_again(On::Sqlite, "a_killed_daemon_loses_nothing_it_acknowledged");
+}
+
+#[test]
+fn a_killed_daemon_loses_nothing_that_postgres_acknowledged() {
+    kill_again_and_again(On::Postgres, "a_killed_daemon_loses_nothing_that_postgres_acknowledged");
+}
+
+fn kill_again_and_again(on: On, test: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    if let Some(database) = std::env::var_os(DATABASE) {
-        let config = Config { database: database.into(), ..Config::default() };
+    if let Ok(database) = std::env::var(DATABASE) {
+        let config = Config { host: Some(HOST.to_owned()), ..Config::default() };
+        let config = match on {
+            On::Sqlite => Config { database: database.into(), ..config },
+            On::Postgres => {
+                Config { store: StoreKind::Postgres, url: Some(database.parse().unwrap()), ..config }
+            }
+        };
         runtime.block_on(record_until_killed(config));
         return;
     }
-    let bench = Bench::new();
+    let bench = on.bench();
     let mut acknowledged = BTreeSet::new();
     let mut finished = BTreeSet::new();
     for round in 0..ROUNDS {
-        for line in killed_after(&bench, 1 + scatter(round) % 400) {
+        for line in killed_after(&bench, test, 1 + scatter(round) % 400) {
             match line.split_once(' ') {
                 Some(("intended", id)) => _ = acknowledged.insert(id.to_owned()),
                 Some(("finished", id)) => _ = finished.insert(id.to_owned()),
@@ -51,14 +66,12 @@ fn scatter(seed: u64) -> u64 {
 }
 
 /// Starts the child, kills it once it has said `count` lines, and returns all it has said.
-fn killed_after(bench: &Bench, count: u64) -> Vec<String> {
+fn killed_after(bench: &Bench, test: &str, count: u64) -> Vec<String> {
+    let config = &bench.config;
+    let database = config.url.as_ref().map_or(config.database.display().to_string(), ToString::to_string);
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "record::tests::crash::a_killed_daemon_loses_nothing_it_acknowledged",
-            "--nocapture",
-        ])
-        .env(DATABASE, &bench.config.database)
+        .args(["--exact", &format!("record::tests::crash::{test}"), "--nocapture"])
+        .env(DATABASE, database)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -118,17 +131,16 @@ fn say(line: &str) {
 }
 
 async fn check_database(bench: &Bench, acknowledged: &BTreeSet<String>, finished: &BTreeSet<String>) {
-    assert_eq!(bench.ask("PRAGMA integrity_check").await, "ok");
+    bench.check_integrity().await;
     let opened = bench.open().await;
     assert!(opened.closed_calls > 0, "some calls were open");
     opened.recorder.close().await;
-    let mut conn = bench.sqlite().await;
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT id, outcome FROM v_calls").fetch_all(&mut conn).await.unwrap();
+    let rows = bench.rows("SELECT id, outcome FROM v_calls").await.unwrap();
+    let rows: Vec<(&String, &String)> = rows.iter().skip(1).map(|row| (&row[0], &row[1])).collect();
     let stored: BTreeSet<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
     let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains(id.as_str())).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    for (id, outcome) in &rows {
+    for (id, outcome) in rows {
         match outcome.as_str() {
             "forwarded" => assert!(finished.contains(id), "{id} was not finished"),
             // Outcomes follow their calls: the last ones were still in the queue.

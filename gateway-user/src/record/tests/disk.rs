@@ -7,7 +7,10 @@ use std::{
 
 use sqlx::{Connection, Executor};
 
-use super::support::{Bench, call_id, intent};
+use super::{
+    server::Server,
+    support::{Bench, call_id, intent},
+};
 use crate::record::{Event, Outcome, OutcomeKind, RecordError};
 
 const FULL: &str = "error returned from database: (code: 13) database or disk is full";
@@ -161,22 +164,45 @@ async fn stopping_while_the_database_refuses_leaves_unknown_calls() {
 /// A real full disk: this test runs itself again in its own user and mount namespaces, on a small tmpfs.
 #[test]
 fn a_full_disk_refuses_and_recovers() {
+    on_a_small_disk(&["--user", "--map-root-user"], "1m", "a_full_disk_refuses_and_recovers", |dir| {
+        let mut bench = Bench::with(|config| config.database = dir.join("chaperone.db"));
+        bench.config.retry_max_secs = 0;
+        one_thread().block_on(fill_and_free(&bench, dir));
+    });
+}
+
+/// The same for PostgreSQL, whose tables are on the small disk.
+#[test]
+fn a_full_tablespace_refuses_and_recovers() {
+    on_a_small_disk(&[], "16m", "a_full_tablespace_refuses_and_recovers", |dir| {
+        let server = Server::start("", &std::env::temp_dir());
+        let bench = Bench::postgres(&server, |config| config.retry_max_secs = 0);
+        let database = one_thread().block_on(bench.ask("SELECT current_database()"));
+        server.move_database(&database, dir);
+        one_thread().block_on(fill_and_free(&bench, dir));
+    });
+}
+
+fn one_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs `test` again with a tmpfs that nobody else sees, which ends with it; there, does `inside`.
+fn on_a_small_disk(namespaces: &[&str], size: &str, test: &str, inside: impl FnOnce(&Path)) {
     const MOUNTED: &str = "CHAPERONE_TEST_SMALL_DISK";
     if let Some(dir) = std::env::var_os(MOUNTED) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(fill_and_free(Path::new(&dir)));
+        inside(Path::new(&dir));
+        println!("full and free again");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@""#;
+    let script = format!(r#"mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@""#);
     let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args(namespaces)
+        .args(["--mount", "sh", "-c", &script])
         .arg(dir.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "record::tests::disk::a_full_disk_refuses_and_recovers", "--nocapture"])
+        .args(["--exact", &format!("record::tests::disk::{test}"), "--nocapture"])
         .env(MOUNTED, dir.path())
         .stdin(Stdio::null())
         .output()
@@ -185,17 +211,15 @@ fn a_full_disk_refuses_and_recovers() {
     assert!(output.status.success() && text.contains("full and free again"), "{text}");
 }
 
-async fn fill_and_free(dir: &Path) {
-    let mut bench = Bench::with(|config| config.database = dir.join("chaperone.db"));
-    bench.config.retry_max_secs = 0;
+async fn fill_and_free(bench: &Bench, dir: &Path) {
     let recorder = bench.recorder().await;
     let finished = recorder.intend(intent(1)).await.unwrap();
     let dropped = recorder.intend(intent(2)).await.unwrap();
 
     let ballast = dir.join("ballast");
-    std::fs::write(&ballast, vec![0; 4 << 20]).expect_err("the disk is smaller than that");
+    std::fs::write(&ballast, vec![0; 64 << 20]).expect_err("the disk is smaller than that");
     let mut error = None;
-    for n in 3..1000 {
+    for n in 3..10_000 {
         match recorder.intend(intent(n)).await {
             Ok(call) => drop(call),
             Err(refused) => {
@@ -207,16 +231,16 @@ async fn fill_and_free(dir: &Path) {
     assert!(matches!(error, Some(RecordError::Store(_))), "{error:?}");
     finished.finish(Outcome::new(OutcomeKind::Forwarded));
     drop(dropped);
-    assert!(recorder.event(Event::new("tick", "still full")).await.is_err());
+    let big = Event::new("tick", "still full".repeat(400));
+    while recorder.event(big.clone()).await.is_ok() {}
 
     std::fs::remove_file(&ballast).unwrap();
     recorder.healthy_when(|health| health.failing.is_none()).await;
-    recorder.intend(intent(5000)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
+    recorder.intend(intent(50_000)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
     recorder.close().await;
-    let first = "SELECT group_concat(outcome) FROM (SELECT outcome FROM v_calls ORDER BY seq LIMIT 2)";
+    let first = "SELECT group_concat(outcome) FROM (SELECT outcome FROM v_calls ORDER BY seq LIMIT 2) AS c";
     assert_eq!(bench.ask(first).await, "forwarded,aborted");
     assert_eq!(bench.ask("SELECT outcome FROM v_calls ORDER BY seq DESC LIMIT 1").await, "forwarded");
     assert_eq!(bench.ask("SELECT count(*) || '' FROM v_calls WHERE outcome = 'open'").await, "0");
-    assert_eq!(bench.ask("PRAGMA integrity_check").await, "ok");
-    println!("full and free again");
+    bench.check_integrity().await;
 }

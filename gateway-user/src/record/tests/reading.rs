@@ -7,12 +7,25 @@ use time::{Duration, macros::datetime};
 
 use super::{
     seed::Night,
-    support::{Bench, call_id, session_id},
+    support::{Bench, On, call_id, on_both, session_id},
 };
 use crate::record::{
-    Decision,
+    Config, Decision,
     query::{CallFilter, EventFilter, Order, Page, QueryError, Reader, SessionFilter},
+    store::{POSTGRES, SQLITE, newest},
 };
+
+on_both!(
+    filters_leave_the_right_calls,
+    sessions_and_events_are_filtered_too,
+    pages_join_without_gap_or_overlap_in_both_orders,
+    calls_of_the_same_moment_are_paged_too,
+    ids_may_be_shortened_while_they_are_unique,
+    a_cursor_must_come_from_a_page,
+    another_schema_is_named,
+    readers_see_a_stopped_daemons_database,
+    a_reader_sees_what_is_written_meanwhile,
+);
 
 fn page(limit: u32, cursor: Option<&str>, order: Order) -> Page {
     Page { limit, cursor: cursor.map(str::to_owned), order }
@@ -25,9 +38,8 @@ async fn check_calls(night: &Night, filter: CallFilter, expected: &[u32]) {
     assert_eq!(found, expected, "{filter:?}");
 }
 
-#[tokio::test]
-async fn filters_leave_the_right_calls() {
-    let night = Night::new().await;
+async fn filters_leave_the_right_calls(on: On) {
+    let night = Night::on(on).await;
     let text = |text: &str| Some(text.to_owned());
     let all = CallFilter::default;
     check_calls(&night, all(), &[1, 2, 3, 4, 5, 6, 7, 8, 9]).await;
@@ -80,9 +92,8 @@ async fn filters_leave_the_right_calls() {
     .await;
 }
 
-#[tokio::test]
-async fn sessions_and_events_are_filtered_too() {
-    let night = Night::new().await;
+async fn sessions_and_events_are_filtered_too(on: On) {
+    let night = Night::on(on).await;
     let sessions = async |filter: SessionFilter| {
         let listing = night.reader.sessions(&filter, &page(100, None, Order::Newest)).await.unwrap();
         listing.rows.into_iter().map(|session| session.id).collect::<Vec<_>>()
@@ -111,9 +122,8 @@ async fn sessions_and_events_are_filtered_too() {
     assert_eq!(events(EventFilter { workload: builds, ..all() }).await, ["revealed"]);
 }
 
-#[tokio::test]
-async fn pages_join_without_gap_or_overlap_in_both_orders() {
-    let night = Night::new().await;
+async fn pages_join_without_gap_or_overlap_in_both_orders(on: On) {
+    let night = Night::on(on).await;
     for (order, expected) in
         [(Order::Oldest, [1, 2, 3, 4, 5, 6, 7, 8, 9]), (Order::Newest, [9, 8, 7, 6, 5, 4, 3, 2, 1])]
     {
@@ -134,14 +144,13 @@ async fn pages_join_without_gap_or_overlap_in_both_orders() {
     }
 }
 
-#[tokio::test]
-async fn calls_of_the_same_moment_are_paged_too() {
-    let bench = Bench::new();
+async fn calls_of_the_same_moment_are_paged_too(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     for n in [3, 1, 2] {
         drop(recorder.intend(super::support::intent(n)).await.unwrap());
     }
-    let reader = Reader::open(&bench.config.database).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
     let first = reader.calls(&CallFilter::default(), &page(1, None, Order::Newest)).await.unwrap();
     assert_eq!(first.next, Some(call_id(2).to_string()));
     let rest = page(5, first.next.as_deref(), Order::Newest);
@@ -175,9 +184,8 @@ async fn listings_walk_an_index_and_do_not_sort() {
     }
 }
 
-#[tokio::test]
-async fn ids_may_be_shortened_while_they_are_unique() {
-    let night = Night::new().await;
+async fn ids_may_be_shortened_while_they_are_unique(on: On) {
+    let night = Night::on(on).await;
     assert_eq!(night.reader.session("s-00000002").await.unwrap().workload, "docs-bot");
     assert_eq!(
         night.reader.call(&call_id(5).to_string()).await.unwrap().error_code.as_deref(),
@@ -198,9 +206,8 @@ async fn ids_may_be_shortened_while_they_are_unique() {
     );
 }
 
-#[tokio::test]
-async fn a_cursor_must_come_from_a_page() {
-    let night = Night::new().await;
+async fn a_cursor_must_come_from_a_page(on: On) {
+    let night = Night::on(on).await;
     for cursor in ["", "c-1", "1' OR 1"] {
         let bad = page(5, Some(cursor), Order::Newest);
         let refused = night.reader.calls(&CallFilter::default(), &bad).await.err();
@@ -212,12 +219,16 @@ async fn a_cursor_must_come_from_a_page() {
 async fn reading_never_creates_a_database() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("none.db");
-    assert_eq!(Reader::open(&path).await.err(), Some(QueryError::Missing(path.clone())));
+    check_cannot_read(&file(&path), QueryError::Missing(path.clone())).await;
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
 }
 
-async fn check_cannot_read(path: &Path, expected: QueryError) {
-    assert_eq!(Reader::open(path).await.err(), Some(expected));
+async fn check_cannot_read(config: &Config, expected: QueryError) {
+    assert_eq!(Reader::open(config).await.err(), Some(expected));
+}
+
+fn file(path: &Path) -> Config {
+    Config { database: path.to_owned(), ..Config::default() }
 }
 
 #[tokio::test]
@@ -225,41 +236,38 @@ async fn other_files_are_not_ours() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("text");
     std::fs::write(&text, "no database, but long enough to be looked at as one ".repeat(10)).unwrap();
-    check_cannot_read(&text, QueryError::Foreign(text.clone())).await;
+    check_cannot_read(&file(&text), QueryError::Foreign(text.display().to_string())).await;
     let empty = dir.path().join("empty");
     std::fs::write(&empty, "").unwrap();
-    check_cannot_read(&empty, QueryError::Foreign(empty.clone())).await;
+    check_cannot_read(&file(&empty), QueryError::Foreign(empty.display().to_string())).await;
 }
 
-#[tokio::test]
-async fn another_schema_is_named() {
-    let bench = Bench::new();
+async fn another_schema_is_named(on: On) {
+    let bench = on.bench();
     bench.recorder().await.close().await;
     bench
         .ask(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             VALUES (9999, 'future', 1, x'00', 0) RETURNING description",
+             VALUES (9999, 'future', TRUE, '', 0) RETURNING description",
         )
         .await;
-    let expected = crate::record::store::MIGRATIONS.iter().map(|migration| migration.version).max().unwrap();
+    let expected = newest(if on == On::Sqlite { &SQLITE } else { &POSTGRES });
     let newer = QueryError::Schema { found: 9999, expected, remedy: "use the version that wrote it" };
-    check_cannot_read(&bench.config.database, newer).await;
+    check_cannot_read(&bench.config, newer).await;
 }
 
-#[tokio::test]
-async fn readers_see_a_stopped_daemons_database() {
-    let bench = Bench::new();
+async fn readers_see_a_stopped_daemons_database(on: On) {
+    let bench = on.bench();
     bench.recorder().await.close().await;
-    let reader = Reader::open(&bench.config.database).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
     let session = reader.session(&session_id(1).to_string()).await.unwrap();
     assert_eq!((session.calls, session.ended), (0, None));
 }
 
-#[tokio::test]
-async fn a_reader_sees_what_is_written_meanwhile() {
-    let bench = Bench::new();
+async fn a_reader_sees_what_is_written_meanwhile(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
-    let reader = Reader::open(&bench.config.database).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
     bench.tick(Duration::seconds(1));
     let call = recorder.intend(super::support::intent(1)).await.unwrap();
     assert_eq!(reader.call(&call_id(1).to_string()).await.unwrap().outcome, "open");
@@ -274,7 +282,8 @@ fn a_user_who_may_only_read_can_read() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let Some(database) = std::env::var_os(DATABASE) {
         let sessions = runtime.block_on(async {
-            let reader = Reader::open(Path::new(&database)).await.map_err(|error| error.to_string())?;
+            let reader =
+                Reader::open(&file(Path::new(&database))).await.map_err(|error| error.to_string())?;
             let listing = reader.sessions(&SessionFilter::default(), &page(9, None, Order::Newest)).await;
             listing.map(|listing| listing.rows.len()).map_err(|error| error.to_string())
         });

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 
-use super::support::{Bench, call_id, identity, session, session_id};
+use super::support::{Bench, On, call_id, identity, session, session_id};
 use crate::record::{
     Decision, Event, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, query::Reader,
 };
@@ -22,11 +22,15 @@ pub(crate) struct Night {
 
 impl Night {
     pub(crate) async fn new() -> Self {
-        let bench = Bench::new();
+        Self::on(On::Sqlite).await
+    }
+
+    pub(crate) async fn on(on: On) -> Self {
+        let bench = on.bench();
         bench.clock.set(datetime!(2026-03-01 02:00:00 UTC));
         let recorder = bench.open().await.recorder;
         pass(&bench, &recorder).await;
-        let reader = Reader::open(&bench.config.database).await.unwrap();
+        let reader = Reader::open(&bench.config).await.unwrap();
         Self { bench, reader, _recorder: recorder }
     }
 }

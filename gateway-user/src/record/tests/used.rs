@@ -5,11 +5,18 @@ use std::time::Duration as Span;
 use serde_json::json;
 use time::Duration;
 
-use super::support::{Bench, START, intent, session, session_id};
+use super::support::{Bench, On, START, intent, on_both, session, session_id};
 use crate::record::{
     Decision, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart,
     query::{Amount, Reader, Used},
 };
+
+on_both!(
+    calls_that_were_made_count,
+    the_last_minute_is_counted_by_the_second,
+    how_far_back,
+    numbers_are_kept_and_do_not_overflow,
+);
 
 /// A call of session `session` that needs `actions`, decided so.
 fn call(n: u32, session: u32, actions: &[&str], decision: Decision) -> Intent {
@@ -48,13 +55,12 @@ async fn made(recorder: &Recorder, intent: Intent) {
 
 async fn after_restart(bench: &Bench, recorder: Recorder) -> Vec<String> {
     recorder.close().await;
-    let reader = Reader::open(&bench.config.database).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
     shown(&reader.used(bench.clock.now(), &["MaxCount"]).await.unwrap())
 }
 
-#[tokio::test]
-async fn calls_that_were_made_count() {
-    let bench = Bench::new();
+async fn calls_that_were_made_count(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     let run = |n, decision| call(n, 1, &["ec2:RunInstances"], decision);
     made(&recorder, run(1, Decision::Allow)).await;
@@ -84,9 +90,8 @@ async fn calls_that_were_made_count() {
     );
 }
 
-#[tokio::test]
-async fn the_last_minute_is_counted_by_the_second() {
-    let bench = Bench::new();
+async fn the_last_minute_is_counted_by_the_second(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     let list = |n| Intent { params: json!({}), ..call(n, 1, &["s3:ListBucket"], Decision::Allow) };
     for n in 1..=4 {
@@ -105,9 +110,8 @@ async fn the_last_minute_is_counted_by_the_second() {
 }
 
 /// An open session counts from its start, however long ago; an ended one for a day.
-#[tokio::test]
-async fn how_far_back() {
-    let bench = Bench::new();
+async fn how_far_back(on: On) {
+    let bench = on.bench();
     let recorder = bench.recorder().await;
     recorder.session_started(SessionStart { id: session_id(2), ..session(2) }).await.unwrap();
     let list =
@@ -129,9 +133,8 @@ async fn how_far_back() {
 }
 
 /// Numbers survive what else is cut, and sums are what they are however large.
-#[tokio::test]
-async fn numbers_are_kept_and_do_not_overflow() {
-    let bench = Bench::with(|config| config.params_max_bytes = 256);
+async fn numbers_are_kept_and_do_not_overflow(on: On) {
+    let bench = on.with(|config| config.params_max_bytes = 256);
     let recorder = bench.recorder().await;
     for n in 1..=3 {
         let params = json!({ "Aaa": "x".repeat(1000), "MaxCount": i64::MAX });

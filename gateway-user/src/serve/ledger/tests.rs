@@ -32,7 +32,8 @@ fn run() -> Operation {
         params: BTreeMap::from([("MaxCount".to_owned(), Param::Number(2))]),
         unread: Default::default(),
         keys: None,
-        withheld: &[],
+        withheld: Vec::new(),
+        model: Default::default(),
         digest: RequestDigest([7; 32]),
     }
 }

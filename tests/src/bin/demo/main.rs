@@ -8,6 +8,7 @@ mod acts;
 mod chain;
 mod checks;
 mod identity;
+mod masks;
 mod stage;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn play(checks: &mut checks::Checks) -> Result<()> {
     acts::allowed(&mut stage, checks)?;
     acts::every_protocol(&mut stage, checks)?;
     acts::denied(&mut stage, checks)?;
+    masks::hidden(&mut stage, checks)?;
     acts::placeholder_elsewhere(&mut stage, checks)?;
     acts::killed_and_restarted(&mut stage, checks)?;
     let chain = chain::roles(&mut stage, checks)?;

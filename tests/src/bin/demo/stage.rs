@@ -48,6 +48,25 @@ permit (
     resource
 );
 
+@id("demo-secrets")
+permit (
+    principal == Workload::"demo",
+    action in [
+        Action::"secretsmanager:GetSecretValue",
+        Action::"ssm:GetParameter",
+        Action::"iam:CreateAccessKey",
+        Action::"lambda:PublishVersion"
+    ],
+    resource
+);
+
+@id("demo-motto")
+permit (principal == Workload::"demo", action == Action::"reveal", resource)
+when {
+    context.operation == "secretsmanager:GetSecretValue" && context.field == "SecretString" &&
+    context.params has SecretId && context.params.SecretId == "demo/motto"
+};
+
 @id("demo-roles")
 permit (
     principal == Workload::"demo",
@@ -109,6 +128,8 @@ impl Stage {
             "lambda.eu-central-1.amazonaws.com".to_owned(),
             "ec2.eu-central-1.amazonaws.com".to_owned(),
             "monitoring.eu-central-1.amazonaws.com".to_owned(),
+            "secretsmanager.eu-central-1.amazonaws.com".to_owned(),
+            "ssm.eu-central-1.amazonaws.com".to_owned(),
             "iam.amazonaws.com".to_owned(),
             STS.to_owned(),
         ];

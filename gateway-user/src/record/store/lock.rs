@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use super::{Config, RecordError};
+use crate::record::{Config, RecordError};
 
 /// The lock, released on drop.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ impl Lock {
     /// Takes the lock, or says who holds it.
     pub(super) fn take(config: &Config) -> Result<Self, RecordError> {
         let path = config.lock_file();
-        let failed =
-            |error: std::io::Error| RecordError::Open { path: path.clone(), detail: error.to_string() };
+        let failed = |error: std::io::Error| RecordError::Open {
+            database: path.display().to_string(),
+            detail: error.to_string(),
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -34,7 +36,12 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(RecordError::InUse { path: config.database.clone(), pid: read_pid(&mut file) });
+                let pid = read_pid(&mut file).map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                return Err(RecordError::InUse {
+                    database: config.database.display().to_string(),
+                    daemon: format!("another chaperone daemon{pid}"),
+                    key: "record.database",
+                });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

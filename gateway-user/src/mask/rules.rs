@@ -1,0 +1,285 @@
+//! What is hidden in which answers: the tables, and what the configuration changes of them.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use super::{
+    Pattern,
+    path::Path,
+    plan::{Kind, Plan},
+    tree::{self, Lost, Tree},
+};
+use crate::catalog::{Protocol, Service, answers, catalog, secrets};
+
+/// Plans that are kept; others are made anew.
+const PLANS: u64 = 512;
+/// Rules in a configuration.
+const RULES: usize = 1000;
+
+/// `[mask]`: what is hidden in answers besides what always is.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether answers are looked through for what looks like a secret: access keys, private keys, JWTs, connection
+    /// strings with passwords, and the patterns. Default: yes.
+    pub detect: bool,
+    /// Whether objects of S3 are looked through, too. Default: no.
+    pub objects: bool,
+    /// Whether personal data and free text that AWS's models mark as sensitive are hidden, too: names, addresses,
+    /// descriptions, tags, what functions answer. Default: no.
+    pub personal: bool,
+    /// What is hidden besides, and what is not.
+    pub rule: Vec<Rule>,
+    /// What looks like a secret besides.
+    pub pattern: Vec<Pattern>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { detect: true, objects: false, personal: false, rule: Vec::new(), pattern: Vec::new() }
+    }
+}
+
+/// `[[mask.rule]]`: about one place in the answers of one operation.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// `ssm:GetParameter`: the prefix of the service's IAM actions, or its name in botocore, and the operation.
+    pub operation: String,
+    /// Where in the answer, by the names of the API: `Parameter.Value`, `Parameters[].Value`,
+    /// `Environment.Variables{}`; `*` for all of it.
+    pub path: String,
+    /// What happens to it. Default: it is hidden.
+    #[serde(default)]
+    pub effect: Effect,
+    /// Whether a token stands in its place that stands for the value again in later requests. Default: no.
+    #[serde(default)]
+    pub reversible: bool,
+}
+
+/// What happens to a place in an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It is hidden.
+    #[default]
+    Hide,
+    /// It is passed on to every agent, with all that is in it.
+    Reveal,
+}
+
+/// Why a rule cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("mask.rule[{rule}].{key}: {detail}")]
+pub struct RuleError {
+    /// Which rule, from 0.
+    pub rule: usize,
+    /// Which of its values.
+    pub key: &'static str,
+    /// What is wrong and what would be right.
+    pub detail: String,
+}
+
+/// What is hidden, for every operation.
+#[derive(Debug)]
+pub struct Rules {
+    personal: bool,
+    rules: Vec<Checked>,
+    plans: Cache<Asked, Option<Arc<Plan>>>,
+}
+
+/// Services, operation and protocol of an answer.
+type Asked = (Box<[String]>, String, Protocol);
+
+/// A rule that is about something.
+#[derive(Debug)]
+struct Checked {
+    /// Those that have the operation, by their names in botocore.
+    services: Vec<&'static str>,
+    operation: String,
+    path: Path,
+    effect: Effect,
+    reversible: bool,
+}
+
+impl Rules {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Every rule that is about nothing: a secret that a rule was to hide would be shown.
+    pub fn new(config: &Config) -> Result<Self, Vec<RuleError>> {
+        let (mut rules, mut errors) = (Vec::new(), Vec::new());
+        for (number, rule) in config.rule.iter().enumerate() {
+            match rule.checked() {
+                _ if number >= RULES => {
+                    let detail = format!("more than {RULES} rules");
+                    errors.push(RuleError { rule: number, key: "operation", detail });
+                    break;
+                }
+                Ok(checked) => rules.push(checked),
+                Err((key, detail)) => errors.push(RuleError { rule: number, key, detail }),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self { personal: config.personal, rules, plans: Cache::new(PLANS) })
+    }
+
+    /// What is to be hidden in the answers of `operation`; `None`: nothing.
+    ///
+    /// `services`: botocore's names of all services that the call may be one of, because several share hosts and
+    /// operations' names; what is secret at any of them is hidden.
+    #[must_use]
+    pub fn plan(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Arc<Plan>> {
+        let asked: Asked =
+            (services.iter().map(|name| (*name).to_owned()).collect(), operation.to_owned(), protocol);
+        self.plans.get_with(asked, || self.make(services, operation, protocol).map(Arc::new))
+    }
+
+    fn make(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Plan> {
+        let tree = self.tree(services, operation);
+        // A test makes every plan. In answers for which there is none, everything is hidden.
+        tree.plan(protocol).unwrap_or_else(|_| Some(everything()))
+    }
+
+    fn tree(&self, services: &[&str], operation: &str) -> Tree {
+        let mut tree = Tree::default();
+        for (number, service) in services.iter().enumerate() {
+            let Some(secrets) = secrets(service) else { continue };
+            let next = Tree::unfold(secrets, operation, self.personal);
+            if number == 0 {
+                tree = next;
+                continue;
+            }
+            for path in next.paths() {
+                let path = Path::parse(path).unwrap_or_default();
+                if !tree.hide(secrets, operation, &path, false) {
+                    tree.hide_all();
+                }
+            }
+        }
+        // What is hidden by a rule stays hidden where another one reveals what it is in.
+        let rules = |effect| {
+            let about = move |rule: &&Checked| {
+                let service = rule.services.iter().any(|service| services.contains(service));
+                rule.effect == effect && rule.operation == operation && service
+            };
+            self.rules.iter().filter(about)
+        };
+        for rule in rules(Effect::Reveal) {
+            tree.reveal(&rule.path);
+        }
+        for rule in rules(Effect::Hide) {
+            let about = rule.services.iter().filter(|service| services.contains(service));
+            for answers in about.filter_map(|service| answers(service)) {
+                // Services of one rule need not agree on all members.
+                let there = tree::check(answers, operation, &rule.path).is_ok();
+                if there && !tree.hide(answers, operation, &rule.path, rule.reversible) {
+                    tree.hide_all();
+                }
+            }
+        }
+        tree
+    }
+}
+
+/// All of an answer is hidden.
+fn everything() -> Plan {
+    let mut builder = Plan::builder();
+    let field = builder.field(super::path::WHOLE, Kind::Any);
+    let root = builder.secret(field);
+    builder.build(root).unwrap_or_else(|_| Plan::nothing())
+}
+
+impl Rule {
+    fn checked(&self) -> Result<Checked, (&'static str, String)> {
+        let (services, operation) = self.operation().map_err(|detail| ("operation", detail))?;
+        let path = Path::parse(&self.path).ok_or_else(|| {
+            let form = "write names of members with dots between them, [] after a list, {} after a map, or * for all";
+            ("path", format!("{:?} is no path: {form}", self.path))
+        })?;
+        if self.reversible && self.effect == Effect::Reveal {
+            return Err(("reversible", "what is revealed has no token in its place".to_owned()));
+        }
+        let found: Vec<Result<(), Lost>> = services
+            .iter()
+            .map(|service| match answers(service.name) {
+                Some(answers) => tree::check(answers, operation, &path),
+                None => Err(Lost::Nothing),
+            })
+            .collect();
+        if let (Some(Err(lost)), false) = (found.first(), found.iter().any(Result::is_ok)) {
+            return Err(("path", self.lost(lost)));
+        }
+        let hidden = || {
+            let trees = services.iter().filter_map(|service| secrets(service.name));
+            trees.map(|secrets| Tree::unfold(secrets, operation, true))
+        };
+        if self.effect == Effect::Reveal {
+            let mut paths: Vec<String> = hidden()
+                .flat_map(|tree| tree.paths().into_iter().map(str::to_owned).collect::<Vec<_>>())
+                .collect();
+            if !paths.iter().any(|hidden| path.covers(hidden)) {
+                paths.truncate(8);
+                let others = if paths.is_empty() { "nothing is".to_owned() } else { paths.join(", ") };
+                let detail =
+                    format!("{} is not hidden in answers of {}: {others}", self.path, self.operation);
+                return Err(("path", detail));
+            }
+        }
+        Ok(Checked {
+            services: services.iter().map(|service| service.name).collect(),
+            operation: operation.to_owned(),
+            path,
+            effect: self.effect,
+            reversible: self.reversible,
+        })
+    }
+
+    /// The services that have the operation, and its name.
+    fn operation(&self) -> Result<(Vec<&'static Service>, &str), String> {
+        let (prefix, name) = self.operation.split_once(':').ok_or_else(|| {
+            format!("{:?} is no operation: write service:Operation, such as ssm:GetParameter", self.operation)
+        })?;
+        let services = catalog().services();
+        let called: Vec<&Service> =
+            services.iter().filter(|service| service.prefix == prefix || service.name == prefix).collect();
+        if called.is_empty() || prefix.is_empty() {
+            let known = services.iter().flat_map(|service| [service.prefix, service.name]);
+            return Err(format!("there is no service {prefix:?}{}", meant(prefix, known)));
+        }
+        let with: Vec<&Service> =
+            called.iter().copied().filter(|service| service.operation(name).is_some()).collect();
+        if with.is_empty() {
+            let known = called.iter().flat_map(|service| service.operations().iter().map(|known| known.name));
+            return Err(format!("{prefix} has no operation {name:?}{}", meant(name, known)));
+        }
+        Ok((with, name))
+    }
+
+    fn lost(&self, lost: &Lost) -> String {
+        let operation = &self.operation;
+        match lost {
+            Lost::NoMember(name, known) => {
+                let meant = meant(name, known.iter().copied());
+                format!("answers of {operation} have no {name:?} there{meant}")
+            }
+            Lost::Instead(path, what) if path.is_empty() => format!("the answer of {operation} is {what}"),
+            Lost::Instead(path, what) => format!("in answers of {operation}, {path} is {what}"),
+            Lost::Nothing => format!("{operation} answers nothing"),
+        }
+    }
+}
+
+/// `: did you mean X?`, or nothing where no name is near.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let lower = name.to_ascii_lowercase();
+    let near = known
+        .filter(|known| !known.is_empty())
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase()), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 6)
+        .min();
+    near.map(|(_, known)| format!(": did you mean {known}?")).unwrap_or_default()
+}

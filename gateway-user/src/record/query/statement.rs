@@ -1,0 +1,116 @@
+//! SQL for either store, with every value from outside as a parameter.
+
+use sqlx::{AssertSqlSafe, FromRow, PgPool, SqlitePool, postgres::PgRow, sqlite::SqliteRow};
+
+/// Where statements are asked.
+#[derive(Debug, Clone)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A statement in the making: its text is this program's, its values are parameters.
+#[derive(Debug)]
+pub(super) struct Statement {
+    sql: String,
+    values: Vec<Value>,
+    /// Compares texts as patterns, without regard to the case of ASCII letters.
+    like: &'static str,
+}
+
+#[derive(Debug)]
+enum Value {
+    Text(String),
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl Statement {
+    pub(super) fn push(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    #[expect(private_bounds, reason = "what can be bound is this file's matter")]
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        self.sql.push('$');
+        self.sql.push_str(&self.values.len().to_string());
+        self
+    }
+
+    /// The values of a text that has its `$1` and so on already.
+    pub(super) fn values(&mut self, values: impl IntoIterator<Item = String>) {
+        self.values.extend(values.into_iter().map(Value::Text));
+    }
+
+    /// That what was pushed last is like `pattern`, in which `\` makes signs literal.
+    pub(super) fn like(&mut self, pattern: &str) -> &mut Self {
+        let like = self.like;
+        self.push(" ").push(like).push(" ").bind(pattern).push(r" ESCAPE '\'")
+    }
+}
+
+/// A row of either store.
+pub(super) trait Row:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
+
+/// Binds the values and asks.
+macro_rules! ask {
+    ($pool:expr, $statement:expr, $fetch:ident) => {{
+        let mut query = sqlx::query_as(AssertSqlSafe($statement.sql));
+        for value in $statement.values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        query.$fetch($pool).await
+    }};
+}
+
+impl Pool {
+    /// The beginning of a statement.
+    pub(super) fn statement(&self, sql: &'static str) -> Statement {
+        let like = match self {
+            Self::Sqlite(_) => "LIKE",
+            Self::Postgres(_) => "ILIKE",
+        };
+        Statement { sql: sql.to_owned(), values: Vec::new(), like }
+    }
+
+    pub(super) async fn all<T: Row>(&self, statement: Statement) -> Result<Vec<T>, sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => ask!(pool, statement, fetch_all),
+            Self::Postgres(pool) => ask!(pool, statement, fetch_all),
+        }
+    }
+
+    pub(super) async fn optional<T: Row>(&self, statement: Statement) -> Result<Option<T>, sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => ask!(pool, statement, fetch_optional),
+            Self::Postgres(pool) => ask!(pool, statement, fetch_optional),
+        }
+    }
+}

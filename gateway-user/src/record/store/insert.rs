@@ -1,0 +1,53 @@
+//! SQLite's INSERT statements: many rows each, in a few sizes, so that they are prepared once.
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::columns::{Table, Value};
+use crate::record::stored::{
+    CallRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow, Unit,
+};
+
+/// Rows per statement. A batch is cut into these, largest first: few statements per table stay
+/// prepared, whatever the batch, and few are executed, each of which is a turn to SQLite's thread.
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+
+/// SQLite's default SQLITE_MAX_VARIABLE_NUMBER.
+const BIND_MAX: usize = 32_766;
+
+/// Inserts every row of `units`; what others refer to comes first.
+pub(super) async fn insert(conn: &mut SqliteConnection, units: &[Unit]) -> Result<(), sqlx::Error> {
+    insert_rows::<SessionRow>(conn, units.iter().filter_map(Unit::session)).await?;
+    insert_rows::<IdentityRow>(conn, units.iter().filter_map(Unit::identity)).await?;
+    insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call)).await?;
+    insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome)).await?;
+    insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked)).await?;
+    insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end)).await?;
+    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event)).await
+}
+
+async fn insert_rows<'u, T: Table + 'u>(
+    conn: &mut SqliteConnection,
+    rows: impl Iterator<Item = &'u T>,
+) -> Result<(), sqlx::Error> {
+    const { assert!(SIZES[0] * T::COLUMNS.len() <= BIND_MAX, "one statement would have too many parameters") };
+    let rows: Vec<&T> = rows.collect();
+    let mut rest = rows.as_slice();
+    for size in SIZES {
+        while let Some((chunk, after)) = rest.split_at_checked(size) {
+            QueryBuilder::<Sqlite>::new(format!("INSERT INTO {} ({}) ", T::NAME, T::COLUMNS.join(", ")))
+                .push_values(chunk, |mut values, row| {
+                    for value in row.values() {
+                        match value {
+                            Value::Text(text) => values.push_bind(text),
+                            Value::Number(number) => values.push_bind(number),
+                        };
+                    }
+                })
+                .build()
+                .execute(&mut *conn)
+                .await?;
+            rest = after;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! One INSERT for each table and batch: its columns are arrays, so that it is prepared once for any number
+//! of rows.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::record::{
+    store::columns::{Table, Value},
+    stored::{CallRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
+};
+
+/// Inserts every row of `units`, in order; what others refer to comes first.
+pub(super) async fn insert(conn: &mut PgConnection, units: &[Unit]) -> Result<(), sqlx::Error> {
+    insert_rows::<SessionRow>(conn, units.iter().filter_map(Unit::session)).await?;
+    insert_rows::<IdentityRow>(conn, units.iter().filter_map(Unit::identity)).await?;
+    insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call)).await?;
+    insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome)).await?;
+    insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked)).await?;
+    insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end)).await?;
+    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event)).await
+}
+
+/// The values of one column, one for each row.
+enum Column<'u> {
+    Texts(Vec<Option<&'u str>>),
+    Numbers(Vec<Option<i64>>),
+}
+
+async fn insert_rows<'u, T: Table + 'u>(
+    conn: &mut PgConnection,
+    rows: impl Iterator<Item = &'u T>,
+) -> Result<(), sqlx::Error> {
+    let mut columns = Vec::new();
+    for row in rows {
+        if columns.is_empty() {
+            columns.extend(row.values().map(|value| match value {
+                Value::Text(_) => Column::Texts(Vec::new()),
+                Value::Number(_) => Column::Numbers(Vec::new()),
+            }));
+        }
+        for (column, value) in columns.iter_mut().zip(row.values()) {
+            match (column, value) {
+                (Column::Texts(texts), Value::Text(text)) => texts.push(text),
+                (Column::Numbers(numbers), Value::Number(number)) => numbers.push(number),
+                // A field has one type.
+                (Column::Texts(_), Value::Number(_)) | (Column::Numbers(_), Value::Text(_)) => {}
+            }
+        }
+    }
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let mut query = sqlx::query(AssertSqlSafe(statement::<T>(&columns)));
+    for column in columns {
+        query = match column {
+            Column::Texts(texts) => query.bind(texts),
+            Column::Numbers(numbers) => query.bind(numbers),
+        };
+    }
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// `seq` is given out in the order of the rows.
+fn statement<T: Table>(columns: &[Column<'_>]) -> String {
+    let names: Vec<String> = T::COLUMNS.iter().map(|name| format!("\"{name}\"")).collect();
+    let names = names.join(", ");
+    let arrays: Vec<String> = columns
+        .iter()
+        .zip(1..)
+        .map(|(column, number)| match column {
+            Column::Texts(_) => format!("${number}::text[]"),
+            Column::Numbers(_) => format!("${number}::bigint[]"),
+        })
+        .collect();
+    format!(
+        "INSERT INTO {} ({names}) SELECT {names} FROM unnest({}) WITH ORDINALITY AS batch ({names}, position) \
+         ORDER BY position",
+        T::NAME,
+        arrays.join(", ")
+    )
+}

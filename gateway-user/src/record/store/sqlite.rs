@@ -1,0 +1,286 @@
+//! The SQLite file: opened once, written by one connection, reopened after every failure.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqliteTransaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use time::OffsetDateTime;
+
+use super::{Leftovers, SQLITE, Written, explain, insert::insert, lock::Lock, recover, refused};
+use crate::record::{
+    Config, RecordError,
+    stamp::stamp,
+    stored::{EventRow, SessionRow, Unit},
+};
+
+/// The database, with the exclusive right to write to it.
+#[derive(Debug)]
+pub(in crate::record) struct Store {
+    path: PathBuf,
+    options: SqliteConnectOptions,
+    /// Device and inode: a file that was moved away must not go on collecting records unseen.
+    identity: (u64, u64),
+    /// `None` after a failure; the next write connects again.
+    conn: Option<SqliteConnection>,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Creates what is missing, takes the lock, brings the schema up to date.
+    pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
+        let path = &config.database;
+        let failed = |detail: String| RecordError::Open { database: path.display().to_string(), detail };
+        create_parent(path).map_err(|error| failed(format!("its directory: {error}")))?;
+        let lock = Lock::take(config)?;
+        let identity = create_file(path).map_err(|error| failed(error.to_string()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // In pages of 4 KiB. The pages of the indexes change again and again: the longer they stay in
+            // the WAL, the fewer of them are written twice.
+            .pragma("wal_autocheckpoint", "8000")
+            // The WAL grows during long reads; it shrinks again to this.
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
+        SQLITE.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
+        Ok(Self { path: path.clone(), options, identity, conn: Some(conn), _lock: lock })
+    }
+
+    /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
+    pub(super) async fn recover(&mut self, now: OffsetDateTime) -> Result<Leftovers, RecordError> {
+        let database = self.path.display().to_string();
+        let mut tx = self.begin().await?;
+        match recover(&mut tx, now).await {
+            Ok(leftovers) => {
+                tx.commit().await.map_err(refused)?;
+                Ok(leftovers)
+            }
+            Err(error) => Err(RecordError::Open { database, detail: error.to_string() }),
+        }
+    }
+
+    /// Writes all of `units` in one transaction; on `Ok` it is on disk. A unit that contradicts what
+    /// is stored is left out alone.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]: nothing was written.
+    pub(super) async fn write(&mut self, units: &[Unit]) -> Result<Vec<Written>, RecordError> {
+        let result = match self.write_together(units).await {
+            Err(error) if is_constraint(&error) => self.write_apart(units).await,
+            other => other.map(|()| vec![Written::Durable; units.len()]),
+        };
+        if result.is_err() {
+            // Whatever state the connection is in, a new one is in a known one.
+            self.disconnect().await;
+        }
+        result.map_err(refused)
+    }
+
+    /// Flushes and closes; the lock is released.
+    pub(super) async fn close(mut self) {
+        self.disconnect().await;
+    }
+
+    async fn write_together(&mut self, units: &[Unit]) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin_raw().await?;
+        insert(&mut tx, units).await?;
+        tx.commit().await
+    }
+
+    /// One savepoint per unit, so that a bad one does not take the others with it.
+    async fn write_apart(&mut self, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
+        let mut written = Vec::with_capacity(units.len());
+        let mut tx = self.begin_raw().await?;
+        for unit in units {
+            let mut savepoint = tx.begin().await?;
+            match insert(&mut savepoint, std::slice::from_ref(unit)).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    written.push(Written::Durable);
+                }
+                Err(error) if is_constraint(&error) => {
+                    savepoint.rollback().await?;
+                    // Whoever enrols a session asks again after a time-out, which says nothing about
+                    // whether the first attempt was written.
+                    let repeated = match unit {
+                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session).await?,
+                        _ => false,
+                    };
+                    let rejected = || Written::Rejected(error.to_string());
+                    written.push(if repeated { Written::Durable } else { rejected() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        tx.commit().await?;
+        Ok(written)
+    }
+
+    async fn begin(&mut self) -> Result<SqliteTransaction<'_>, RecordError> {
+        self.begin_raw().await.map_err(refused)
+    }
+
+    async fn begin_raw(&mut self) -> Result<SqliteTransaction<'_>, sqlx::Error> {
+        if identity(&self.path)? != self.identity {
+            return Err(io::Error::other("the file was moved or replaced; restart the daemon").into());
+        }
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.options.connect().await?,
+        };
+        // IMMEDIATE: wait for the lock here, not in the middle of the transaction.
+        self.conn.insert(conn).begin_with("BEGIN IMMEDIATE").await
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && let Err(error) = conn.close().await
+        {
+            tracing::debug!(%error, "closing the session database");
+        }
+    }
+
+    /// Limits the size of the database, as a full disk does.
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
+        self.options = self.options.clone().pragma("max_page_count", pages);
+        self.disconnect().await;
+    }
+}
+
+async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Leftovers, sqlx::Error> {
+    // Only calls that came after the last start can be open: that start closed all before it.
+    let closed_calls = sqlx::query(
+        "INSERT INTO outcomes (call, ended, outcome, truncated) \
+         SELECT id, ?1, 'unknown', '[]' FROM calls \
+         WHERE seq > coalesce((SELECT json_extract(detail, '$.last_call') FROM events \
+                               WHERE kind = ?2 ORDER BY seq DESC LIMIT 1), 0) \
+           AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id)",
+    )
+    .bind(stamp(now))
+    .bind(recover::OPENED)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let last_call: i64 =
+        sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM calls").fetch_one(&mut *tx).await?;
+    let opened = recover::opened(serde_json::json!({ "last_call": last_call, "closed_calls": closed_calls }));
+    insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
+    let open_sessions = sqlx::query_as(recover::OPEN_SESSIONS).bind(None::<&str>).fetch_all(&mut *tx).await?;
+    let killed =
+        sqlx::query_as(recover::ENDED_CGROUPS).bind(recover::KILLED.as_str()).fetch_all(&mut *tx).await?;
+    let tokens =
+        sqlx::query_as(recover::TOKENS).bind(None::<&str>).bind(stamp(now)).fetch_all(&mut *tx).await?;
+    Ok(recover::leftovers(open_sessions, killed, tokens, closed_calls))
+}
+
+fn create_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            DirBuilder::new().recursive(true).mode(0o750).create(parent)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes sure that the file is there and nobody else may read or change it. SQLite gives the WAL and
+/// its index the mode of the database.
+fn create_file(path: &Path) -> io::Result<(u64, u64)> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o027 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(mode & 0o640))?;
+        tracing::warn!(path = %path.display(), "the session database was open to others; its mode is now 0640");
+    }
+    identity(path)
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
+/// newer than that of the first, which is then a renewal.
+async fn is_stored_or_renewed(
+    conn: &mut SqliteConnection,
+    session: &SessionRow,
+) -> Result<bool, sqlx::Error> {
+    if !is_stored(conn, session).await? {
+        return Ok(false);
+    }
+    let known: Option<(Option<String>, Option<String>)> =
+        sqlx::query_as(recover::KNOWN_BY).bind(&session.id).fetch_optional(&mut *conn).await?;
+    let identity = &session.identity;
+    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
+        insert(conn, &[Unit::Identity(identity.clone())]).await?;
+    }
+    Ok(true)
+}
+
+/// Whether this very session is in the database already.
+async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND subject = ? \
+         AND issuer = ? AND boot_id = ? AND cgroup_id = ?)",
+    )
+    .bind(&session.id)
+    .bind(&session.started)
+    .bind(&session.workload)
+    .bind(&session.subject)
+    .bind(&session.issuer)
+    .bind(&session.boot_id)
+    .bind(session.cgroup_id)
+    .fetch_one(conn)
+    .await
+}
+
+/// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
+/// at fault, not the database.
+fn is_constraint(error: &sqlx::Error) -> bool {
+    const SQLITE_CONSTRAINT: i64 = 19;
+    error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i64>().ok())
+        .is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_writer_is_as_durable_as_documented() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { database: dir.path().join("chaperone.db"), ..Config::default() };
+        let mut store = Store::open(&config).await.unwrap();
+        // After a failure the connection is a new one, and no worse.
+        for _ in 0..2 {
+            let mut tx = store.begin().await.unwrap();
+            let pragmas: (String, i64, i64) =
+                sqlx::query_as("SELECT * FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys")
+                    .fetch_one(&mut *tx)
+                    .await
+                    .unwrap();
+            const FULL: i64 = 2;
+            assert_eq!(pragmas, ("wal".to_owned(), FULL, 1));
+            drop(tx);
+            store.disconnect().await;
+        }
+    }
+}

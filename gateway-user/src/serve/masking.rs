@@ -1,0 +1,267 @@
+//! An answer on its way to the agent: what is secret in it stays here.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::BodyExt as _;
+use serde_json::json;
+
+use super::{Gateway, minting::Replaced, refused::Refused};
+use crate::{
+    body::{self, Body, BodyError},
+    decide::Permit,
+    forward::Reply,
+    identify::Caller,
+    mask::{self, Asked, Cause, Format, MaskError, Masker, Plan, Report, Way},
+    prim::CallId,
+    record::{Event, MaskedValue},
+};
+
+/// Answers of up to so many bytes are masked as a whole: where nothing had to be hidden, everything their head says stays
+/// true, checksums too.
+const WHOLE_MAX: usize = 64 * 1024;
+
+/// What must be known of a call when its answer comes.
+pub(super) struct Masking {
+    how: mask::Masking,
+    call: CallId,
+    operation: String,
+}
+
+/// Why an answer is not passed on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MaskingError {
+    /// What must be hidden cannot be found in it.
+    #[error("the answer has a Content-Encoding, which was not asked for")]
+    Encoded,
+    /// It cannot be read as what it is.
+    #[error("{0}")]
+    Unreadable(#[from] MaskError),
+    /// It ended before its end.
+    #[error("{0}")]
+    Broken(#[from] BodyError),
+    /// What speaks of the bytes after them.
+    #[error("the answer has trailers")]
+    Trailers,
+}
+
+/// An answer in which nothing is left that policy does not reveal. Nothing else reaches an agent.
+pub(super) struct Masked {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) found: Found,
+    /// Its fields alone do not make one.
+    _made_here: (),
+}
+
+/// What was hidden so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found(Arc<Mutex<Vec<MaskedValue>>>);
+
+impl Found {
+    fn add(&self, report: &Report, plan: &Plan) {
+        let cause = |cause: &Cause| match cause {
+            Cause::Field(field) => {
+                plan.fields().get(field.at()).map_or("shape", |field| &field.path).to_owned()
+            }
+            Cause::Detector(name) => format!("detector:{name}"),
+            Cause::Shape => "shape".to_owned(),
+        };
+        let named = report.entries.iter().map(|entry| MaskedValue {
+            path: entry.path.clone(),
+            cause: cause(&entry.cause),
+            digest: Some(entry.digest),
+            count: 1,
+        });
+        let more = (report.more > 0).then(|| MaskedValue {
+            path: String::new(),
+            cause: "more".to_owned(),
+            digest: None,
+            count: report.more,
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(named.chain(more));
+    }
+
+    /// All of it; from now on it is forgotten.
+    pub(super) fn take(&self) -> Vec<MaskedValue> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Masking {
+    /// How the answer of a permitted call is masked.
+    pub(super) fn of(gateway: &Gateway, permit: &Permit, call: CallId) -> Self {
+        let operation = permit.operation();
+        let revealed = permit.revealed().iter().map(|part| &*part.field);
+        Self {
+            how: gateway.masks.of(Asked::of(operation), revealed),
+            call,
+            operation: format!("{}:{}", operation.service, operation.name),
+        }
+    }
+
+    /// An answer whose keys were replaced: there is nothing else in it.
+    pub(super) fn replaced(replaced: Replaced) -> Masked {
+        let Reply { status, headers, body } = replaced.into_reply();
+        Masked { status, headers, body, found: Found::default(), _made_here: () }
+    }
+
+    /// The answer as the agent may have it. A short one is read here; a longer one is masked as it streams, and broken off
+    /// where it cannot be read.
+    pub(super) async fn mask(
+        self,
+        gateway: &Gateway,
+        caller: &Caller,
+        reply: Reply,
+    ) -> Result<Masked, Refused> {
+        match self.masked(reply).await {
+            Ok(masked) => Ok(masked),
+            Err(error) => {
+                let mut event =
+                    Event::new("answer-withheld", "an answer could not be masked and was not passed on")
+                        .of(caller);
+                event.detail = json!({
+                    "call_id": self.call.to_string(),
+                    "operation": self.operation,
+                    "reason": error.to_string(),
+                });
+                gateway.recorder.event(event).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn masked(&self, reply: Reply) -> Result<Masked, MaskingError> {
+        let Reply { status, mut headers, body } = reply;
+        let found = Found::default();
+        let plan = Arc::clone(&self.how.job(status).plan);
+        found.add(&mask::headers(self.how.job(status), &mut headers)?, &plan);
+        let as_it_is = |headers, body, found| Masked { status, headers, body, found, _made_here: () };
+        let format = match self.how.way(status, &headers) {
+            _ if body.is_end_stream() => return Ok(as_it_is(headers, body, found)),
+            Way::Withheld => return Err(MaskingError::Encoded),
+            Way::AsItIs => return Ok(as_it_is(headers, body, found)),
+            Way::Masked(format) => format,
+        };
+        let masker = Masker::new(format, self.how.job(status));
+        match length(&headers).filter(|length| *length <= WHOLE_MAX && !is_stream(format)) {
+            Some(length) => {
+                let (text, report) = whole(masker, body, length).await?;
+                if report.count() > 0 {
+                    self.how.adapt(&mut headers, Some(text.len()));
+                    found.add(&report, &plan);
+                }
+                Ok(as_it_is(headers, body::full(text), found))
+            }
+            None => {
+                self.how.adapt(&mut headers, None);
+                let body = Streamed { inner: body, masker: Some(masker), plan, found: found.clone() };
+                Ok(as_it_is(headers, body.boxed_unsync(), found))
+            }
+        }
+    }
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_stream(format: Format) -> bool {
+    matches!(format, Format::EventStream { .. })
+}
+
+/// The whole body of an answer that says how long it is, masked.
+async fn whole(mut masker: Masker, mut body: Body, length: usize) -> Result<(Vec<u8>, Report), MaskingError> {
+    let mut out = Vec::with_capacity(length);
+    while let Some(frame) = body.frame().await {
+        let data = frame?.into_data().map_err(|_| MaskingError::Trailers)?;
+        masker.push(&data, &mut out)?;
+    }
+    let report = masker.finish(&mut out)?;
+    Ok((out, report))
+}
+
+/// A body that is masked as it streams.
+struct Streamed {
+    inner: Body,
+    /// `None` once it has ended or broken off.
+    masker: Option<Masker>,
+    plan: Arc<Plan>,
+    found: Found,
+}
+
+impl Streamed {
+    /// What is left of it is not passed on.
+    fn broken(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.note();
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// What was hidden until it broke off.
+    fn note(&mut self) {
+        if let Some(masker) = self.masker.take() {
+            self.found.add(masker.report(), &self.plan);
+        }
+    }
+}
+
+impl HttpBody for Streamed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let mut out = Vec::new();
+        loop {
+            let Some(masker) = &mut this.masker else { return Poll::Ready(None) };
+            let pushed = match std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => masker.push(&data, &mut out),
+                    // Trailers speak of bytes that are no longer these.
+                    Err(_) => Ok(()),
+                },
+                Some(Err(error)) => return this.broken(error),
+                None => {
+                    let so_far = masker.report().clone();
+                    let Some(masker) = this.masker.take() else { return Poll::Ready(None) };
+                    match masker.finish(&mut out) {
+                        Ok(report) => {
+                            this.found.add(&report, &this.plan);
+                            let last = (!out.is_empty()).then(|| Ok(Frame::data(out.into())));
+                            return Poll::Ready(last);
+                        }
+                        Err(error) => {
+                            this.found.add(&so_far, &this.plan);
+                            Err(error)
+                        }
+                    }
+                }
+            };
+            match pushed {
+                Err(error) => return this.broken(BodyError::Withheld(error.to_string())),
+                Ok(()) if !out.is_empty() => return Poll::Ready(Some(Ok(Frame::data(out.into())))),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.masker.is_none()
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.note();
+    }
+}

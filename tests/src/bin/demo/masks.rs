@@ -1,0 +1,66 @@
+//! Secrets in AWS's answers: the agent may read what they are in, and does not get them.
+
+use anyhow::{Context as _, Result, ensure};
+use chaperone_tests::database;
+use serde_json::Value;
+
+use crate::{
+    acts::{aws, containing},
+    checks::Checks,
+    stage::Stage,
+};
+
+/// What AWS answers with, in three places.
+const PASSWORD: &str = "correct horse battery staple";
+/// What stands in the place of a secret.
+const MASKED: &str = "chaperone:masked";
+
+/// Four calls by the AWS CLI, and where their secrets are. The last has one that nobody else knows. moto takes right
+/// signatures of Lambda's GET requests for wrong, and what is published has the same environment.
+const CALLS: [(&str, &str, &str); 4] = [
+    ("Secrets Manager", "secretsmanager get-secret-value --secret-id demo/db", "SecretString"),
+    ("Systems Manager", "ssm get-parameter --name /demo/password --with-decryption", "Parameter.Value"),
+    ("Lambda", "lambda publish-version --function-name demo", "Environment.Variables.DB_PASSWORD"),
+    ("IAM", "iam create-access-key --user-name ci", "AccessKey.SecretAccessKey"),
+];
+
+/// They are hidden, the rest of the answer is there, and the record says what was hidden.
+pub(crate) fn hidden(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
+    for (service, command, field) in CALLS {
+        let said = aws(stage, &format!("{command} --query {field} --output text"));
+        let masked = said.and_then(|said| {
+            ensure!(said.trim() == MASKED, "{said}");
+            Ok(format!("{field} is {MASKED}"))
+        });
+        checks.add(&format!("AWS CLI: {service} answers without its secret"), masked);
+    }
+    let command = "secretsmanager get-secret-value --secret-id demo/motto --query SecretString --output text";
+    checks.add("AWS CLI: what a rule reveals is there", containing(aws(stage, command), "festina lente"));
+    checks.add("the record says what was hidden, and that three of the values are the same", recorded(stage));
+    Ok(())
+}
+
+fn recorded(stage: &Stage) -> Result<String> {
+    let sql = "SELECT operation, path, digest FROM v_masked ORDER BY seq";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let rows = runtime.block_on(database::rows(&stage.gateway.dir().join("chaperone.db"), sql))?;
+    let column = |row: &Value, name: &str| Some(row.get(name)?.as_str()?.to_owned());
+    let mut lines = Vec::new();
+    let mut digests = Vec::new();
+    for row in &rows {
+        let all = [column(row, "operation"), column(row, "path"), column(row, "digest")];
+        let [Some(operation), Some(path), Some(digest)] = all else { anyhow::bail!("{row}") };
+        lines.push(format!("{operation}: {path}, {digest}"));
+        digests.push((operation, digest));
+    }
+    let of = |operation: &str| {
+        let found = digests.iter().find(|(name, _)| name == operation);
+        found.map(|(_, digest)| digest.clone()).with_context(|| format!("{operation} is not in {lines:?}"))
+    };
+    let secret = of("GetSecretValue")?;
+    ensure!(secret == of("GetParameter")? && secret == of("PublishVersion")?, "{lines:?}");
+    ensure!(secret != of("CreateAccessKey")?, "{lines:?}");
+    let calls = stage.gateway.ask(&["calls", "list", "--json"])?;
+    ensure!(!calls.contains(PASSWORD), "the password is on record");
+    Ok(lines.join("\n"))
+}

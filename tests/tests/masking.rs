@@ -1,0 +1,146 @@
+//! Answers of every operation that has secrets, in every protocol: masked they are, byte for byte, what a program that
+//! knows nothing of the product's tables writes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context as _, Result, anyhow};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chaperone_tests::corpus::Generated;
+use gateway_user::{
+    catalog::Protocol,
+    mask::{
+        Config, DIGEST_LEN, Digest, Format, Job, MESSAGE_MAX, Masker, Plan, Revealed, Rules,
+        headers as mask_headers,
+    },
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Answers, at least.
+const ANSWERS: usize = 4_000;
+
+/// An answer as it is, and as it must be when masked.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    service: String,
+    operation: String,
+    protocol: Protocol,
+    personal: bool,
+    format: String,
+    headers: Vec<(String, String)>,
+    masked_headers: Vec<(String, String)>,
+    body: String,
+    masked: String,
+    secrets: Vec<String>,
+}
+
+/// Nobody asks for it here.
+struct NoDigest;
+
+impl Digest for NoDigest {
+    fn start(&mut self) {}
+    fn update(&mut self, _part: &[u8]) {}
+    fn finish(&mut self) -> [u8; DIGEST_LEN] {
+        [0; DIGEST_LEN]
+    }
+}
+
+impl Answer {
+    fn format(&self) -> Result<Format> {
+        Ok(match self.format.as_str() {
+            "json" => Format::Json,
+            "cbor" => Format::Cbor,
+            "whole" => Format::Whole,
+            "events" => Format::EventStream { message_max: MESSAGE_MAX },
+            "xml1" => Format::Xml { wrappers: 1 },
+            "xml2" => Format::Xml { wrappers: 2 },
+            other => return Err(anyhow!("the format {other}")),
+        })
+    }
+
+    fn job(plan: Option<&Arc<Plan>>) -> Job {
+        Job {
+            plan: plan.map_or_else(|| Arc::new(Plan::nothing()), Arc::clone),
+            revealed: Revealed::default(),
+            detectors: None,
+            digest: Box::new(NoDigest),
+            replace: None,
+        }
+    }
+
+    /// What is wrong with the masked answer.
+    fn check(&self, rules: &Rules) -> Result<(), String> {
+        let plan = rules.plan(&[&self.service], &self.operation, self.protocol);
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let body = BASE64_STANDARD.decode(&self.body).map_err(|error| said(&error))?;
+        let expected = BASE64_STANDARD.decode(&self.masked).map_err(|error| said(&error))?;
+        let mut masker = Masker::new(self.format().map_err(|error| said(&error))?, Self::job(plan.as_ref()));
+        let mut out = Vec::new();
+        // In pieces, as it comes.
+        for piece in body.chunks(1000) {
+            masker.push(piece, &mut out).map_err(|error| said(&error))?;
+        }
+        masker.finish(&mut out).map_err(|error| said(&error))?;
+        if out != expected {
+            let at = out.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+            let near = |bytes: &[u8]| {
+                let part = bytes.get(at.saturating_sub(60)..(at + 40).min(bytes.len())).unwrap_or_default();
+                String::from_utf8_lossy(part).into_owned()
+            };
+            return Err(format!("byte {at}: {:?} instead of {:?}", near(&out), near(&expected)));
+        }
+        let mut found = map(&self.headers).map_err(|error| said(&error))?;
+        mask_headers(Self::job(plan.as_ref()), &mut found).map_err(|error| said(&error))?;
+        if found != map(&self.masked_headers).map_err(|error| said(&error))? {
+            return Err(format!("headers {found:?} instead of {:?}", self.masked_headers));
+        }
+        let text = format!("{}{found:?}", String::from_utf8_lossy(&out));
+        match self.secrets.iter().find(|secret| text.contains(secret.as_str())) {
+            Some(secret) => Err(format!("{secret} is in it")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn map(headers: &[(String, String)]) -> Result<HeaderMap> {
+    headers
+        .iter()
+        .map(|(name, value)| Ok((name.parse::<HeaderName>()?, HeaderValue::from_str(value)?)))
+        .collect()
+}
+
+#[test]
+fn every_answer_with_secrets_is_masked_and_nothing_else() -> Result<()> {
+    let rules = |personal| {
+        Rules::new(&Config { personal, ..Config::default() }).map_err(|errors| anyhow!("{errors:?}"))
+    };
+    let (plain, personal) = (rules(false)?, rules(true)?);
+    let mut generated = Generated::start("answers.py", &[])?;
+    let (mut seen, mut operations) = (BTreeMap::<String, usize>::new(), std::collections::BTreeSet::new());
+    let mut wrong = Vec::new();
+    while let Some(line) = generated.next_text()? {
+        let answer: Answer =
+            serde_json::from_str(&line).with_context(|| line.chars().take(120).collect::<String>())?;
+        let which =
+            format!("{} {} {:?} {}", answer.service, answer.operation, answer.protocol, answer.personal);
+        if let Err(error) = answer.check(if answer.personal { &personal } else { &plain }) {
+            wrong.push(format!("{which} ({}): {error}", answer.format));
+        }
+        *seen.entry(answer.format.clone()).or_default() += 1;
+        operations.insert((answer.service, answer.operation));
+    }
+    println!("{} operations, answers {seen:?}", operations.len());
+    assert_eq!(
+        wrong.len(),
+        0,
+        "{}\n{}",
+        wrong.len(),
+        wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
+    );
+    assert!(seen.values().sum::<usize>() >= ANSWERS, "{seen:?}");
+    assert_eq!(
+        seen.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["cbor", "events", "json", "whole", "xml1", "xml2"]
+    );
+    Ok(())
+}
