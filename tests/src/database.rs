@@ -19,6 +19,17 @@ pub async fn rows(database: &Path, sql: &str) -> Result<Vec<Value>> {
     Ok(values)
 }
 
+/// Runs `sql`, as whoever may write to the file could.
+///
+/// # Errors
+/// When the database cannot be opened or refuses.
+pub async fn change(database: &Path, sql: &str) -> Result<()> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
 fn object(row: &sqlx::sqlite::SqliteRow) -> Result<Value> {
     let mut object = Map::new();
     for column in row.columns() {

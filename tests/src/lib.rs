@@ -15,6 +15,8 @@ pub mod harness;
 pub mod kernel;
 /// The load generator of the bench.
 pub mod load;
+/// Long answers, for what is measured of masking them.
+pub mod masking;
 /// Certificates for tests: a CA and what it vouches for.
 pub mod pki;
 /// Understanding a call and deciding it, stage by stage, for what is measured of it.

@@ -1,9 +1,11 @@
-//! What it takes to understand a call does not grow with the catalogue: counted, not timed.
+//! What it takes to understand a call does not grow with the catalogue, and what it takes to mask an answer does not
+//! grow with the answer: counted, not timed.
 #![expect(clippy::unwrap_used, reason = "this is a test: that is how it fails")]
 
 use chaperone_tests::{
-    allocation::{Allocated, Counting, counted},
+    allocation::{Allocated, Counting, counted, peak},
     corpus::read,
+    masking::{DOCUMENTS, Everything},
     understand::{Call, Gateway, Gauge, Stage, calls},
 };
 use gateway_user::catalog::catalog;
@@ -18,6 +20,11 @@ const UNDERSTOOD: (u64, u64) = (4 << 10, 64);
 /// Bytes of a whole turn: the decision takes some more for each rule that is about the call. A thirtieth of
 /// the table's text, which has 3.1 MB.
 const MOST_BYTES: u64 = 100_000;
+
+/// Bytes that one masked stream may hold at once.
+const STREAM: u64 = 1 << 20;
+/// Bytes of the stream.
+const LONG: u64 = 32 << 20;
 
 /// What one turn allocates.
 #[derive(Debug, Default)]
@@ -59,6 +66,48 @@ fn allocations_are_counted() {
     });
     assert_eq!((list.len(), allocated), (100, Allocated { count: 2, bytes: 400, largest: 300 }));
     assert_eq!(counted(|| 1).1, Allocated::default());
+}
+
+#[test]
+fn memory_in_use_is_counted() {
+    let (_, most) = peak(|| {
+        drop(vec![0_u8; 300]);
+        drop(vec![0_u8; 500]);
+        (vec![0_u8; 200], vec![0_u8; 400])
+    });
+    assert_eq!(most, 600);
+    let before = vec![0_u8; 1000];
+    assert_eq!(peak(|| drop(before)).1, 0);
+}
+
+#[test]
+fn a_masked_stream_takes_no_more_memory_than_a_short_one() {
+    let everything = Everything::new().unwrap();
+    for document in &DOCUMENTS {
+        let name = document.name();
+        // Once before: plans and tables are made when they are first asked for, and shared by all streams.
+        everything.masker(document).unwrap();
+        let mask = |length| {
+            let mut masked = 0_u64;
+            let mut out = Vec::new();
+            let mut masker = everything.masker(document).unwrap();
+            document
+                .stream(length, |chunk| {
+                    masker.push(chunk, &mut out)?;
+                    masked += out.len() as u64;
+                    out.clear();
+                    Ok(())
+                })
+                .unwrap();
+            let report = masker.finish(&mut out).unwrap();
+            assert_eq!(report.count(), 0, "{name}");
+            masked + out.len() as u64
+        };
+        let ((short, at_short), (long, at_long)) = (peak(|| mask(LONG / 64)), peak(|| mask(LONG)));
+        assert!(short >= LONG / 64 && long >= LONG, "{name}: {short} and {long} bytes passed");
+        assert!(at_long <= STREAM, "{name}: {at_long} bytes at once");
+        assert!(at_long <= at_short + 1024, "{name}: {at_short} and {at_long} bytes at once");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ enum Command {
     /// Count how many requests of every operation of every service are understood
     Corpus(corpus::Args),
     /// Show the whole product at work on real clients and a real kernel
-    Demo,
+    Demo(demo::Args),
     /// Make the catalogue of services, operations and IAM actions
     Codegen(codegen::Args),
     /// Feed the readers of hostile input with ever more of it
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Test(args) => test::run(&args),
         Command::Corpus(args) => corpus::run(&args),
-        Command::Demo => demo::run(),
+        Command::Demo(args) => demo::run(&args),
         Command::Codegen(args) => codegen::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),

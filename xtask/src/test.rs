@@ -13,7 +13,7 @@ use crate::{
 /// What to run.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Leave the demo out
+    /// Leave the demos out
     #[arg(long)]
     no_demo: bool,
 }
@@ -50,7 +50,11 @@ const STEPS: &[Step] = &[
     }),
 ];
 
-const DEMO: Step = ("demo", || demo::show().map(|()| Passed::quietly()));
+/// The whole job, on either store.
+const DEMOS: &[Step] = &[
+    ("demo", || demo::show("sqlite").map(|()| Passed::quietly())),
+    ("demo, pg", || demo::show("postgres").map(|()| Passed::quietly())),
+];
 
 /// How a step ended.
 struct Outcome {
@@ -72,8 +76,8 @@ pub fn run(args: &Args) -> Result<()> {
     // every step resolves the same features and the dependencies are compiled once.
     Sh::new("cargo", &["build", "--workspace", "--all-targets", "--locked"]).run()?;
 
-    let demo = (!args.no_demo).then_some(&DEMO);
-    let outcomes: Vec<Outcome> = STEPS.iter().chain(demo).map(take).collect();
+    let demos = if args.no_demo { &[] } else { DEMOS };
+    let outcomes: Vec<Outcome> = STEPS.iter().chain(demos).map(take).collect();
     summary(&outcomes)
 }
 

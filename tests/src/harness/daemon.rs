@@ -19,6 +19,7 @@ use super::{
     AWS_ADDRESS, Cgroup,
     process::{Running, start_pinned},
     programs::{built, node_modules, repository, venv},
+    store::Store,
 };
 use crate::upstream::Key;
 
@@ -73,6 +74,7 @@ pub struct Gateway {
     _bpffs: Bpffs,
     dir: tempfile::TempDir,
     config: GatewayConfig,
+    store: Store,
 }
 
 impl Gateway {
@@ -81,6 +83,14 @@ impl Gateway {
     /// # Errors
     /// When it does not become ready; with the end of its log.
     pub fn start(config: GatewayConfig) -> Result<Self> {
+        Self::start_on(Store::sqlite(), config)
+    }
+
+    /// The same with its records in `store`.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub fn start_on(store: Store, config: GatewayConfig) -> Result<Self> {
         // Agents of any user read the CA's files in it.
         let open = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new().prefix("chaperone-").permissions(open).tempdir()?;
@@ -90,7 +100,8 @@ impl Gateway {
         for name in ["policies", "ca", "home"] {
             fs::create_dir(dir.path().join(name))?;
         }
-        let mut gateway = Self { daemon: None, agents, own, _parent: parent, _bpffs: bpffs, dir, config };
+        let mut gateway =
+            Self { daemon: None, agents, own, _parent: parent, _bpffs: bpffs, dir, config, store };
         gateway.write_files()?;
         gateway.start_daemon()?;
         Ok(gateway)
@@ -119,6 +130,7 @@ impl Gateway {
         let GatewayConfig { workload, upstream, .. } = &self.config;
         let extra = self.config.extra.replace("{slice}", &slice);
         let group = AGENTS_GROUP;
+        let record = self.store.lines(self.dir.path());
         Ok(format!(
             r#"
 [redirect]
@@ -139,7 +151,7 @@ ca_dir = "{dir}/ca"
 dir = "{dir}/policies"
 
 [record]
-database = "{dir}/chaperone.db"
+{record}
 
 [forward]
 extra_ca = "{dir}/upstream-ca.pem"
@@ -288,6 +300,24 @@ account = "123456789012"
             bail!("chaperone {} ended with {}: {text}{errors}", args.join(" "), output.status);
         }
         Ok(text)
+    }
+
+    /// The rows of `sql` on the session database, as JSON objects.
+    ///
+    /// # Errors
+    /// When the query is wrong.
+    pub fn rows(&self, sql: &str) -> Result<Vec<serde_json::Value>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.store.rows(self.dir.path(), sql))
+    }
+
+    /// Changes the session database behind the daemon's back, as its owner can.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn tamper(&self, sql: &str) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.store.change(self.dir.path(), sql))
     }
 
     /// A command that becomes an agent: started by `chaperone run` in a cgroup of its own, with a

@@ -13,6 +13,7 @@ mod oidc;
 mod process;
 mod programs;
 mod status;
+mod store;
 mod vouched;
 
 pub use self::{
@@ -25,6 +26,7 @@ pub use self::{
     process::{Running, start_pinned},
     programs::{built, node_modules, peer_scripts, repository, venv},
     status::NoStatus,
+    store::Store,
     vouched::{TokenFiles, vouched_workload, vouching_issuer},
 };
 

@@ -19,6 +19,7 @@ const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const NOBODY: u32 = 65_534;
 
 /// A running server.
+#[derive(Debug)]
 pub(crate) struct Server {
     dir: PathBuf,
     port: u16,

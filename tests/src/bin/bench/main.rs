@@ -5,8 +5,10 @@
 
 mod keys;
 mod legs;
+mod masks;
 mod memory;
 mod peers;
+mod records;
 mod table;
 mod tokens;
 mod understand;
@@ -58,6 +60,10 @@ enum Part {
     Keys,
     /// Checking the tokens of agents, with the issuer's keys at hand
     Tokens,
+    /// Masking long answers
+    Masks,
+    /// Recording calls
+    Records,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +81,8 @@ fn run(args: &Args) -> Result<()> {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
         Some(Part::Keys) => publish(args, &keys::measure()?.report()),
         Some(Part::Tokens) => publish(args, &tokens::measure()?.report()),
+        Some(Part::Masks) => publish(args, &masks::measure()?.report()),
+        Some(Part::Records) => publish(args, &records::measure()?.report()),
         None => everything(args),
     }
 }
@@ -107,7 +115,13 @@ fn everything(args: &Args) -> Result<()> {
     let legs = table::report(&measures, &bench.names(), &samples, memory.as_ref());
     // The gateway and its peers are gone before the processor is needed alone.
     drop(bench);
-    let alone = [understand::measure()?.report(), keys::measure()?.report(), tokens::measure()?.report()];
+    let alone = [
+        understand::measure()?.report(),
+        keys::measure()?.report(),
+        tokens::measure()?.report(),
+        masks::measure()?.report(),
+        records::measure()?.report(),
+    ];
     publish(args, &format!("{legs}\n\n{}", alone.join("\n\n")))?;
     anyhow::ensure!(
         memory.is_none_or(|memory| memory.is_within()),

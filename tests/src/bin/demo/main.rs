@@ -14,17 +14,43 @@ mod stage;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use chaperone_tests::harness::Store;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Args {
+    /// Where the daemon's records go
+    #[arg(long, value_enum, default_value_t = Records::Sqlite)]
+    store: Records,
+}
+
+/// Where the daemon's records go.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Records {
+    /// A file
+    Sqlite,
+    /// A server of PostgreSQL, which the demo starts
+    Postgres,
+}
 
 fn main() -> ExitCode {
+    let args = Args::parse();
     let mut checks = checks::Checks::default();
-    if let Err(error) = play(&mut checks) {
+    if let Err(error) = play(args.store, &mut checks) {
         checks.add("the demo runs to its end", Err(error));
     }
     checks.close()
 }
 
-fn play(checks: &mut checks::Checks) -> Result<()> {
-    let mut stage = stage::Stage::set()?;
+fn play(records: Records, checks: &mut checks::Checks) -> Result<()> {
+    let store = match records {
+        Records::Sqlite => Store::sqlite(),
+        Records::Postgres => {
+            println!("records: PostgreSQL, a server of the demo's own");
+            Store::postgres()
+        }
+    };
+    let mut stage = stage::Stage::set(store)?;
     acts::no_keys(&mut stage, checks)?;
     acts::allowed(&mut stage, checks)?;
     acts::every_protocol(&mut stage, checks)?;

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Result;
 use chaperone_tests::harness::{
-    AgentShell, Gateway, GatewayConfig, Moto, Oidc, TokenFiles, vouched_workload, vouching_issuer,
+    AgentShell, Gateway, GatewayConfig, Moto, Oidc, Store, TokenFiles, vouched_workload, vouching_issuer,
 };
 
 /// The workload's name.
@@ -115,7 +115,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts everything.
-    pub(crate) fn set() -> Result<Self> {
+    pub(crate) fn set(store: Store) -> Result<Self> {
         println!("AWS: moto with IAM enforcement, bucket {BUCKET}, table {TABLE}");
         let moto = Moto::start(BUCKET, TABLE)?;
         println!("issuer: oidc-provider, whose tokens the workloads builds and reviews need");
@@ -133,22 +133,25 @@ impl Stage {
             "iam.amazonaws.com".to_owned(),
             STS.to_owned(),
         ];
-        let gateway = Gateway::start(GatewayConfig {
-            purpose: "demo",
-            workload: WORKLOAD,
-            policies: POLICIES.to_owned(),
-            upstream: moto.addr,
-            upstream_ca: moto.ca_pem().to_owned(),
-            key: moto.key.clone(),
-            hosts: hosts.to_vec(),
-            core: None,
-            extra: [
-                vouched_workload("builds", &tokens.line()),
-                vouched_workload("reviews", &tokens.line()),
-                vouching_issuer(&oidc),
-            ]
-            .concat(),
-        })?;
+        let gateway = Gateway::start_on(
+            store,
+            GatewayConfig {
+                purpose: "demo",
+                workload: WORKLOAD,
+                policies: POLICIES.to_owned(),
+                upstream: moto.addr,
+                upstream_ca: moto.ca_pem().to_owned(),
+                key: moto.key.clone(),
+                hosts: hosts.to_vec(),
+                core: None,
+                extra: [
+                    vouched_workload("builds", &tokens.line()),
+                    vouched_workload("reviews", &tokens.line()),
+                    vouching_issuer(&oidc),
+                ]
+                .concat(),
+            },
+        )?;
         let work = gateway.dir().join("work");
         fs::create_dir(&work)?;
         std::os::unix::fs::chown(&work, Some(NOBODY), Some(NOBODY))?;
