@@ -29,6 +29,9 @@ pub mod cgroup2;
 /// Who vouches for those that the gateway talks to: never its own CA.
 pub mod roots;
 
+/// How much of a bounded thing is in use, in all and by each session. *pure*
+pub mod share;
+
 /// HTTP bodies: streams with constant memory, and the bounded exception. *pure*
 pub mod body;
 

@@ -80,7 +80,7 @@ impl Problems {
         let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
             config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 46] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 48] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -113,6 +113,8 @@ impl Problems {
             ("record", "statement_timeout_secs", record.statement_timeout_secs, 1, DAY),
             ("record", "read_timeout_secs", record.read_timeout_secs, 1, DAY),
             ("record", "params_max_bytes", size(record.params_max_bytes), 256, MIB),
+            ("record", "body_max_bytes", size(record.body_max_bytes), 0, 16 * MIB),
+            ("record", "capture_memory_bytes", size(record.capture_memory_bytes), MIB, 64 * 1024 * MIB),
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
             ("credentials", "cache", size(credentials.cache), 1, 1_000_000),

@@ -114,6 +114,8 @@ impl Masks {
     pub fn of<'r>(&self, asked: Asked<'_>, revealed: impl Iterator<Item = &'r str>) -> Masking {
         let revealed: Vec<&str> = revealed.collect();
         let whole = revealed.contains(&WHOLE);
+        let reveals = !revealed.is_empty() || self.rules.reveals(asked.services, asked.operation);
+        let stored = asked.is_object() || asked.is_digested() || asked.is_raw();
         let plan = self.plan(asked).filter(|_| !whole);
         let revealed = revealed.into_iter();
         let fields = plan.as_deref().map(|plan| revealed.flat_map(|path| plan.fields_at(path)).collect());
@@ -124,7 +126,8 @@ impl Masks {
         let revealed = fields.unwrap_or_default();
         let raw = detectors.is_some() && asked.is_raw();
         let object = asked.is_object();
-        Masking { plan, revealed, detectors, protocol: asked.protocol, raw, object, key: self.key.clone() }
+        let (protocol, key) = (asked.protocol, self.key.clone());
+        Masking { plan, revealed, reveals, detectors, protocol, raw, object, stored, key }
     }
 
     fn plan(&self, asked: Asked<'_>) -> Option<Arc<Plan>> {
@@ -154,11 +157,15 @@ pub fn masked_param(operation: &Operation) -> Option<&str> {
 pub struct Masking {
     plan: Option<Arc<Plan>>,
     revealed: Revealed,
+    /// Whether something passes that is hidden otherwise.
+    reveals: bool,
     detectors: Option<Arc<Detectors>>,
     protocol: Protocol,
     /// Where no plan is about it, it need not be the document that its head says it is.
     raw: bool,
     object: bool,
+    /// Whether its body is what somebody wrote who is not AWS.
+    stored: bool,
     key: hmac::Key,
 }
 
@@ -177,11 +184,7 @@ impl Masking {
     /// How the body passes.
     #[must_use]
     pub fn way(&self, status: StatusCode, headers: &HeaderMap) -> Way {
-        let encoded = headers
-            .get_all(header::CONTENT_ENCODING)
-            .iter()
-            .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
-        match (self.planned(status).and_then(|plan| plan.format(self.protocol)), encoded) {
+        match (self.planned(status).and_then(|plan| plan.format(self.protocol)), is_encoded(headers)) {
             (Some(_), true) => Way::Withheld,
             (Some(format), false) => Way::Masked(format),
             (None, true) => Way::AsItIs,
@@ -193,6 +196,18 @@ impl Masking {
                 None => Way::AsItIs,
             },
         }
+    }
+
+    /// Whether something of it passes that is hidden otherwise: because policy or the configuration reveals it.
+    #[must_use]
+    pub fn reveals(&self, status: StatusCode) -> bool {
+        self.reveals && !is_error(status)
+    }
+
+    /// Whether its body is what somebody stored or wrote who is not AWS: an object, a message, what a function answers.
+    #[must_use]
+    pub fn is_stored(&self, status: StatusCode) -> bool {
+        self.stored && !is_error(status)
     }
 
     /// With what body and head are masked.
@@ -220,9 +235,23 @@ impl Masking {
 
     /// The plan is about what the operation answers, not about errors.
     fn planned(&self, status: StatusCode) -> Option<&Arc<Plan>> {
-        let error = status.is_client_error() || status.is_server_error();
-        self.plan.as_ref().filter(|_| !error)
+        self.plan.as_ref().filter(|_| !is_error(status))
     }
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Whether a body with this head is one that could be looked through for secrets: no compression, and a media type of text.
+#[must_use]
+pub fn is_readable(headers: &HeaderMap) -> bool {
+    !is_encoded(headers) && by_media_type(headers).is_some()
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    codings.any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 impl Plan {

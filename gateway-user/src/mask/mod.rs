@@ -42,7 +42,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Asked, Masking, Masks, MasksError, Way, masked_param};
+pub use answer::{Asked, Masking, Masks, MasksError, Way, is_readable, masked_param};
 pub use detect::{DetectError, Detectors, MATCH_MAX, Pattern};
 pub use headers::headers;
 pub use place::DEPTH_MAX;

@@ -138,6 +138,24 @@ impl Rules {
         self.plans.get_with(asked, || self.make(services, operation, protocol).map(Arc::new))
     }
 
+    /// Whether a rule of the configuration shows something of such answers that is hidden otherwise.
+    #[must_use]
+    pub fn reveals(&self, services: &[&str], operation: &str) -> bool {
+        self.about(Effect::Reveal, services, operation).next().is_some()
+    }
+
+    fn about<'r>(
+        &'r self,
+        effect: Effect,
+        services: &'r [&str],
+        operation: &'r str,
+    ) -> impl Iterator<Item = &'r Checked> {
+        self.rules.iter().filter(move |rule| {
+            let service = rule.services.iter().any(|service| services.contains(service));
+            rule.effect == effect && rule.operation == operation && service
+        })
+    }
+
     fn make(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Plan> {
         let tree = self.tree(services, operation);
         // A test makes every plan. In answers for which there is none, everything is hidden.
@@ -161,17 +179,10 @@ impl Rules {
             }
         }
         // What is hidden by a rule stays hidden where another one reveals what it is in.
-        let rules = |effect| {
-            let about = move |rule: &&Checked| {
-                let service = rule.services.iter().any(|service| services.contains(service));
-                rule.effect == effect && rule.operation == operation && service
-            };
-            self.rules.iter().filter(about)
-        };
-        for rule in rules(Effect::Reveal) {
+        for rule in self.about(Effect::Reveal, services, operation) {
             tree.reveal(&rule.path);
         }
-        for rule in rules(Effect::Hide) {
+        for rule in self.about(Effect::Hide, services, operation) {
             let about = rule.services.iter().filter(|service| services.contains(service));
             for answers in about.filter_map(|service| answers(service)) {
                 // Services of one rule need not agree on all members.

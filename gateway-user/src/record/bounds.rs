@@ -61,6 +61,16 @@ impl Cutter {
         self.json(column, &Value::from(texts), LIST_MAX)
     }
 
+    /// Names something else that is missing.
+    pub(super) fn note(&mut self, word: &'static str) {
+        self.cut.push(word);
+    }
+
+    /// Whether this column was cut.
+    pub(super) fn is_cut(&self, column: &str) -> bool {
+        self.cut.contains(&column)
+    }
+
     /// The `truncated` column: a JSON list of column names.
     pub(super) fn truncated(self) -> String {
         Value::from(self.cut).to_string()

@@ -9,11 +9,14 @@
 //! one flush of the disk. If it cannot write, new calls are refused, and outcomes of calls that
 //! already happened wait in slots that were reserved for them when their intents were accepted.
 //!
+//! With a call, its bodies are kept (`capture`): the answer as the agent got it, the parameters without secrets.
+//!
 //! `query` reads, in other processes too, while the daemon writes.
 
 use std::{path::PathBuf, time::Duration};
 
 mod bounds;
+mod capture;
 pub mod query;
 mod recorder;
 mod redact;
@@ -24,6 +27,7 @@ mod stored;
 mod url;
 mod writer;
 
+pub use capture::{Capture, Holds, Side};
 pub use recorder::{OpenCall, Opened, Recorder};
 pub use row::{
     AcceptedToken, Decision, Event, IdentityRenewal, Intent, KilledCgroup, MaskedValue, OpenSession, Outcome,
@@ -76,6 +80,13 @@ pub struct Config {
     pub retry_max_secs: u64,
     /// Bytes of a call's parameters that are stored, as JSON; what is cut is flagged.
     pub params_max_bytes: usize,
+    /// Bytes of a body whose content is stored; of a longer one, its head is, with length and digest of all of it.
+    pub body_max_bytes: usize,
+    /// Bytes of all contents of bodies that wait to be stored; a session may hold a quarter of it. Where there is no room, only
+    /// length and digest are stored.
+    pub capture_memory_bytes: usize,
+    /// Whether contents of objects are stored, too: what is up- and downloaded at S3, messages, what functions and models answer.
+    pub objects: bool,
 }
 
 impl Default for Config {
@@ -95,6 +106,9 @@ impl Default for Config {
             busy_timeout_ms: 1000,
             retry_max_secs: 5,
             params_max_bytes: 16 * 1024,
+            body_max_bytes: 64 * 1024,
+            capture_memory_bytes: 64 * 1024 * 1024,
+            objects: false,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use self::statement::Pool;
 use super::{Config, StoreKind};
 
+mod bodies;
 mod filter;
 mod listing;
 mod open;
@@ -16,6 +17,7 @@ mod statement;
 mod used;
 pub mod when;
 
+pub use bodies::{Answer, Bodies, Params};
 pub use filter::{CallFilter, EventFilter, SessionFilter, StatusFilter};
 pub use listing::{Listing, Order, Page};
 pub use rows::{CallView, EventView, Json, SessionView};
@@ -80,6 +82,16 @@ pub enum QueryError {
         prefix: String,
         /// Some of them.
         matches: Vec<String>,
+    },
+    /// What is stored of a call's bodies is not what was stored.
+    #[error("the {side} of the call {call} is not what was recorded: {detail}")]
+    Altered {
+        /// The call.
+        call: String,
+        /// Which of its bodies.
+        side: String,
+        /// What does not fit.
+        detail: &'static str,
     },
     /// The cursor does not come from an earlier page.
     #[error("{0:?} is not a cursor that an earlier page gave out")]

@@ -10,13 +10,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AcceptedToken, Config, Event, Health, IdentityRenewal, Intent, KilledCgroup, OpenSession, Outcome,
-    OutcomeKind, RecordError, SessionEnd, SessionStart,
+    AcceptedToken, Capture, Config, Event, Health, Holds, IdentityRenewal, Intent, KilledCgroup, OpenSession,
+    Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart, Side,
+    capture::Room,
     store::{Leftovers, Store},
     stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
     writer::{Ack, Command, Writer},
 };
-use crate::{clock::Clock, prim::CallId};
+use crate::{
+    clock::Clock,
+    prim::{CallId, SessionId},
+};
 
 /// Writes records. Cloning shares the writer.
 #[derive(Debug, Clone)]
@@ -32,6 +36,7 @@ struct Shared {
     clock: Clock,
     write_timeout: Duration,
     params_max: usize,
+    room: Room,
     closing: CancellationToken,
     stopped: CancellationToken,
     #[cfg(test)]
@@ -90,6 +95,7 @@ impl Recorder {
             clock,
             write_timeout: Duration::from_secs(config.write_timeout_secs),
             params_max: config.params_max_bytes,
+            room: Room::new(config),
             closing,
             stopped,
             #[cfg(test)]
@@ -162,8 +168,14 @@ impl Recorder {
     /// [`RecordError`]. The call is refused all the same.
     pub async fn refuse(&self, intent: Intent, outcome: Outcome) -> Result<(), RecordError> {
         let row = self.call_row(intent);
-        let outcome = OutcomeRow::new(row.id.clone(), outcome, self.shared.clock.now());
+        let outcome = OutcomeRow::new(row.id.clone(), outcome, Vec::new(), self.shared.clock.now());
         self.write(Unit::Refusal(Box::new(row), outcome)).await
+    }
+
+    /// Takes a body of `session` as it passes; [`OpenCall::capture`] has it recorded.
+    #[must_use]
+    pub fn capture(&self, session: SessionId, holds: Holds, media_type: Option<&str>) -> Capture {
+        self.shared.room.capture(session, holds, media_type)
     }
 
     /// How the writer is doing.
@@ -187,7 +199,8 @@ impl Recorder {
     }
 
     fn call_row(&self, intent: Intent) -> CallRow {
-        CallRow::new(intent, self.shared.clock.now(), self.shared.params_max)
+        let whole = |session, params: &_| self.shared.room.params(session, params);
+        CallRow::new(intent, self.shared.clock.now(), self.shared.params_max, whole)
     }
 
     fn deadline(&self) -> Instant {
@@ -262,11 +275,17 @@ pub struct OpenCall {
     id: CallId,
     slot: Option<OutcomeSlot>,
     so_far: Outcome,
+    captures: Vec<(Side, Capture)>,
 }
 
 impl OpenCall {
     pub(super) fn new(slot: OutcomeSlot) -> Self {
-        Self { id: slot.call, slot: Some(slot), so_far: Outcome::new(OutcomeKind::Aborted) }
+        Self {
+            id: slot.call,
+            slot: Some(slot),
+            so_far: Outcome::new(OutcomeKind::Aborted),
+            captures: Vec::new(),
+        }
     }
 
     /// The call's id.
@@ -281,6 +300,13 @@ impl OpenCall {
         &mut self.so_far
     }
 
+    /// What has passed in `capture` by then is recorded with the outcome, also if the call is dropped. The last one of a side
+    /// counts.
+    pub fn capture(&mut self, side: Side, capture: Capture) {
+        self.captures.retain(|(known, _)| *known != side);
+        self.captures.push((side, capture));
+    }
+
     /// Records how the call ended.
     pub fn finish(mut self, outcome: Outcome) {
         self.hand_over(outcome);
@@ -288,7 +314,9 @@ impl OpenCall {
 
     fn hand_over(&mut self, outcome: Outcome) {
         if let Some(OutcomeSlot { permit, call, clock }) = self.slot.take() {
-            permit.send(OutcomeRow::new(call.to_string(), outcome, clock.now()));
+            let captures = self.captures.drain(..);
+            let bodies = captures.filter_map(|(side, capture)| Some((side, capture.finish()?))).collect();
+            permit.send(OutcomeRow::new(call.to_string(), outcome, bodies, clock.now()));
         }
     }
 }

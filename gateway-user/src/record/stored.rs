@@ -2,18 +2,19 @@
 //!
 //! They are made on the task of the call, so that the writer only writes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    Event, Intent, MaskedValue, Outcome, SessionEnd, SessionStart,
+    Event, Intent, MaskedValue, Outcome, SessionEnd, SessionStart, Side,
     bounds::{Cutter, LIST_MAX, NAME_MAX, TEXT_MAX},
+    capture::Body,
     redact::{redact_command, redact_params},
     stamp::stamp,
 };
-use crate::{identify::Identity, prim::SessionId};
+use crate::{identify::Identity, prim::SessionId, share::Share};
 
 /// What is written together or not at all.
 #[derive(Debug, Clone)]
@@ -37,11 +38,12 @@ pub(super) enum Unit {
 impl Unit {
     /// How many rows it is.
     pub(super) fn rows(&self) -> u64 {
-        match self {
+        let rows = match self {
             Self::Refusal(..) | Self::Session(_) => 2,
             Self::Outcome(row) => 1 + row.masked.len() as u64,
             Self::Identity(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Event(_) => 1,
-        }
+        };
+        rows + self.bodies().count() as u64
     }
 
     pub(super) fn session(&self) -> Option<&SessionRow> {
@@ -72,9 +74,21 @@ impl Unit {
         self.outcome().map_or(&[], |row| &row.masked)
     }
 
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &BodyRow> {
+        let request = self.call().and_then(|row| row.request.as_ref());
+        request.into_iter().chain(self.outcome().map_or(&[] as &[BodyRow], |row| &row.bodies))
+    }
+
     pub(super) fn event(&self) -> Option<&EventRow> {
         if let Self::Event(row) = self { Some(row) } else { None }
     }
+}
+
+/// What `units` bring for `bodies`: each content once, in an order of their own, so that no two transactions wait for each
+/// other.
+pub(super) fn contents(units: &[Unit]) -> impl Iterator<Item = &ContentRow> {
+    let contents = units.iter().flat_map(Unit::bodies).filter_map(|row| row.content.as_ref());
+    contents.map(|row| (row.digest.as_str(), row)).collect::<BTreeMap<_, _>>().into_values()
 }
 
 /// A row of `sessions`.
@@ -192,16 +206,29 @@ pub(super) struct CallRow {
     pub(super) access_key_id: Option<String>,
     pub(super) request_digest: Option<String>,
     pub(super) truncated: String,
+    /// Its parameters, where `params` does not hold them all. Written with it.
+    pub(super) request: Option<BodyRow>,
 }
 
 impl CallRow {
-    pub(super) fn new(intent: Intent, now: OffsetDateTime, params_max: usize) -> Self {
+    /// `whole` makes a body of parameters that do not fit.
+    pub(super) fn new(
+        intent: Intent,
+        now: OffsetDateTime,
+        params_max: usize,
+        whole: impl FnOnce(SessionId, &Value) -> Option<Body>,
+    ) -> Self {
         let mut cutter = Cutter::default();
         let service = intent.service.as_deref().unwrap_or_default();
         let operation = intent.operation.as_deref().unwrap_or_default();
         let params = redact_params(service, operation, intent.params);
+        let kept = cutter.json("params", &params, params_max);
+        let id = intent.id.to_string();
+        let request = cutter.is_cut("params").then(|| whole(intent.session, &params)).flatten();
+        let request = request.map(|body| BodyRow::new(&id, "request", body));
         Self {
-            id: intent.id.to_string(),
+            id,
+            request,
             session: intent.session.to_string(),
             time: stamp(now),
             pid: intent.pid.into(),
@@ -214,7 +241,7 @@ impl CallRow {
             method: cutter.optional("method", intent.method, NAME_MAX),
             actions: cutter.list("actions", intent.actions),
             resources: cutter.list("resources", intent.resources),
-            params: cutter.json("params", &params, params_max),
+            params: kept,
             decision: intent.decision.as_str(),
             rules: cutter.list("rules", intent.rules),
             reason: cutter.optional("reason", intent.reason, TEXT_MAX),
@@ -242,6 +269,57 @@ pub(super) struct OutcomeRow {
     pub(super) truncated: String,
     /// Written with it.
     pub(super) masked: Vec<MaskedRow>,
+    /// Written with it.
+    pub(super) bodies: Vec<BodyRow>,
+}
+
+/// A row of `call_bodies`.
+#[derive(Debug, Clone)]
+pub(super) struct BodyRow {
+    pub(super) call: String,
+    pub(super) side: &'static str,
+    pub(super) media_type: Option<String>,
+    pub(super) digest: Option<String>,
+    pub(super) length: i64,
+    /// The digest of `content`.
+    pub(super) kept: Option<String>,
+    pub(super) truncated: String,
+    /// Written before it, unless it is there.
+    pub(super) content: Option<ContentRow>,
+}
+
+/// A row of `bodies`.
+#[derive(Debug, Clone)]
+pub(super) struct ContentRow {
+    pub(super) digest: String,
+    pub(super) length: i64,
+    pub(super) content: Vec<u8>,
+    /// Its place in memory, until it is written.
+    pub(super) _held: Arc<Vec<Share>>,
+}
+
+impl BodyRow {
+    pub(super) fn new(call: &str, side: &'static str, body: Body) -> Self {
+        let mut cutter = Cutter::default();
+        let media_type = cutter.optional("media_type", body.media_type, NAME_MAX);
+        body.missing.into_iter().for_each(|word| cutter.note(word));
+        let content = body.content.map(|content| ContentRow {
+            digest: hex::encode(content.digest),
+            length: saturated(content.length as u64),
+            content: content.compressed,
+            _held: Arc::new(content.held),
+        });
+        Self {
+            call: call.to_owned(),
+            side,
+            media_type,
+            digest: body.digest.map(hex::encode),
+            length: saturated(body.length),
+            kept: content.as_ref().map(|content| content.digest.clone()),
+            truncated: cutter.truncated(),
+            content,
+        }
+    }
 }
 
 /// A row of `masked`.
@@ -270,12 +348,20 @@ impl MaskedRow {
 }
 
 impl OutcomeRow {
-    pub(super) fn new(call: String, outcome: Outcome, now: OffsetDateTime) -> Self {
+    pub(super) fn new(
+        call: String,
+        outcome: Outcome,
+        bodies: Vec<(Side, Body)>,
+        now: OffsetDateTime,
+    ) -> Self {
         let mut cutter = Cutter::default();
+        let bodies =
+            bodies.into_iter().map(|(side, body)| BodyRow::new(&call, side.as_str(), body)).collect();
         let masked = outcome.masked.into_iter().map(|value| MaskedRow::new(&call, value)).collect();
         Self {
             call,
             masked,
+            bodies,
             ended: stamp(now),
             outcome: outcome.kind.as_str(),
             status: outcome.status.map(i64::from),

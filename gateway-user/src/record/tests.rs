@@ -2,6 +2,7 @@
 
 mod append_only;
 mod batching;
+mod bodies;
 mod crash;
 mod disk;
 mod durable;

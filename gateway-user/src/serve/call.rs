@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, Request, Response, Version, request::Parts};
+use http::{HeaderMap, Method, Request, Response, Version, header, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
@@ -17,6 +17,7 @@ use super::{
     refused::Refused,
     reply::Recorded,
     revealing::Revealing,
+    uploading::uploading,
 };
 use crate::{
     body::{self, Body},
@@ -28,6 +29,7 @@ use crate::{
     mint::ANSWER_MAX,
     parse::{AwsRequest, BodyPlan, ErrorShape, SignatureError, Signer, VerifiedBy, VerifiedRequest},
     prim::{AccountId, CallId, HostName, Region},
+    record::Holds,
     respond::Refusal,
     sign::{SignedRequest, sign},
 };
@@ -65,7 +67,7 @@ pub(super) async fn call(
     match while_it_lasts(gateway, caller, carried_out).await {
         Ok(masked) => {
             gateway.counters.allowed();
-            answer(masked, started, caller)
+            answer(gateway, masked, started, caller)
         }
         Err(failed) => {
             gateway.counters.failed();
@@ -164,6 +166,7 @@ async fn judge(
     if head.version == Version::HTTP_2 {
         intake::head(&head.headers, config.header_max_bytes)?;
     }
+    let media_type = media_type(&head.headers);
     let request = AwsRequest::read(head, name)?;
     draft.claimed(request.access_key_id(), request.service(), request.region().as_str());
     let minted = minted(gateway, caller, request.access_key_id())?;
@@ -222,7 +225,13 @@ async fn judge(
             {
                 return Err(Refused::OtherRole(role.to_owned()));
             }
-            let stream = streams.then(|| lasting(unread.take(), &caller.session));
+            let stream = streams.then(|| {
+                // Bodies stream where they are objects.
+                let capture =
+                    gateway.recorder.capture(caller.session.id, Holds::Object, media_type.as_deref());
+                draft.uploading(capture.clone());
+                uploading(lasting(unread.take(), &caller.session), capture)
+            });
             Ok(Allowed { permit, request, stream, reservation, keys })
         }
         Verdict::Ask(question) => {
@@ -304,7 +313,7 @@ async fn carry_out(
     let reply = gateway.upstream.send(signed, proof).await?;
     let reply = match minting {
         Some(minting) => match minting.replace(gateway, caller, reply).await? {
-            Answer::Replaced(replaced) => return Ok(Masking::replaced(replaced)),
+            Answer::Replaced(replaced) => return Ok(masking.replaced(replaced)),
             Answer::WithoutKeys(reply) => reply,
         },
         None => reply,
@@ -313,14 +322,21 @@ async fn carry_out(
 }
 
 /// AWS's answer, streamed; its last byte closes the record.
-fn answer(masked: Masked, started: Started, caller: &Caller) -> Response<Body> {
-    let Masked { status, headers, body, found, .. } = masked;
-    let ending = started.answered(status, &headers, found);
+fn answer(gateway: &Gateway, masked: Masked, started: Started, caller: &Caller) -> Response<Body> {
+    let Masked { status, headers, body, found, holds, .. } = masked;
+    let media_type = media_type(&headers);
+    let capture = gateway.recorder.capture(caller.session.id, holds, media_type.as_deref());
+    let ending = started.answered(status, &headers, found, capture);
     let body = Recorded::new(lasting(body, &caller.session), ending);
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 async fn refuse(

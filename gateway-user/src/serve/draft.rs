@@ -6,14 +6,15 @@ use std::time::Instant;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::{aws_error, intake::BytesIn, masking::Found, share::Share};
+use super::{aws_error, intake::BytesIn, masking::Found};
 use crate::{
     body::BodyError,
     classify::Operation,
     decide::{Denial, Objection, Permit, Question},
     identify::Caller,
     prim::{CallId, HostName},
-    record::{Decision, Intent, OpenCall, Outcome, OutcomeKind, RecordError, Recorder},
+    record::{Capture, Decision, Intent, OpenCall, Outcome, OutcomeKind, RecordError, Recorder, Side},
+    share::Share,
 };
 
 /// A call on its way to a decision: whatever stage ends it, what is known by then is recorded.
@@ -23,6 +24,7 @@ pub(super) struct Draft {
     intent: Intent,
     bytes_in: BytesIn,
     shares: Vec<Share>,
+    payload: Option<Capture>,
 }
 
 impl Draft {
@@ -32,7 +34,14 @@ impl Draft {
         intent.host = Some(host.to_string());
         intent.method = Some(method.to_string());
         intent.account = caller.session.workload.stated_account().as_ref().map(ToString::to_string);
-        Self { id, begun: Instant::now(), intent, bytes_in: BytesIn::default(), shares: Vec::new() }
+        Self {
+            id,
+            begun: Instant::now(),
+            intent,
+            bytes_in: BytesIn::default(),
+            shares: Vec::new(),
+            payload: None,
+        }
     }
 
     /// The body's bytes are counted here.
@@ -43,6 +52,11 @@ impl Draft {
     /// What the call takes of the session's shares, until its answer has ended.
     pub(super) fn holding(&mut self, share: Share) {
         self.shares.push(share);
+    }
+
+    /// What it uploads passes there.
+    pub(super) fn uploading(&mut self, payload: Capture) {
+        self.payload = Some(payload);
     }
 
     /// What the head claims, before its signature is checked.
@@ -104,7 +118,10 @@ impl Draft {
             );
             intent.reason = Some(format!("observed {verdict}: {objection}"));
         }
-        let open = recorder.intend(intent).await?;
+        let mut open = recorder.intend(intent).await?;
+        if let Some(payload) = self.payload.take() {
+            open.capture(Side::Payload, payload);
+        }
         let shares = std::mem::take(&mut self.shares);
         Ok(Started { open, begun: self.begun, sent: None, bytes_in: self.bytes_in.clone(), shares })
     }
@@ -148,8 +165,15 @@ impl Started {
     }
 
     /// AWS answered; what is left is the answer's body.
-    /// `found` is filled while it passes.
-    pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap, found: Found) -> Ending {
+    /// `found` and `capture` are filled while it passes.
+    pub(super) fn answered(
+        mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        found: Found,
+        capture: Capture,
+    ) -> Ending {
+        self.open.capture(Side::Response, capture.clone());
         let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.aws_request_id =
@@ -158,7 +182,7 @@ impl Started {
         outcome.error_code = failed.then(|| aws_error::in_headers(headers)).flatten();
         outcome.bytes_out = Some(0);
         let error = (failed && outcome.error_code.is_none()).then(Vec::new);
-        Ending { started: self, error, found }
+        Ending { started: self, error, found, capture: Some(capture) }
     }
 
     /// It could not be carried out: the gateway answers with `status` and `code`.
@@ -166,7 +190,8 @@ impl Started {
         let outcome = self.open.so_far();
         outcome.status = Some(status.as_u16());
         outcome.error_code = Some(code.to_owned());
-        Ending { started: self, error: None, found: Found::default() }.finish(OutcomeKind::Failed);
+        Ending { started: self, error: None, found: Found::default(), capture: None }
+            .finish(OutcomeKind::Failed);
     }
 }
 
@@ -178,11 +203,16 @@ pub(super) struct Ending {
     error: Option<Vec<u8>>,
     /// What was hidden in the answer.
     found: Found,
+    /// What passes.
+    capture: Option<Capture>,
 }
 
 impl Ending {
     /// Part of the answer is on its way to the agent.
     pub(super) fn passed(&mut self, data: &[u8]) {
+        if let Some(capture) = &self.capture {
+            capture.push(data);
+        }
         let outcome = self.started.open.so_far();
         outcome.bytes_out = Some(outcome.bytes_out.unwrap_or(0).saturating_add(data.len() as u64));
         if let Some(start) = &mut self.error {
@@ -194,6 +224,9 @@ impl Ending {
 
     /// The agent has the whole answer.
     pub(super) fn complete(self) {
+        if let Some(capture) = &self.capture {
+            capture.end();
+        }
         self.finish(OutcomeKind::Forwarded);
     }
 

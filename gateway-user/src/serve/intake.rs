@@ -16,8 +16,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::share::NoRoom;
-use crate::body::{self, Body, BodyError, CollectError};
+use crate::{
+    body::{self, Body, BodyError, CollectError},
+    share::NoRoom,
+};
 
 /// Bytes that came in, readable while the body is still on its way.
 #[derive(Debug, Clone, Default)]

@@ -20,7 +20,7 @@ use crate::{
     identify::Caller,
     mask::{self, Asked, Cause, Format, MaskError, Masker, Plan, Report, Way},
     prim::CallId,
-    record::{Event, MaskedValue},
+    record::{Event, Holds, MaskedValue},
 };
 
 /// Answers of up to so many bytes are masked as a whole: where nothing had to be hidden, everything their head says stays
@@ -57,6 +57,8 @@ pub(super) struct Masked {
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
     pub(super) found: Found,
+    /// What the body holds, for who keeps it.
+    pub(super) holds: Holds,
     /// Its fields alone do not make one.
     _made_here: (),
 }
@@ -108,9 +110,23 @@ impl Masking {
     }
 
     /// An answer whose keys were replaced: there is nothing else in it.
-    pub(super) fn replaced(replaced: Replaced) -> Masked {
+    pub(super) fn replaced(&self, replaced: Replaced) -> Masked {
         let Reply { status, headers, body } = replaced.into_reply();
-        Masked { status, headers, body, found: Found::default(), _made_here: () }
+        let holds = self.holds(status, &headers);
+        Masked { status, headers, body, found: Found::default(), holds, _made_here: () }
+    }
+
+    /// What the body of an answer with this head holds.
+    fn holds(&self, status: StatusCode, headers: &HeaderMap) -> Holds {
+        if self.how.reveals(status) {
+            Holds::Revealed
+        } else if self.how.is_stored(status) {
+            Holds::Object
+        } else if mask::is_readable(headers) {
+            Holds::Document
+        } else {
+            Holds::Unreadable
+        }
     }
 
     /// The answer as the agent may have it. A short one is read here; a longer one is masked as it streams, and broken off
@@ -143,7 +159,8 @@ impl Masking {
         let found = Found::default();
         let plan = Arc::clone(&self.how.job(status).plan);
         found.add(&mask::headers(self.how.job(status), &mut headers)?, &plan);
-        let as_it_is = |headers, body, found| Masked { status, headers, body, found, _made_here: () };
+        let holds = self.holds(status, &headers);
+        let as_it_is = |headers, body, found| Masked { status, headers, body, found, holds, _made_here: () };
         let format = match self.how.way(status, &headers) {
             _ if body.is_end_stream() => return Ok(as_it_is(headers, body, found)),
             Way::Withheld => return Err(MaskingError::Encoded),

@@ -19,8 +19,8 @@ mod refused;
 mod reply;
 mod revealing;
 mod rounds;
-mod share;
 mod stranger;
+mod uploading;
 mod watched_io;
 
 use std::{
@@ -36,13 +36,13 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use self::http::HttpError;
 pub use self::{
     burst::{Bursts, Cause},
     counters::{Counters, Counts},
     ledger::Ledger,
-    share::{NoRoom, Shares},
 };
-use self::{http::HttpError, share::Owner};
+pub use crate::share::{NoRoom, Shares};
 use crate::{
     accept::Accepted,
     body::{self, Body},
@@ -56,6 +56,7 @@ use crate::{
     record::{Event, IdentityRenewal, RecordError, Recorder, SessionEnd, SessionStart},
     redirect::{OriginError, Origins},
     route::{self, Route, RouteError, metadata, passthrough, route},
+    share::Owner,
     terminate::{HandshakeError, Terminator},
 };
 

@@ -1,6 +1,6 @@
 //! Every way a call can be refused or fail; `respond` says what the agent is told of each.
 
-use super::{attribution::OtherSession, intake::IntakeError, masking::MaskingError, share::NoRoom};
+use super::{attribution::OtherSession, intake::IntakeError, masking::MaskingError};
 use crate::{
     classify::ClassifyError,
     credentials::CredentialsError,
@@ -13,6 +13,7 @@ use crate::{
     prim::CallId,
     record::RecordError,
     respond::{Kind, Refusal},
+    share::NoRoom,
     sign::SignError,
 };
 

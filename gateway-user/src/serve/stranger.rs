@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
-use super::{ConnectionError, Gateway, http, intake::Unread, share::Owner};
+use super::{ConnectionError, Gateway, http, intake::Unread};
 use crate::{
     accept::Accepted,
     body::{self, Body},
@@ -19,6 +19,7 @@ use crate::{
         metadata::{self, Offer},
         route,
     },
+    share::Owner,
 };
 
 /// All that an agent learns; why is in the event.

@@ -1,7 +1,7 @@
 //! Rows as columns, the same for every store.
 
 use crate::record::stored::{
-    CallRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
+    BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
 };
 
 /// What is in one column of one row.
@@ -9,6 +9,7 @@ use crate::record::stored::{
 pub(super) enum Value<'r> {
     Text(Option<&'r str>),
     Number(Option<i64>),
+    Bytes(&'r [u8]),
 }
 
 /// A kind of row, and the table it goes to.
@@ -16,16 +17,19 @@ pub(super) trait Table {
     const NAME: &'static str;
     /// The columns that are written; the database fills the others.
     const COLUMNS: &'static [&'static str];
+    /// What ends the statement: where a row may be there already.
+    const UNLESS: &'static str = "";
     /// One value for each of the columns.
     fn values(&self) -> impl Iterator<Item = Value<'_>>;
 }
 
 /// The fields carry the names of their columns.
 macro_rules! table {
-    ($row:ty, $name:literal: $($column:ident),+) => {
+    ($row:ty, $name:literal: $($column:ident),+ $(; $unless:literal)?) => {
         impl Table for $row {
             const NAME: &'static str = $name;
             const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),+];
+            $(const UNLESS: &'static str = $unless;)?
 
             fn values(&self) -> impl Iterator<Item = Value<'_>> {
                 [$(Value::from(&self.$column)),+].into_iter()
@@ -44,6 +48,8 @@ table!(CallRow, "calls": id, session, time, pid, uid, account, region, host, ser
 table!(OutcomeRow, "outcomes": call, ended, outcome, status, aws_request_id, error_code, upstream_us, gateway_us,
     bytes_in, bytes_out, truncated);
 table!(MaskedRow, "masked": call, path, cause, digest, count, truncated);
+table!(ContentRow, "bodies": digest, length, content; "ON CONFLICT DO NOTHING");
+table!(BodyRow, "call_bodies": call, side, media_type, digest, length, kept, truncated);
 table!(EventRow, "events": time, kind, session, workload, pid, uid, message, detail, truncated);
 
 impl<'r> From<&'r String> for Value<'r> {
@@ -61,6 +67,12 @@ impl<'r> From<&'r &'static str> for Value<'r> {
 impl<'r> From<&'r Option<String>> for Value<'r> {
     fn from(text: &'r Option<String>) -> Self {
         Self::Text(text.as_deref())
+    }
+}
+
+impl<'r> From<&'r Vec<u8>> for Value<'r> {
+    fn from(bytes: &'r Vec<u8>) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

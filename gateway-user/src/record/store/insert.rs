@@ -4,7 +4,8 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::columns::{Table, Value};
 use crate::record::stored::{
-    CallRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow, Unit,
+    BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
+    Unit, contents,
 };
 
 /// Rows per statement. A batch is cut into these, largest first: few statements per table stay
@@ -21,6 +22,8 @@ pub(super) async fn insert(conn: &mut SqliteConnection, units: &[Unit]) -> Resul
     insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call)).await?;
     insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome)).await?;
     insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked)).await?;
+    insert_rows::<ContentRow>(conn, contents(units)).await?;
+    insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies)).await?;
     insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end)).await?;
     insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event)).await
 }
@@ -40,9 +43,12 @@ async fn insert_rows<'u, T: Table + 'u>(
                         match value {
                             Value::Text(text) => values.push_bind(text),
                             Value::Number(number) => values.push_bind(number),
+                            Value::Bytes(bytes) => values.push_bind(bytes),
                         };
                     }
                 })
+                .push(" ")
+                .push(T::UNLESS)
                 .build()
                 .execute(&mut *conn)
                 .await?;

@@ -7,7 +7,8 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::support::{Bench, On, call_id, identity, session, session_id};
 use crate::record::{
-    Decision, Event, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, query::Reader,
+    Decision, Event, Holds, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, Side,
+    query::Reader,
 };
 
 /// When someone looks at it.
@@ -91,6 +92,16 @@ fn refusal(status: u16, code: &str) -> Outcome {
     }
 }
 
+/// A call that AWS answered with this body.
+async fn got(recorder: &Recorder, intent: Intent, session: u32, outcome: Outcome, body: &[u8]) {
+    let mut call = recorder.intend(intent).await.unwrap();
+    let capture = recorder.capture(session_id(session), Holds::Document, None);
+    capture.push(body);
+    capture.end();
+    call.capture(Side::Response, capture);
+    call.finish(outcome);
+}
+
 async fn pass(bench: &Bench, recorder: &Recorder) {
     let at = |hour, minute, second| {
         bench.clock.set(
@@ -124,7 +135,7 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
         Decision::Allow,
         "builds-read",
     );
-    recorder.intend(list).await.unwrap().finish(answered(200, "REQ2", 2048));
+    got(recorder, list, 1, answered(200, "REQ2", 2048), b"<ListBucketResult></ListBucketResult>").await;
 
     at(2, 15, 30);
     let delete = Intent {
@@ -146,7 +157,8 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     );
     let read = Intent { params: json!({"SecretId": "prod/db"}), ..read };
     let read = of("secretsmanager", "secretsmanager.eu-central-1.amazonaws.com", read);
-    recorder.intend(read).await.unwrap().finish(answered(200, "REQ4", 512));
+    let answer = br#"{"SecretString":"chaperone:masked"}"#;
+    got(recorder, read, 2, answered(200, "REQ4", 512), answer).await;
 
     at(2, 17, 0);
     let user = "arn:aws:iam::123456789012:user/eve";

@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::record::{
     store::columns::{Table, Value},
-    stored::{CallRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
+    stored::{
+        BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow,
+        SessionRow, Unit, contents,
+    },
 };
 
 /// Inserts every row of `units`, in order; what others refer to comes first.
@@ -15,6 +18,8 @@ pub(super) async fn insert(conn: &mut PgConnection, units: &[Unit]) -> Result<()
     insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call)).await?;
     insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome)).await?;
     insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked)).await?;
+    insert_rows::<ContentRow>(conn, contents(units)).await?;
+    insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies)).await?;
     insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end)).await?;
     insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event)).await
 }
@@ -23,6 +28,7 @@ pub(super) async fn insert(conn: &mut PgConnection, units: &[Unit]) -> Result<()
 enum Column<'u> {
     Texts(Vec<Option<&'u str>>),
     Numbers(Vec<Option<i64>>),
+    Bytes(Vec<&'u [u8]>),
 }
 
 async fn insert_rows<'u, T: Table + 'u>(
@@ -35,14 +41,16 @@ async fn insert_rows<'u, T: Table + 'u>(
             columns.extend(row.values().map(|value| match value {
                 Value::Text(_) => Column::Texts(Vec::new()),
                 Value::Number(_) => Column::Numbers(Vec::new()),
+                Value::Bytes(_) => Column::Bytes(Vec::new()),
             }));
         }
         for (column, value) in columns.iter_mut().zip(row.values()) {
             match (column, value) {
                 (Column::Texts(texts), Value::Text(text)) => texts.push(text),
                 (Column::Numbers(numbers), Value::Number(number)) => numbers.push(number),
+                (Column::Bytes(all), Value::Bytes(bytes)) => all.push(bytes),
                 // A field has one type.
-                (Column::Texts(_), Value::Number(_)) | (Column::Numbers(_), Value::Text(_)) => {}
+                (Column::Texts(_) | Column::Numbers(_) | Column::Bytes(_), _) => {}
             }
         }
     }
@@ -54,6 +62,7 @@ async fn insert_rows<'u, T: Table + 'u>(
         query = match column {
             Column::Texts(texts) => query.bind(texts),
             Column::Numbers(numbers) => query.bind(numbers),
+            Column::Bytes(all) => query.bind(all),
         };
     }
     query.execute(conn).await?;
@@ -70,12 +79,14 @@ fn statement<T: Table>(columns: &[Column<'_>]) -> String {
         .map(|(column, number)| match column {
             Column::Texts(_) => format!("${number}::text[]"),
             Column::Numbers(_) => format!("${number}::bigint[]"),
+            Column::Bytes(_) => format!("${number}::bytea[]"),
         })
         .collect();
     format!(
         "INSERT INTO {} ({names}) SELECT {names} FROM unnest({}) WITH ORDINALITY AS batch ({names}, position) \
-         ORDER BY position",
+         ORDER BY position {}",
         T::NAME,
-        arrays.join(", ")
+        arrays.join(", "),
+        T::UNLESS
     )
 }

@@ -1,4 +1,4 @@
-//! How much of a bounded thing is in use, in all and by each session: one agent cannot take it all.
+//! How much of a bounded thing is in use, in all and by each session: one agent cannot take it all. *pure*
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ struct Used {
 
 /// Whose share it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Owner {
+pub enum Owner {
     /// One session's.
     Session(SessionId),
     /// A cgroup's that is not identified yet.
@@ -63,7 +63,10 @@ impl Shares {
     }
 
     /// Takes `amount`, until the share is dropped.
-    pub(super) fn take(&self, owner: impl Into<Owner>, amount: usize) -> Result<Share, NoRoom> {
+    ///
+    /// # Errors
+    /// [`NoRoom`], and nothing is taken.
+    pub fn take(&self, owner: impl Into<Owner>, amount: usize) -> Result<Share, NoRoom> {
         let owner = owner.into();
         let mut used = lock(&self.used);
         let all = used.all.saturating_add(amount);
@@ -82,22 +85,36 @@ impl Shares {
 
 /// What is in use, given back on drop.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     used: Arc<Mutex<Used>>,
     owner: Owner,
     amount: usize,
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
+impl Share {
+    /// Gives back all but `amount`, and says what is left.
+    pub fn shrink(&mut self, amount: usize) -> usize {
+        let less = self.amount.saturating_sub(amount);
+        self.give_back(less);
+        self.amount -= less;
+        self.amount
+    }
+
+    fn give_back(&self, amount: usize) {
         let mut used = lock(&self.used);
-        used.all = used.all.saturating_sub(self.amount);
+        used.all = used.all.saturating_sub(amount);
         if let Some(own) = used.by_owner.get_mut(&self.owner) {
-            *own = own.saturating_sub(self.amount);
+            *own = own.saturating_sub(amount);
             if *own == 0 {
                 used.by_owner.remove(&self.owner);
             }
         }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.give_back(self.amount);
     }
 }
 
@@ -119,7 +136,10 @@ mod tests {
         assert_eq!(shares.take(modest, 1).err(), Some(NoRoom::All(10)));
         drop(held);
         assert!(shares.take(modest, 2).is_ok());
-        drop(rest);
+        let mut most = shares.take(greedy, 5).expect("it came back");
+        assert_eq!((most.shrink(2), most.shrink(3)), (2, 2));
+        assert_eq!(shares.in_use(), 6);
+        drop((rest, most));
         let used = lock(&shares.used);
         assert_eq!((used.all, used.by_owner.len()), (0, 0));
     }
