@@ -21,6 +21,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const SECRETS: &str = "secretsmanager.eu-central-1.amazonaws.com";
 const DYNAMODB: &str = "dynamodb.eu-central-1.amazonaws.com";
 const S3: &str = "s3.eu-central-1.amazonaws.com";
+const OBJECTS: &str = "artifacts.s3.eu-central-1.amazonaws.com";
 const JSON: &str = "application/x-amz-json-1.1";
 const SECRET: &str = "correct horse battery staple";
 const REVEAL: &str = r#"@id("show") permit (principal, action == Action::"reveal", resource)
@@ -196,7 +197,7 @@ async fn an_answer_that_breaks_off_says_so() -> Result<()> {
     const PATH: &str = "/bytes-1000000?x-id=GetObject";
     let direct = start(|_| {}).await?;
     direct.upstream.script([Behaviour::ResetAfter(100_000)]);
-    let broken = direct.agent(S3).ask(Method::GET, PATH, &[], "", &Signing::new("s3")).await;
+    let broken = direct.agent(OBJECTS).ask(Method::GET, PATH, &[], "", &Signing::new("s3")).await;
     assert!(broken.is_err(), "{broken:?}");
     let kept = recorded(&direct).await?.answer.context("an answer")?;
     assert_eq!((kept.length, kept.missing), (100_000, vec!["object".to_owned(), "broken-off".to_owned()]));
@@ -204,9 +205,9 @@ async fn an_answer_that_breaks_off_says_so() -> Result<()> {
     // The agent goes away in the middle.
     let direct = start(|_| {}).await?;
     direct.upstream.script([Behaviour::StallAfter(100_000)]);
-    let agent = direct.agent(S3);
+    let agent = direct.agent(OBJECTS);
     let request = agent.signed(Method::GET, PATH, &[], "", &Signing::new("s3")).await?;
-    let mut head = format!("GET {PATH} HTTP/1.1\r\nHost: {S3}\r\n");
+    let mut head = format!("GET {PATH} HTTP/1.1\r\nHost: {OBJECTS}\r\n");
     for (name, value) in request.headers() {
         head.push_str(&format!("{name}: {}\r\n", value.to_str()?));
     }

@@ -83,7 +83,9 @@ fn every_number_has_a_range() {
                 continue;
             }
             numbers += 1;
-            for wrong in [0, i64::MAX] {
+            // There nothing is something that one may want.
+            let least = ((&*section, &*key) != ("record", "body_max_bytes")).then_some(0);
+            for wrong in least.into_iter().chain([i64::MAX]) {
                 config[&section][&key] = wrong.into();
                 let error =
                     parse(&config.to_string()).expect_err(&format!("{section}.{key} = {wrong}")).to_string();

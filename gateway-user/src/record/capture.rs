@@ -21,7 +21,7 @@ use crate::{
 /// The parameters of a call as one JSON object: members sorted by name, no spaces, secrets hidden.
 pub(super) const PARAMS: &str = "application/vnd.chaperone.params+json";
 
-/// zstd's default level: 64 KiB take it less than half a millisecond.
+/// zstd's default level.
 const LEVEL: i32 = 3;
 /// Bytes that a capture takes of the memory at first; then it doubles what it has.
 const FIRST: usize = 1024;
@@ -102,8 +102,10 @@ impl Room {
     /// All of a call's parameters, redacted.
     pub(super) fn params(&self, session: SessionId, params: &Value) -> Option<Body> {
         let capture = self.capture(session, Holds::Document, Some(PARAMS));
+        let mut params = params.clone();
+        params.sort_all_objects();
         let mut writer = io::BufWriter::new(Pushed(&capture));
-        let written = serde_json::to_writer(&mut writer, params).is_ok();
+        let written = serde_json::to_writer(&mut writer, &params).is_ok();
         if io::Write::flush(&mut writer).is_ok() && written {
             capture.end();
         }

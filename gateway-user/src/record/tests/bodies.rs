@@ -170,7 +170,7 @@ async fn a_content_that_was_changed_is_an_error(on: On) {
         (with(&bomb), "its content cannot be unpacked to the length that it should have"),
         (format!("length = 31457280, {}", with(&bomb)), "its content is longer than any that is kept"),
         (
-            format!("content = {}", literal(on, b"no frame")),
+            format!("length = 13, content = {}", literal(on, b"no frame")),
             "its content cannot be unpacked to the length that it should have",
         ),
     ] {
