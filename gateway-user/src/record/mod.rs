@@ -14,6 +14,7 @@
 use std::{path::PathBuf, time::Duration};
 
 mod bounds;
+pub mod log;
 pub mod query;
 mod recorder;
 mod redact;
