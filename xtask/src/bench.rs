@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, default_value_t = 3)]
     seconds: u32,
     /// Measure only this part: `understand` is reading, classifying and deciding, without any connection;
-    /// `keys` is what keys of a role cost, `tokens` what it takes to check a token of an agent's
+    /// `record` is making records durable and verifying them, `keys` is what keys of a role cost, `tokens` what it takes to check a token of an agent's
     #[arg(long, conflicts_with = "write")]
     only: Option<String>,
 }

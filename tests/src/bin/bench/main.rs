@@ -7,6 +7,7 @@ mod keys;
 mod legs;
 mod memory;
 mod peers;
+mod record;
 mod table;
 mod tokens;
 mod understand;
@@ -54,6 +55,8 @@ struct Args {
 enum Part {
     /// Reading, classifying and deciding, without any connection
     Understand,
+    /// Making records durable, and verifying them
+    Record,
     /// Keys of a role: kept ones, and those made for one call
     Keys,
     /// Checking the tokens of agents, with the issuer's keys at hand
@@ -74,6 +77,7 @@ fn run(args: &Args) -> Result<()> {
     match args.only {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
         Some(Part::Keys) => publish(args, &keys::measure()?.report()),
+        Some(Part::Record) => publish(args, &record::measure()?.report()),
         Some(Part::Tokens) => publish(args, &tokens::measure()?.report()),
         None => everything(args),
     }
