@@ -21,7 +21,8 @@ pub struct Args {
     seconds: u32,
     /// Measure only this part: `understand` is reading, classifying and deciding, without any connection;
     /// `keys` is what keys of a role cost, `tokens` what it takes to check a token of an agent's,
-    /// `masks` how fast answers pass that are looked through, `records` what a call's record takes
+    /// `masks` how fast answers pass that are looked through, `record` what a call's record takes,
+    /// and verifying it
     #[arg(long, conflicts_with = "write")]
     only: Option<String>,
 }

@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod setup;
 mod sh;
+mod soak;
 mod test;
 mod tidy;
 
@@ -41,6 +42,9 @@ enum Command {
     Codegen(codegen::Args),
     /// Feed the readers of hostile input with ever more of it
     Fuzz(fuzz::Args),
+    /// Do for long what the tests do a few times
+    #[command(subcommand)]
+    Soak(soak::Command),
     /// Measure against direct connections, nginx and mitmproxy
     Bench(bench::Args),
 }
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Codegen(args) => codegen::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Soak(command) => soak::run(&command),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -61,6 +61,7 @@ END
 $$;
 CREATE TRIGGER call_bodies_refer BEFORE INSERT ON call_bodies
 FOR EACH ROW EXECUTE FUNCTION bodies_are_there();
+ALTER TABLE call_bodies ENABLE ALWAYS TRIGGER call_bodies_refer;
 
 CREATE TRIGGER call_bodies_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON call_bodies
 FOR EACH STATEMENT EXECUTE FUNCTION records_stay();

@@ -57,7 +57,12 @@ impl DaemonStatus {
 
     fn store(&self) -> Health {
         match self.gateway.recorder.health().failing {
-            None => Health { ok: true, detail: String::new() },
+            None => match self.gateway.recorder.health().unsigned {
+                None => Health { ok: true, detail: String::new() },
+                Some(why) => {
+                    Health { ok: false, detail: format!("{why}; calls are recorded, and it is tried again") }
+                }
+            },
             Some(why) => {
                 Health { ok: false, detail: format!("{why}; calls are refused until it can be written") }
             }

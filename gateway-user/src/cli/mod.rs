@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done · 1 the answer is no (unhealthy, not found, policy errors) · 64 wrong usage ·
-//! 69 the daemon is not running · 78 the configuration is wrong. `chaperone run` exits as its
+//! Exit codes: 0 done · 1 the answer is no (unhealthy, not found, policy errors, an altered record) · 2 (`verify`) nothing
+//! can be said · 64 wrong usage · 69 the daemon is not running · 78 the configuration is wrong. `chaperone run` exits as its
 //! command does.
 
 pub mod ca;
@@ -11,11 +11,13 @@ pub mod database;
 pub mod detach;
 pub mod events;
 pub mod init;
+pub mod log;
 pub mod policy;
 pub mod run;
 pub mod sessions;
 pub mod status;
 pub mod table;
+pub mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -67,6 +69,10 @@ enum Command {
     /// The session database.
     #[command(subcommand)]
     Database(database::Command),
+    Verify(verify::Args),
+    /// The log that makes changes of the record visible.
+    #[command(subcommand)]
+    Log(log::Command),
     /// Remove the redirect from the kernel: agents reach AWS directly again. For uninstalling.
     Detach(detach::Args),
     /// Print shell completions.
@@ -117,6 +123,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Database(command) => wait(database::run(command, load_to_read)),
+        Command::Verify(args) => wait(verify::run(args, &load_to_read()?)),
+        Command::Log(command) => wait(log::run(command, &load_to_read()?)),
         Command::Detach(args) => detach::run(&args, &load()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chaperone", &mut std::io::stdout());

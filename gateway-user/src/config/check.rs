@@ -217,6 +217,22 @@ impl Problems {
             let wrong = format!("`host` has 1 to {HOST_MAX} bytes and no control characters");
             self.add(KeyPath::of("record", "host"), wrong);
         }
+        let here = |key| KeyPath::of("record", "log").key(key);
+        let log = &record.log;
+        let ranges = [
+            ("checkpoint_rows", log.checkpoint_rows, 1, 1_000_000),
+            ("checkpoint_secs", log.checkpoint_secs, 1, DAY),
+        ];
+        for (key, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                self.add(here(key), format!("`{key}` must be between {low} and {high}"));
+            }
+        }
+        for (key, path) in [("key", &log.key), ("checkpoint_file", &log.checkpoint_file)] {
+            if path.as_ref().is_some_and(|path| !path.is_absolute()) {
+                self.add(here(key), format!("`{key}` must be an absolute path"));
+            }
+        }
     }
 
     fn forward(&mut self, config: &Config) {

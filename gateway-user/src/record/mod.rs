@@ -15,12 +15,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::clock::Clock;
+
+pub mod audit;
 mod bounds;
 mod capture;
+pub mod log;
 pub mod query;
 mod recorder;
 mod redact;
 mod row;
+mod sink;
 mod stamp;
 mod store;
 mod stored;
@@ -87,6 +92,8 @@ pub struct Config {
     pub capture_memory_bytes: usize,
     /// Whether contents of objects are stored, too: what is up- and downloaded at S3, messages, what functions and models answer.
     pub objects: bool,
+    /// How the log of what was recorded is signed.
+    pub log: log::Config,
 }
 
 impl Default for Config {
@@ -109,6 +116,7 @@ impl Default for Config {
             body_max_bytes: 64 * 1024,
             capture_memory_bytes: 64 * 1024 * 1024,
             objects: false,
+            log: log::Config::default(),
         }
     }
 }
@@ -119,6 +127,18 @@ impl Config {
     pub fn host_name(&self) -> String {
         let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         self.host.clone().unwrap_or_else(own)
+    }
+
+    /// Where the key is that signs the log.
+    #[must_use]
+    pub fn log_key(&self) -> PathBuf {
+        self.log.key.clone().unwrap_or_else(|| self.database.with_file_name("log.key"))
+    }
+
+    /// Where the newest checkpoint of the log is kept beside the database.
+    #[must_use]
+    pub fn checkpoint_file(&self) -> PathBuf {
+        self.log.checkpoint_file.clone().unwrap_or_else(|| self.log_key().with_file_name("log.checkpoint"))
     }
 
     /// The file whose lock says that a daemon writes to the database.
@@ -165,6 +185,22 @@ pub enum RecordError {
     /// The writer is gone.
     #[error("the record writer has stopped")]
     Stopped,
+}
+
+/// Begins a new log of this host, although the old one cannot be gone on with, while no daemon runs. `reason` is a
+/// person's word for why; the record keeps it, with what the old log's last checkpoint said. The new log's first checkpoint
+/// is stored and in its file when this returns.
+///
+/// # Errors
+/// [`RecordError`].
+pub async fn restart_log(config: &Config, reason: &str, clock: &Clock) -> Result<(), RecordError> {
+    let mut store = store::Store::restart_log(config, reason, clock.now()).await?;
+    store.recover(clock.now()).await?;
+    let signed = store.checkpoint().await?;
+    store.close().await;
+    let path = config.checkpoint_file();
+    log::file::write(&path, signed.note())
+        .map_err(|error| RecordError::Store(format!("the checkpoint file {}: {error}", path.display())))
 }
 
 /// Makes the schema of PostgreSQL what this program knows, as the role of `record.url`, which must own the

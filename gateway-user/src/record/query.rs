@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use self::statement::Pool;
-use super::{Config, StoreKind};
+use super::{Config, StoreKind, audit::ReadConnection};
 
 mod bodies;
 mod filter;
@@ -119,6 +119,14 @@ impl Reader {
             StoreKind::Postgres => {
                 Self { pool: Pool::Postgres(open::postgres(config).await?), host: Some(config.host_name()) }
             }
+        })
+    }
+
+    /// One connection alone, to read everything in one transaction.
+    pub(super) async fn into_connection(self) -> Result<ReadConnection, QueryError> {
+        Ok(match self.pool {
+            Pool::Sqlite(pool) => ReadConnection::Sqlite(pool.acquire().await.map_err(read)?.detach()),
+            Pool::Postgres(pool) => ReadConnection::Postgres(pool.acquire().await.map_err(read)?.detach()),
         })
     }
 

@@ -13,6 +13,7 @@ use super::{
     AcceptedToken, Capture, Config, Event, Health, Holds, IdentityRenewal, Intent, KilledCgroup, OpenSession,
     Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart, Side,
     capture::Room,
+    sink::Sink,
     store::{Leftovers, Store},
     stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
     writer::{Ack, Command, Writer},
@@ -68,7 +69,7 @@ impl Recorder {
     /// # Errors
     /// [`RecordError::InUse`] if another daemon writes to it; [`RecordError::Open`] otherwise.
     pub async fn open(config: &Config, clock: Clock) -> Result<Opened, RecordError> {
-        let mut store = Store::open(config).await?;
+        let mut store = Store::open(config, clock.now()).await?;
         let Leftovers { open_sessions, killed, tokens, closed_calls } = store.recover(clock.now()).await?;
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
@@ -82,6 +83,7 @@ impl Recorder {
             outcomes: outcome_queue,
             batch_rows: config.batch_rows.max(1),
             retry_max: Duration::from_secs(config.retry_max_secs),
+            sink: Sink::start(config, health_sender.clone()),
             health: health_sender,
             closing: closing.clone(),
             stopped: stopped.clone().drop_guard(),

@@ -4,18 +4,26 @@
 //! is left out alone; after any failure the next write starts from a known state; and a batch that was
 //! offered before is recognised by its key and not written twice.
 
-mod columns;
+pub(super) mod book;
+pub(super) mod columns;
 mod insert;
 mod lock;
+pub(super) mod pages;
 mod postgres;
 mod recover;
 mod sqlite;
+
+use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, StoreKind, stored::Unit};
+use super::{
+    AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, StoreKind,
+    log::{checkpoint::SignedCheckpoint, writer::Elsewhere},
+    stored::Unit,
+};
 
 /// Every version of the schema, oldest first. A number means the same change in both.
 pub(super) static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
@@ -80,11 +88,23 @@ pub(super) struct Leftovers {
 }
 
 impl Store {
-    /// Creates what is missing, takes the lock, brings the schema up to date.
-    pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
+    /// Creates what is missing, takes the lock, brings the schema up to date, goes on with the log.
+    pub(super) async fn open(config: &Config, now: OffsetDateTime) -> Result<Self, RecordError> {
         Ok(match config.store {
-            StoreKind::Sqlite => Self::Sqlite(sqlite::Store::open(config).await?),
-            StoreKind::Postgres => Self::Postgres(postgres::Store::open(config).await?),
+            StoreKind::Sqlite => Self::Sqlite(sqlite::Store::open(config, now).await?),
+            StoreKind::Postgres => Self::Postgres(postgres::Store::open(config, now).await?),
+        })
+    }
+
+    /// The same, with a new log, whatever the old one is like.
+    pub(super) async fn restart_log(
+        config: &Config,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, RecordError> {
+        Ok(match config.store {
+            StoreKind::Sqlite => Self::Sqlite(sqlite::Store::restart_log(config, reason, now).await?),
+            StoreKind::Postgres => Self::Postgres(postgres::Store::restart_log(config, reason, now).await?),
         })
     }
 
@@ -105,6 +125,22 @@ impl Store {
                 store.write(&batch.units).await.map_err(|error| WriteError { error, in_doubt: false })
             }
             Self::Postgres(store) => store.write(batch).await,
+        }
+    }
+
+    /// How long the next checkpoint can wait; `None` while there is nothing to sign.
+    pub(super) fn until_checkpoint(&self) -> Option<Duration> {
+        match self {
+            Self::Sqlite(store) => store.until_checkpoint(),
+            Self::Postgres(store) => store.until_checkpoint(),
+        }
+    }
+
+    /// Signs what is committed; on `Ok` the checkpoint is on disk.
+    pub(super) async fn checkpoint(&mut self) -> Result<SignedCheckpoint, RecordError> {
+        match self {
+            Self::Sqlite(store) => store.checkpoint().await,
+            Self::Postgres(store) => store.checkpoint().await,
         }
     }
 
@@ -145,6 +181,29 @@ fn explain(error: &MigrateError) -> String {
         ),
         other => other.to_string(),
     }
+}
+
+/// Makes the directory that a file is to be in.
+fn create_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            DirBuilder::new().recursive(true).mode(0o750).create(parent)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The log in memory is not the one in the database.
+fn elsewhere(error: Elsewhere) -> RecordError {
+    RecordError::Store(format!("{error}; restart the daemon when nobody else writes to the database"))
+}
+
+/// The database did not accept the log's entries.
+fn not_ours(error: &sqlx::Error) -> RecordError {
+    RecordError::Store(format!(
+        "the log in the database is not the one that this daemon wrote: somebody else writes to it, or has removed from \
+         it ({error}); restart the daemon when nobody else does"
+    ))
 }
 
 fn refused(error: sqlx::Error) -> RecordError {

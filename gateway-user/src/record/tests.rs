@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod durable;
 mod hosts;
+mod log;
 mod network;
 mod opening;
 pub(crate) mod proxy;

@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     RecordError,
     recorder::{OpenCall, OutcomeSlot},
+    sink::Sink,
     store::{Batch, Store, WriteError, Written},
     stored::{OutcomeRow, Unit},
 };
@@ -23,6 +24,9 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 /// and a transaction of their own would delay the intents that come meanwhile. What a crash can turn
 /// into `unknown` grows by this much.
 const OUTCOMES_WAIT: Duration = Duration::from_millis(10);
+
+/// Pause before a checkpoint that could not be stored is tried again.
+const SIGN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Attempts to write the last outcomes when the daemon stops while the database refuses.
 const LAST_ATTEMPTS: u32 = 5;
@@ -61,6 +65,10 @@ pub struct Health {
     pub rows: u64,
     /// Records that the database did not accept, because they contradict what is stored.
     pub rejected: u64,
+    /// Leaves of the log that a stored checkpoint covers.
+    pub signed: u64,
+    /// Why the newest checkpoint is not where it should be; `None` while it is. Recording goes on.
+    pub unsigned: Option<String>,
 }
 
 /// The task's state.
@@ -72,6 +80,8 @@ pub(super) struct Writer {
     pub(super) batch_rows: usize,
     pub(super) retry_max: Duration,
     pub(super) health: watch::Sender<Health>,
+    /// Where checkpoints go that are stored.
+    pub(super) sink: Sink,
     /// Cancelled to stop after everything is written.
     pub(super) closing: CancellationToken,
     /// Tells that the writer has ended, however it ended.
@@ -86,16 +96,40 @@ impl Writer {
         let mut state = State::default();
         while let Some(batch) = self.gather(&mut state).await {
             self.commit(batch, &mut state).await;
+            if state.checkpoint_at(&self.store).is_some_and(|due| due <= Instant::now()) {
+                self.checkpoint(&mut state).await;
+            }
             if !state.commands_open && state.failures >= LAST_ATTEMPTS {
                 tracing::error!(
-                    rows = state.kept.len() + state.doubtful.map_or(0, |offer| offer.batch.units.len()),
+                    rows =
+                        state.kept.len() + state.doubtful.as_ref().map_or(0, |offer| offer.batch.units.len()),
                     "the session database refuses; the next start will record these calls as unknown"
                 );
                 break;
             }
         }
+        if self.store.until_checkpoint().is_some() && state.doubtful.is_none() {
+            self.checkpoint(&mut state).await;
+        }
         self.store.close().await;
+        self.sink.close().await;
         drop(self.stopped);
+    }
+
+    /// Signs what is committed and hands it on. What cannot be signed now is signed later: recording goes on.
+    async fn checkpoint(&mut self, state: &mut State) {
+        match self.store.checkpoint().await {
+            Ok(signed) => {
+                state.sign_again_at = None;
+                self.health.send_modify(|health| health.signed = signed.checkpoint().size());
+                self.sink.take(signed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint could be stored; it is tried again");
+                state.sign_again_at = Some(Instant::now() + SIGN_AGAIN);
+                self.health.send_modify(|health| health.unsigned = Some(error.to_string()));
+            }
+        }
     }
 
     /// Waits for something to write, then takes all that waits, up to a batch. `None`: nothing will
@@ -104,6 +138,7 @@ impl Writer {
         let mut batch = Vec::new();
         let limit = self.batch_rows;
         let mut write_at = None;
+        let sign_at = state.checkpoint_at(&self.store);
         while batch.is_empty() {
             select! {
                 biased;
@@ -128,6 +163,9 @@ impl Writer {
                 }
                 () = until(state.retry_at), if state.retry_at.is_some() => break,
                 () = until(write_at), if write_at.is_some() => break,
+                // When nothing more will come, the last checkpoint is not waited for.
+                () = until(sign_at),
+                    if sign_at.is_some() && (state.commands_open || state.outcomes_open) => break,
                 else => return None,
             }
         }
@@ -221,6 +259,8 @@ struct State {
     closing: bool,
     /// Failed transactions since the last good one.
     failures: u32,
+    /// When a checkpoint that could not be stored is tried again.
+    sign_again_at: Option<Instant>,
     /// When to try again; `Some` only while `kept` or `doubtful` waits for a refusing database.
     retry_at: Option<Instant>,
 }
@@ -234,6 +274,7 @@ impl Default for State {
             outcomes_open: true,
             closing: false,
             failures: 0,
+            sign_again_at: None,
             retry_at: None,
         }
     }
@@ -243,6 +284,13 @@ impl State {
     fn recovered(&mut self) {
         self.failures = 0;
         self.retry_at = None;
+    }
+
+    /// When the next checkpoint is due; `None` while there is nothing to sign. What is in doubt comes first.
+    fn checkpoint_at(&self, store: &Store) -> Option<Instant> {
+        let wait = store.until_checkpoint().filter(|_| self.doubtful.is_none())?;
+        let due = Instant::now() + wait;
+        Some(self.sign_again_at.map_or(due, |again| due.max(again)))
     }
 
     fn failed(&mut self, retry_max: Duration) {

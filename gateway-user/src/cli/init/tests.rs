@@ -55,6 +55,12 @@ fn the_guide_names_every_key() {
     config.issuer = vec![every_key_of_an_issuer()];
     config.record.url = "postgres://w@localhost/r".parse().ok();
     config.record.host = Some("build7".to_owned());
+    config.record.log = crate::record::log::Config {
+        key: Some("/k".into()),
+        checkpoint_file: Some("/c".into()),
+        journald: Some(true),
+        ..Default::default()
+    };
     config.forward.extra_ca = Some("/x".into());
     config.mask.rule = vec![toml::from_str("operation = 's3:ListBuckets'\npath = '*'").unwrap()];
     config.mask.pattern = vec![toml::from_str("name = 'x'\nregex = 'x'").unwrap()];
@@ -62,6 +68,9 @@ fn the_guide_names_every_key() {
     let table = table(&config);
     let items = |section: &str| table[section][0].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
     let sections = keys(&table).into_iter().map(|path| path.split('.').nth(1).unwrap().to_owned());
+    // It is a table of its own in the guide, too.
+    let sections =
+        sections.filter(|key| key != "log").chain(table["record"]["log"].as_table().unwrap().keys().cloned());
     let of_masks = |key: &str| table["mask"][key][0].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
     let masks = of_masks("rule").into_iter().chain(of_masks("pattern"));
     for key in sections.chain(items("workload")).chain(items("issuer")).chain(masks) {

@@ -1,7 +1,10 @@
 //! Rows as columns, the same for every store.
 
-use crate::record::stored::{
-    BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
+use crate::record::{
+    log::{leaf::Form, tombstone},
+    stored::{
+        BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
+    },
 };
 
 /// What is in one column of one row.
@@ -19,14 +22,19 @@ pub(super) trait Table {
     const COLUMNS: &'static [&'static str];
     /// What ends the statement: where a row may be there already.
     const UNLESS: &'static str = "";
+    /// Whether each row is a leaf of the log.
+    const LEAF: bool = true;
+    /// Whether PostgreSQL adds the name of the host, in the column [`HOST`].
+    const HOSTED: bool = false;
     /// One value for each of the columns.
     fn values(&self) -> impl Iterator<Item = Value<'_>>;
 }
 
 /// The fields carry the names of their columns.
 macro_rules! table {
-    ($row:ty, $name:literal: $($column:ident),+ $(; $unless:literal)?) => {
+    ($row:ty, $name:literal $(, $constant:ident = $value:literal)*: $($column:ident),+ $(; $unless:literal)?) => {
         impl Table for $row {
+            $(const $constant: bool = $value;)*
             const NAME: &'static str = $name;
             const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),+];
             $(const UNLESS: &'static str = $unless;)?
@@ -48,9 +56,74 @@ table!(CallRow, "calls": id, session, time, pid, uid, account, region, host, ser
 table!(OutcomeRow, "outcomes": call, ended, outcome, status, aws_request_id, error_code, upstream_us, gateway_us,
     bytes_in, bytes_out, truncated);
 table!(MaskedRow, "masked": call, path, cause, digest, count, truncated);
-table!(ContentRow, "bodies": digest, length, content; "ON CONFLICT DO NOTHING");
+table!(ContentRow, "bodies", LEAF = false: digest, length, content; "ON CONFLICT DO NOTHING");
 table!(BodyRow, "call_bodies": call, side, media_type, digest, length, kept, truncated);
-table!(EventRow, "events": time, kind, session, workload, pid, uid, message, detail, truncated);
+table!(EventRow, "events", HOSTED = true: time, kind, session, workload, pid, uid, message, detail, truncated);
+
+/// The column of PostgreSQL that says which host an event is of. Its table was given it after others, so it is in the form
+/// of a row only where there is one.
+pub(in crate::record) const HOST: &str = "hostname";
+
+/// The columns of a table whose rows are leaves, in the order in which its first version declares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::record) struct Leaves {
+    pub(in crate::record) table: &'static str,
+    pub(in crate::record) columns: &'static [&'static str],
+    /// See [`Table::HOSTED`].
+    pub(in crate::record) hosted: bool,
+}
+
+/// Every table whose rows are leaves, in an order in which what others refer to comes first.
+pub(in crate::record) const LEAVES: &[Leaves] = &[
+    leaves::<SessionRow>(),
+    leaves::<IdentityRow>(),
+    leaves::<CallRow>(),
+    leaves::<OutcomeRow>(),
+    leaves::<MaskedRow>(),
+    leaves::<BodyRow>(),
+    leaves::<SessionEndRow>(),
+    leaves::<EventRow>(),
+    Leaves {
+        table: tombstone::TABLE,
+        columns: &[
+            "time",
+            "table_name",
+            "first_row",
+            "last_row",
+            "row_count",
+            "digest",
+            "actor",
+            "reason",
+            "note",
+        ],
+        hosted: false,
+    },
+    Leaves {
+        table: "holds",
+        columns: &["id", "time", "actor", "reason", "session", "workload", "since", "until"],
+        hosted: false,
+    },
+    Leaves { table: "hold_releases", columns: &["hold", "time", "actor", "reason"], hosted: false },
+];
+
+const fn leaves<T: Table>() -> Leaves {
+    assert!(T::LEAF, "the rows of this table are no leaves");
+    Leaves { table: T::NAME, columns: T::COLUMNS, hosted: T::HOSTED }
+}
+
+/// The canonical form of a row that gets this number.
+pub(super) fn form<T: Table>(row: &T, seq: i64, host: Option<&str>) -> Form {
+    let form =
+        T::COLUMNS.iter().zip(row.values()).fold(
+            Form::new(T::NAME, seq),
+            |form, (name, value)| match value {
+                Value::Text(text) => form.column(name, text),
+                Value::Number(number) => form.column(name, number),
+                Value::Bytes(bytes) => form.column(name, bytes),
+            },
+        );
+    if T::HOSTED { form.later_column(HOST, host) } else { form }
+}
 
 impl<'r> From<&'r String> for Value<'r> {
     fn from(text: &'r String) -> Self {

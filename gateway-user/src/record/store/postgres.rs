@@ -22,11 +22,18 @@ use self::{
     connect::{Backend, Server},
     insert::insert,
 };
-use super::{Batch, Leftovers, POSTGRES, WriteError, Written, explain, newest, recover, refused};
+use super::{
+    Batch, Leftovers, POSTGRES, WriteError, Written,
+    book::{Book, Pages},
+    elsewhere, explain, newest, not_ours,
+    pages::Conn,
+    recover, refused,
+};
 use crate::record::{
-    Config, RecordError,
+    Config, Event, RecordError,
+    log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{EventRow, SessionRow, Unit},
+    stored::{SessionRow, Unit},
 };
 
 /// Where sqlx notes which migrations were made.
@@ -44,8 +51,17 @@ pub(in crate::record) struct Store {
     /// The newest connection's process on the server: it may live on, with the lock, after the connection
     /// was cut.
     backend: Option<Backend>,
-    /// The batch whose commit was not answered, and what becomes of its units if it took place.
-    doubt: Option<(Uuid, Vec<Written>)>,
+    /// The batch whose commit was not answered.
+    doubt: Option<Doubt>,
+    book: Book,
+}
+
+/// What became of a batch, and of the log, if its commit took place.
+#[derive(Debug)]
+struct Doubt {
+    key: Uuid,
+    written: Vec<Written>,
+    draft: Draft,
 }
 
 /// What went wrong with a transaction.
@@ -55,22 +71,28 @@ enum Failure {
     /// The same, because of what is in one of its rows.
     Row,
     /// After that: it may.
-    Commit(RecordError, Vec<Written>),
+    Commit(RecordError, Vec<Written>, Draft),
 }
 
 impl Store {
-    /// Connects, takes the lock, brings the schema up to date where this role may.
-    pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
-        let server = Server::new(config)?;
-        let failed = |detail: String| RecordError::Open { database: server.database.clone(), detail };
-        let (mut conn, backend) = server.connect(None).await.map_err(|error| match error {
-            RecordError::Store(detail) => failed(detail),
-            other => other,
-        })?;
-        // What is done at the start, once, may take as long as it takes.
-        connect::limit(&mut conn, Duration::ZERO).await.map_err(|error| failed(error.to_string()))?;
-        migrate(&mut conn).await.map_err(failed)?;
-        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None })
+    /// Connects, takes the lock, brings the schema up to date where this role may, goes on with this host's log.
+    pub(super) async fn open(config: &Config, now: OffsetDateTime) -> Result<Self, RecordError> {
+        let (server, mut conn, backend) = connect(config).await?;
+        let book = Book::open(&mut Conn::Postgres(&mut conn), config, now).await;
+        let book = book.map_err(|error| failed(&server, error.to_string()))?;
+        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, book })
+    }
+
+    /// The same, with a new log.
+    pub(super) async fn restart_log(
+        config: &Config,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, RecordError> {
+        let (server, mut conn, backend) = connect(config).await?;
+        let book = Book::restart(&mut Conn::Postgres(&mut conn), config, reason, now).await;
+        let book = book.map_err(|error| failed(&server, error.to_string()))?;
+        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, book })
     }
 
     /// Closes calls of a former run of this host as `unknown`, and tells which sessions it left open.
@@ -78,16 +100,39 @@ impl Store {
         let database = self.server.database.clone();
         let failed = |error: sqlx::Error| RecordError::Open { database, detail: error.to_string() };
         let mut conn = self.connection().await?;
+        let news = self.book.news();
         let recovered = async {
             let mut tx = conn.begin().await?;
-            let leftovers = recover(&mut tx, &self.server.host, now).await?;
+            let mut pages = self.book.pages(&mut Conn::Postgres(&mut tx)).await?;
+            let leftovers = recover(&mut tx, &self.server.host, &mut pages, news, now).await?;
+            Conn::Postgres(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
             tx.commit().await?;
             connect::limit(&mut conn, self.server.statement_timeout).await?;
-            Ok(leftovers)
+            Ok((leftovers, pages.draft))
         };
-        let leftovers = recovered.await.map_err(failed)?;
+        let (leftovers, draft) = recovered.await.map_err(failed)?;
+        self.book.commit(draft).map_err(elsewhere)?;
         self.conn = Some(conn);
         Ok(leftovers)
+    }
+
+    /// How long the next checkpoint can wait; `None` while there is nothing to sign.
+    pub(super) fn until_checkpoint(&self) -> Option<Duration> {
+        self.book.wait()
+    }
+
+    /// Signs what is committed.
+    pub(super) async fn checkpoint(&mut self) -> Result<SignedCheckpoint, RecordError> {
+        let limit = self.server.statement_timeout;
+        let mut conn = self.connection().await?;
+        // One statement is a transaction of its own.
+        let signing = async { self.book.sign(&mut Conn::Postgres(&mut conn)).await };
+        let silent = || RecordError::Store(format!("the server was silent for {limit:?}"));
+        let signed = timeout(limit, signing).await.map_err(|_| silent())?;
+        let signed = signed.map_err(|error| RecordError::Store(error.to_string()))?;
+        self.book.signed(&signed);
+        self.conn = Some(conn);
+        Ok(signed)
     }
 
     /// As the store's contract says.
@@ -100,8 +145,8 @@ impl Store {
             Err(Failure::Before(error)) => error,
             // Rows were tried one by one by then.
             Err(Failure::Row) => RecordError::Store("the batch was not accepted".to_owned()),
-            Err(Failure::Commit(error, written)) => {
-                self.doubt = Some((batch.key, written));
+            Err(Failure::Commit(error, written, draft)) => {
+                self.doubt = Some(Doubt { key: batch.key, written, draft });
                 error
             }
         };
@@ -121,17 +166,33 @@ impl Store {
     async fn attempt(&mut self, batch: &Batch) -> Result<Vec<Written>, Failure> {
         let limit = self.server.statement_timeout;
         let mut conn = self.connection().await.map_err(Failure::Before)?;
-        let mut written = transact(&mut conn, batch, insert_together, limit).await;
-        if matches!(written, Err(Failure::Row)) {
-            written = transact(&mut conn, batch, insert_apart, limit).await;
+        let mut done = transact(&mut conn, batch, &self.book, insert_together, limit).await;
+        if matches!(done, Err(Failure::Row)) {
+            done = transact(&mut conn, batch, &self.book, insert_apart, limit).await;
         }
-        if let Some(written) = written? {
+        if let Some((written, draft)) = done? {
+            self.book.commit(draft).map_err(|error| Failure::Before(elsewhere(error)))?;
             self.conn = Some(conn);
             return Ok(written);
         }
         // The commit had taken place, only its answer was lost.
-        let known = self.doubt.take().filter(|(key, _)| *key == batch.key);
-        Ok(known.map_or_else(|| vec![Written::Durable; batch.units.len()], |(_, written)| written))
+        let stored = timeout(limit, async {
+            let mut conn = Conn::Postgres(&mut conn);
+            // The transaction in which the key turned out to be known.
+            conn.execute("ROLLBACK").await?;
+            conn.size(self.book.id).await
+        });
+        let stored = stored.await;
+        let stored = stored.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let stored = stored.map_err(|error| Failure::Before(refused(error)))?;
+        let Some(Doubt { written, draft, .. }) = self.doubt.take_if(|doubt| doubt.key == batch.key) else {
+            // Nobody else has this key.
+            return Err(Failure::Before(RecordError::Store(
+                "the batch is known, but not what it was".to_owned(),
+            )));
+        };
+        self.book.settle(draft, stored).map_err(|error| Failure::Before(elsewhere(error)))?;
+        Ok(written)
     }
 
     async fn connection(&mut self) -> Result<PgConnection, RecordError> {
@@ -160,49 +221,66 @@ async fn begin(conn: &mut PgConnection, key: Uuid) -> Result<Option<PgTransactio
 async fn transact(
     conn: &mut PgConnection,
     batch: &Batch,
-    insert: impl AsyncFnOnce(&mut PgConnection, &[Unit]) -> Result<Vec<Written>, sqlx::Error>,
+    book: &Book,
+    insert: impl AsyncFnOnce(&mut PgConnection, &[Unit], &mut Pages) -> Result<Vec<Written>, sqlx::Error>,
     limit: Duration,
-) -> Result<Option<Vec<Written>>, Failure> {
+) -> Result<Option<(Vec<Written>, Draft)>, Failure> {
     let before = |error: sqlx::Error| {
         if is_fault_of_row(&error) { Failure::Row } else { Failure::Before(refused(error)) }
     };
     let silent = || RecordError::Store(format!("the server was silent for {limit:?}"));
     let inserting = async {
-        let Some(mut tx) = begin(conn, batch.key).await? else { return Ok(None) };
-        let written = insert(&mut tx, &batch.units).await?;
-        Ok(Some((tx, written)))
+        let Some(mut tx) = begin(conn, batch.key).await.map_err(before)? else { return Ok(None) };
+        let mut pages = book.pages(&mut Conn::Postgres(&mut tx)).await.map_err(before)?;
+        let written = insert(&mut tx, &batch.units, &mut pages).await.map_err(before)?;
+        let added = Conn::Postgres(&mut tx).add_entries(book.id, pages.draft.entries()).await;
+        added.map_err(|error| match is_fault_of_row(&error) {
+            true => Failure::Before(not_ours(&error)),
+            false => Failure::Before(refused(error)),
+        })?;
+        Ok(Some((tx, written, pages.draft)))
     };
     let inserted = timeout(limit, inserting).await.map_err(|_| Failure::Before(silent()))?;
-    let Some((tx, written)) = inserted.map_err(before)? else { return Ok(None) };
+    let Some((tx, written, draft)) = inserted? else { return Ok(None) };
     match timeout(limit, tx.commit()).await {
-        Ok(Ok(())) => Ok(Some(written)),
+        Ok(Ok(())) => Ok(Some((written, draft))),
         Ok(Err(error)) if is_refusal(&error) => Err(before(error)),
-        Ok(Err(error)) => Err(Failure::Commit(refused(error), written)),
-        Err(_) => Err(Failure::Commit(silent(), written)),
+        Ok(Err(error)) => Err(Failure::Commit(refused(error), written, draft)),
+        Err(_) => Err(Failure::Commit(silent(), written, draft)),
     }
 }
 
-async fn insert_together(tx: &mut PgConnection, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
-    insert(tx, units).await?;
+async fn insert_together(
+    tx: &mut PgConnection,
+    units: &[Unit],
+    pages: &mut Pages,
+) -> Result<Vec<Written>, sqlx::Error> {
+    insert(tx, units, pages).await?;
     Ok(vec![Written::Durable; units.len()])
 }
 
 /// One savepoint per unit, so that a bad one does not take the others with it.
-async fn insert_apart(tx: &mut PgConnection, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
+async fn insert_apart(
+    tx: &mut PgConnection,
+    units: &[Unit],
+    pages: &mut Pages,
+) -> Result<Vec<Written>, sqlx::Error> {
     let mut written = Vec::with_capacity(units.len());
     for unit in units {
         let mut savepoint = tx.begin().await?;
-        match insert(&mut savepoint, std::slice::from_ref(unit)).await {
+        let mark = pages.mark();
+        match insert(&mut savepoint, std::slice::from_ref(unit), pages).await {
             Ok(()) => {
                 savepoint.commit().await?;
                 written.push(Written::Durable);
             }
             Err(error) if is_fault_of_row(&error) => {
                 savepoint.rollback().await?;
+                pages.rewind(mark);
                 // Whoever enrols a session asks again after a time-out, which says nothing about
                 // whether the first attempt was written.
                 let repeated = match unit {
-                    Unit::Session(session) => is_stored_or_renewed(tx, session).await?,
+                    Unit::Session(session) => is_stored_or_renewed(tx, session, pages).await?,
                     _ => false,
                 };
                 let rejected = || Written::Rejected(error.to_string());
@@ -216,7 +294,11 @@ async fn insert_apart(tx: &mut PgConnection, units: &[Unit]) -> Result<Vec<Writt
 
 /// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
 /// newer than that of the first, which is then a renewal.
-async fn is_stored_or_renewed(conn: &mut PgConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
+async fn is_stored_or_renewed(
+    conn: &mut PgConnection,
+    session: &SessionRow,
+    pages: &mut Pages,
+) -> Result<bool, sqlx::Error> {
     if !is_stored(conn, session).await? {
         return Ok(false);
     }
@@ -224,7 +306,7 @@ async fn is_stored_or_renewed(conn: &mut PgConnection, session: &SessionRow) -> 
         sqlx::query_as(recover::KNOWN_BY).bind(&session.id).fetch_optional(&mut *conn).await?;
     let identity = &session.identity;
     if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
-        insert(conn, &[Unit::Identity(identity.clone())]).await?;
+        insert(conn, &[Unit::Identity(identity.clone())], pages).await?;
     }
     Ok(true)
 }
@@ -244,6 +326,24 @@ async fn is_stored(conn: &mut PgConnection, session: &SessionRow) -> Result<bool
     .bind(session.cgroup_id)
     .fetch_one(conn)
     .await
+}
+
+/// Connects, takes the lock, brings the schema up to date where this role may.
+async fn connect(config: &Config) -> Result<(Server, PgConnection, Backend), RecordError> {
+    let server = Server::new(config)?;
+    let (mut conn, backend) = server.connect(None).await.map_err(|error| match error {
+        RecordError::Store(detail) => failed(&server, detail),
+        other => other,
+    })?;
+    // What is done at the start, once, may take as long as it takes.
+    let limited = connect::limit(&mut conn, Duration::ZERO).await;
+    limited.map_err(|error| failed(&server, error.to_string()))?;
+    migrate(&mut conn).await.map_err(|detail| failed(&server, detail))?;
+    Ok((server, conn, backend))
+}
+
+fn failed(server: &Server, detail: String) -> RecordError {
+    RecordError::Open { database: server.database.clone(), detail }
 }
 
 /// Makes the migrations that are missing, or says why they cannot be made.
@@ -327,7 +427,13 @@ async fn grant(conn: &mut PgConnection, role: &str, right: &str) -> Result<(), s
     Ok(())
 }
 
-async fn recover(tx: &mut PgConnection, host: &str, now: OffsetDateTime) -> Result<Leftovers, sqlx::Error> {
+async fn recover(
+    tx: &mut PgConnection,
+    host: &str,
+    pages: &mut Pages,
+    news: Option<Event>,
+    now: OffsetDateTime,
+) -> Result<Leftovers, sqlx::Error> {
     let (last_call, last_end): (i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT coalesce(max((detail ->> 'last_call')::bigint), 0), coalesce(max((detail ->> 'last_end')::bigint), 0) \
          FROM (SELECT detail FROM events WHERE kind = '{}' AND hostname = $1 ORDER BY seq DESC LIMIT 1) AS last",
@@ -338,21 +444,19 @@ async fn recover(tx: &mut PgConnection, host: &str, now: OffsetDateTime) -> Resu
     .await?;
     // Only calls that came after the last start can be open, in sessions that had not ended by then: that
     // start closed all before it.
-    let closed_calls = sqlx::query(
-        "INSERT INTO outcomes (call, ended, outcome, truncated) \
-         SELECT c.id, $1, 'unknown', '[]' FROM sessions AS s \
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT c.id FROM sessions AS s \
          LEFT JOIN session_ends AS e ON e.session = s.id \
          JOIN calls AS c ON c.session = s.id \
-         WHERE s.hostname = $2 AND (e.seq IS NULL OR e.seq > $3) AND c.seq > $4 \
+         WHERE s.hostname = $1 AND (e.seq IS NULL OR e.seq > $2) AND c.seq > $3 \
            AND NOT EXISTS (SELECT FROM outcomes AS o WHERE o.call = c.id) ORDER BY c.seq",
     )
-    .bind(stamp(now))
     .bind(host)
     .bind(last_end)
     .bind(last_call)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    .fetch_all(&mut *tx)
+    .await?;
+    let closed_calls = open.len() as u64;
     let (last_call, last_end): (i64, i64) = sqlx::query_as(
         "SELECT (SELECT coalesce(max(seq), 0) FROM calls), (SELECT coalesce(max(seq), 0) FROM session_ends)",
     )
@@ -361,7 +465,7 @@ async fn recover(tx: &mut PgConnection, host: &str, now: OffsetDateTime) -> Resu
     let opened = recover::opened(serde_json::json!({
         "last_call": last_call, "last_end": last_end, "closed_calls": closed_calls, "host": host,
     }));
-    insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
+    insert(tx, &recover::units(open, news, opened, now), pages).await?;
     let open_sessions = sqlx::query_as(recover::OPEN_SESSIONS).bind(host).fetch_all(&mut *tx).await?;
     let killed =
         sqlx::query_as(recover::ENDED_CGROUPS).bind(recover::KILLED.as_str()).fetch_all(&mut *tx).await?;

@@ -7,7 +7,11 @@ use super::Leftovers;
 use crate::{
     identify::{EndReason, Identity, Launch},
     prim::{CgroupId, CgroupPath},
-    record::{AcceptedToken, Event, KilledCgroup, OpenSession, stamp::unstamp},
+    record::{
+        AcceptedToken, Event, KilledCgroup, OpenSession, Outcome, OutcomeKind,
+        stamp::unstamp,
+        stored::{EventRow, OutcomeRow, Unit},
+    },
 };
 
 /// Event written at each start; its detail says where the next start has to look for open calls.
@@ -52,6 +56,14 @@ pub(super) fn opened(mut detail: Value) -> Event {
         fields.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
     }
     Event { detail, ..Event::new(OPENED, "the daemon opened the session database") }
+}
+
+/// What a start writes: that what was `open` ended unknown, what is new of the log, and that there was a start.
+pub(super) fn units(open: Vec<String>, news: Option<Event>, opened: Event, now: OffsetDateTime) -> Vec<Unit> {
+    let unknown =
+        |call| Unit::Outcome(OutcomeRow::new(call, Outcome::new(OutcomeKind::Unknown), Vec::new(), now));
+    let events = news.into_iter().chain([opened]);
+    open.into_iter().map(unknown).chain(events.map(|event| Unit::Event(EventRow::new(event, now)))).collect()
 }
 
 /// What the rows say.

@@ -1,9 +1,9 @@
 //! The SQLite file: opened once, written by one connection, reopened after every failure.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,62 +14,82 @@ use sqlx::{
 };
 use time::OffsetDateTime;
 
-use super::{Leftovers, SQLITE, Written, explain, insert::insert, lock::Lock, recover, refused};
+use super::{
+    Leftovers, SQLITE, Written,
+    book::{Book, Pages},
+    create_parent, elsewhere, explain,
+    insert::insert,
+    lock::Lock,
+    not_ours,
+    pages::Conn,
+    recover, refused,
+};
 use crate::record::{
-    Config, RecordError,
+    Config, Event, RecordError,
+    log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{EventRow, SessionRow, Unit},
+    stored::{SessionRow, Unit},
 };
 
 /// The database, with the exclusive right to write to it.
 #[derive(Debug)]
 pub(in crate::record) struct Store {
+    file: DatabaseFile,
+    book: Book,
+    /// What was to be committed when the database refused: it may have been.
+    doubt: Option<Draft>,
+    _lock: Lock,
+}
+
+/// The file, and the connection to it.
+#[derive(Debug)]
+struct DatabaseFile {
     path: PathBuf,
     options: SqliteConnectOptions,
     /// Device and inode: a file that was moved away must not go on collecting records unseen.
     identity: (u64, u64),
     /// `None` after a failure; the next write connects again.
     conn: Option<SqliteConnection>,
-    _lock: Lock,
 }
 
 impl Store {
-    /// Creates what is missing, takes the lock, brings the schema up to date.
-    pub(super) async fn open(config: &Config) -> Result<Self, RecordError> {
-        let path = &config.database;
-        let failed = |detail: String| RecordError::Open { database: path.display().to_string(), detail };
-        create_parent(path).map_err(|error| failed(format!("its directory: {error}")))?;
-        let lock = Lock::take(config)?;
-        let identity = create_file(path).map_err(|error| failed(error.to_string()))?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // In pages of 4 KiB. The pages of the indexes change again and again: the longer they stay in
-            // the WAL, the fewer of them are written twice.
-            .pragma("wal_autocheckpoint", "8000")
-            // The WAL grows during long reads; it shrinks again to this.
-            .pragma("journal_size_limit", "67108864")
-            .disable_statement_logging();
-        let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
-        SQLITE.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
-        Ok(Self { path: path.clone(), options, identity, conn: Some(conn), _lock: lock })
+    /// Creates what is missing, takes the lock, brings the schema up to date, goes on with the log.
+    pub(super) async fn open(config: &Config, now: OffsetDateTime) -> Result<Self, RecordError> {
+        let (mut conn, file, lock) = connect(config).await?;
+        let book = Book::open(&mut Conn::Sqlite(&mut conn), config, now).await;
+        let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
+        Ok(Self { file: DatabaseFile { conn: Some(conn), ..file }, book, doubt: None, _lock: lock })
+    }
+
+    /// The same, with a new log.
+    pub(super) async fn restart_log(
+        config: &Config,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, RecordError> {
+        let (mut conn, file, lock) = connect(config).await?;
+        let book = Book::restart(&mut Conn::Sqlite(&mut conn), config, reason, now).await;
+        let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
+        Ok(Self { file: DatabaseFile { conn: Some(conn), ..file }, book, doubt: None, _lock: lock })
     }
 
     /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
     pub(super) async fn recover(&mut self, now: OffsetDateTime) -> Result<Leftovers, RecordError> {
-        let database = self.path.display().to_string();
-        let mut tx = self.begin().await?;
-        match recover(&mut tx, now).await {
-            Ok(leftovers) => {
-                tx.commit().await.map_err(refused)?;
-                Ok(leftovers)
-            }
-            Err(error) => Err(RecordError::Open { database, detail: error.to_string() }),
-        }
+        let database = self.file.path.display().to_string();
+        let news = self.book.news();
+        let mut tx = self.file.begin().await.map_err(refused)?;
+        let recovered = async {
+            let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
+            let leftovers = recover(&mut tx, &mut pages, news, now).await?;
+            Conn::Sqlite(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>((leftovers, pages.draft))
+        };
+        let recovered = recovered.await;
+        let (leftovers, draft) =
+            recovered.map_err(|error| RecordError::Open { database, detail: error.to_string() })?;
+        self.book.commit(draft).map_err(elsewhere)?;
+        Ok(leftovers)
     }
 
     /// Writes all of `units` in one transaction; on `Ok` it is on disk. A unit that contradicts what
@@ -79,61 +99,137 @@ impl Store {
     /// [`RecordError::Store`]: nothing was written.
     pub(super) async fn write(&mut self, units: &[Unit]) -> Result<Vec<Written>, RecordError> {
         let result = match self.write_together(units).await {
-            Err(error) if is_constraint(&error) => self.write_apart(units).await,
+            Err(Failure::Row(_)) => self.write_apart(units).await,
             other => other.map(|()| vec![Written::Durable; units.len()]),
         };
         if result.is_err() {
             // Whatever state the connection is in, a new one is in a known one.
-            self.disconnect().await;
+            self.file.disconnect().await;
         }
-        result.map_err(refused)
+        result.map_err(Failure::into_error)
+    }
+
+    /// How long the next checkpoint can wait; `None` while there is nothing to sign.
+    pub(super) fn until_checkpoint(&self) -> Option<Duration> {
+        self.book.wait()
+    }
+
+    /// Signs what is committed.
+    pub(super) async fn checkpoint(&mut self) -> Result<SignedCheckpoint, RecordError> {
+        let signed = self.sign().await;
+        if signed.is_err() {
+            self.file.disconnect().await;
+        }
+        signed.map_err(Failure::into_error)
     }
 
     /// Flushes and closes; the lock is released.
     pub(super) async fn close(mut self) {
-        self.disconnect().await;
+        self.file.disconnect().await;
     }
 
-    async fn write_together(&mut self, units: &[Unit]) -> Result<(), sqlx::Error> {
-        let mut tx = self.begin_raw().await?;
-        insert(&mut tx, units).await?;
-        tx.commit().await
+    async fn sign(&mut self) -> Result<SignedCheckpoint, Failure> {
+        self.settle().await?;
+        let mut tx = self.file.begin().await?;
+        let signed = self.book.sign(&mut Conn::Sqlite(&mut tx)).await;
+        let signed = signed.map_err(|error| Failure::Log(RecordError::Store(error.to_string())))?;
+        tx.commit().await?;
+        self.book.signed(&signed);
+        Ok(signed)
+    }
+
+    async fn write_together(&mut self, units: &[Unit]) -> Result<(), Failure> {
+        self.settle().await?;
+        let mut tx = self.file.begin().await?;
+        let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
+        insert(&mut tx, units, &mut pages).await.map_err(Failure::of_row)?;
+        finish(tx, pages, &mut self.book, &mut self.doubt).await
     }
 
     /// One savepoint per unit, so that a bad one does not take the others with it.
-    async fn write_apart(&mut self, units: &[Unit]) -> Result<Vec<Written>, sqlx::Error> {
+    async fn write_apart(&mut self, units: &[Unit]) -> Result<Vec<Written>, Failure> {
         let mut written = Vec::with_capacity(units.len());
-        let mut tx = self.begin_raw().await?;
+        self.settle().await?;
+        let mut tx = self.file.begin().await?;
+        let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
         for unit in units {
             let mut savepoint = tx.begin().await?;
-            match insert(&mut savepoint, std::slice::from_ref(unit)).await {
+            let mark = pages.mark();
+            match insert(&mut savepoint, std::slice::from_ref(unit), &mut pages).await {
                 Ok(()) => {
                     savepoint.commit().await?;
                     written.push(Written::Durable);
                 }
                 Err(error) if is_constraint(&error) => {
                     savepoint.rollback().await?;
+                    pages.rewind(mark);
                     // Whoever enrols a session asks again after a time-out, which says nothing about
                     // whether the first attempt was written.
                     let repeated = match unit {
-                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session).await?,
+                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session, &mut pages).await?,
                         _ => false,
                     };
                     let rejected = || Written::Rejected(error.to_string());
                     written.push(if repeated { Written::Durable } else { rejected() });
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        tx.commit().await?;
+        finish(tx, pages, &mut self.book, &mut self.doubt).await?;
         Ok(written)
     }
 
-    async fn begin(&mut self) -> Result<SqliteTransaction<'_>, RecordError> {
-        self.begin_raw().await.map_err(refused)
+    /// Finds out what became of a commit that the database did not confirm.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let Some(draft) = &self.doubt else { return Ok(()) };
+        let mut tx = self.file.begin().await?;
+        let stored = Conn::Sqlite(&mut tx).size(self.book.id).await?;
+        tx.rollback().await?;
+        self.book.settle(draft.clone(), stored).map_err(|error| Failure::Log(elsewhere(error)))?;
+        self.doubt = None;
+        Ok(())
     }
 
-    async fn begin_raw(&mut self) -> Result<SqliteTransaction<'_>, sqlx::Error> {
+    /// Limits the size of the database, as a full disk does.
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
+        self.file.options = self.file.options.clone().pragma("max_page_count", pages);
+        self.file.disconnect().await;
+    }
+}
+
+/// What is wrong with a transaction.
+enum Failure {
+    /// What is in one of its rows.
+    Row(sqlx::Error),
+    /// The database refuses.
+    Database(sqlx::Error),
+    /// Somebody else writes.
+    Log(RecordError),
+}
+
+impl Failure {
+    fn into_error(self) -> RecordError {
+        match self {
+            Self::Row(error) | Self::Database(error) => refused(error),
+            Self::Log(error) => error,
+        }
+    }
+
+    fn of_row(error: sqlx::Error) -> Self {
+        if is_constraint(&error) { Self::Row(error) } else { Self::Database(error) }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl DatabaseFile {
+    async fn begin(&mut self) -> Result<SqliteTransaction<'_>, sqlx::Error> {
         if identity(&self.path)? != self.identity {
             return Err(io::Error::other("the file was moved or replaced; restart the daemon").into());
         }
@@ -152,49 +248,83 @@ impl Store {
             tracing::debug!(%error, "closing the session database");
         }
     }
-
-    /// Limits the size of the database, as a full disk does.
-    #[cfg(test)]
-    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
-        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
-        self.options = self.options.clone().pragma("max_page_count", pages);
-        self.disconnect().await;
-    }
 }
 
-async fn recover(tx: &mut SqliteConnection, now: OffsetDateTime) -> Result<Leftovers, sqlx::Error> {
+/// Creates what is missing, takes the lock, brings the schema up to date.
+async fn connect(config: &Config) -> Result<(SqliteConnection, DatabaseFile, Lock), RecordError> {
+    let path = &config.database;
+    let failed = |detail: String| failed(path, detail);
+    create_parent(path).map_err(|error| failed(format!("its directory: {error}")))?;
+    let lock = Lock::take(config)?;
+    let identity = create_file(path).map_err(|error| failed(error.to_string()))?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // In pages of 4 KiB. The pages of the indexes change again and again: the longer they stay in
+        // the WAL, the fewer of them are written twice.
+        .pragma("wal_autocheckpoint", "8000")
+        // The WAL grows during long reads; it shrinks again to this.
+        .pragma("journal_size_limit", "67108864")
+        .disable_statement_logging();
+    let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
+    SQLITE.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
+    Ok((conn, DatabaseFile { path: path.clone(), options, identity, conn: None }, lock))
+}
+
+fn failed(path: &Path, detail: String) -> RecordError {
+    RecordError::Open { database: path.display().to_string(), detail }
+}
+
+/// Writes the log's entries and commits. A commit that failed is in doubt: its pages may be on disk all the same, and are
+/// then found when the file is opened again.
+async fn finish(
+    mut tx: SqliteTransaction<'_>,
+    pages: Pages,
+    book: &mut Book,
+    doubt: &mut Option<Draft>,
+) -> Result<(), Failure> {
+    match Conn::Sqlite(&mut tx).add_entries(book.id, pages.draft.entries()).await {
+        Err(error) if is_constraint(&error) => return Err(Failure::Log(not_ours(&error))),
+        added => added?,
+    }
+    if let Err(error) = tx.commit().await {
+        *doubt = Some(pages.draft);
+        return Err(error.into());
+    }
+    book.commit(pages.draft).map_err(|error| Failure::Log(elsewhere(error)))
+}
+
+async fn recover(
+    tx: &mut SqliteConnection,
+    pages: &mut Pages,
+    news: Option<Event>,
+    now: OffsetDateTime,
+) -> Result<Leftovers, sqlx::Error> {
     // Only calls that came after the last start can be open: that start closed all before it.
-    let closed_calls = sqlx::query(
-        "INSERT INTO outcomes (call, ended, outcome, truncated) \
-         SELECT id, ?1, 'unknown', '[]' FROM calls \
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM calls \
          WHERE seq > coalesce((SELECT json_extract(detail, '$.last_call') FROM events \
-                               WHERE kind = ?2 ORDER BY seq DESC LIMIT 1), 0) \
-           AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id)",
+                               WHERE kind = ?1 ORDER BY seq DESC LIMIT 1), 0) \
+           AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id) ORDER BY seq",
     )
-    .bind(stamp(now))
     .bind(recover::OPENED)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    .fetch_all(&mut *tx)
+    .await?;
+    let closed_calls = open.len() as u64;
     let last_call: i64 =
         sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM calls").fetch_one(&mut *tx).await?;
     let opened = recover::opened(serde_json::json!({ "last_call": last_call, "closed_calls": closed_calls }));
-    insert(tx, &[Unit::Event(EventRow::new(opened, now))]).await?;
+    insert(tx, &recover::units(open, news, opened, now), pages).await?;
     let open_sessions = sqlx::query_as(recover::OPEN_SESSIONS).bind(None::<&str>).fetch_all(&mut *tx).await?;
     let killed =
         sqlx::query_as(recover::ENDED_CGROUPS).bind(recover::KILLED.as_str()).fetch_all(&mut *tx).await?;
     let tokens =
         sqlx::query_as(recover::TOKENS).bind(None::<&str>).bind(stamp(now)).fetch_all(&mut *tx).await?;
     Ok(recover::leftovers(open_sessions, killed, tokens, closed_calls))
-}
-
-fn create_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            DirBuilder::new().recursive(true).mode(0o750).create(parent)
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Makes sure that the file is there and nobody else may read or change it. SQLite gives the WAL and
@@ -220,6 +350,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 async fn is_stored_or_renewed(
     conn: &mut SqliteConnection,
     session: &SessionRow,
+    pages: &mut Pages,
 ) -> Result<bool, sqlx::Error> {
     if !is_stored(conn, session).await? {
         return Ok(false);
@@ -228,7 +359,7 @@ async fn is_stored_or_renewed(
         sqlx::query_as(recover::KNOWN_BY).bind(&session.id).fetch_optional(&mut *conn).await?;
     let identity = &session.identity;
     if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
-        insert(conn, &[Unit::Identity(identity.clone())]).await?;
+        insert(conn, &[Unit::Identity(identity.clone())], pages).await?;
     }
     Ok(true)
 }
@@ -268,10 +399,10 @@ mod tests {
     async fn the_writer_is_as_durable_as_documented() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config { database: dir.path().join("chaperone.db"), ..Config::default() };
-        let mut store = Store::open(&config).await.unwrap();
+        let mut store = Store::open(&config, time::macros::datetime!(2026-03-01 12:00 UTC)).await.unwrap();
         // After a failure the connection is a new one, and no worse.
         for _ in 0..2 {
-            let mut tx = store.begin().await.unwrap();
+            let mut tx = store.file.begin().await.unwrap();
             let pragmas: (String, i64, i64) =
                 sqlx::query_as("SELECT * FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys")
                     .fetch_one(&mut *tx)
@@ -280,7 +411,7 @@ mod tests {
             const FULL: i64 = 2;
             assert_eq!(pragmas, ("wal".to_owned(), FULL, 1));
             drop(tx);
-            store.disconnect().await;
+            store.file.disconnect().await;
         }
     }
 }

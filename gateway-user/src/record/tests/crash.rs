@@ -10,11 +10,15 @@ use super::support::{Bench, HOST, On, session};
 use crate::{
     clock::Clock,
     prim::{CallId, SessionId},
-    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart, StoreKind},
+    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart, StoreKind, log},
 };
 
 /// The database of the child, a path or a URL; set in the child only.
 const DATABASE: &str = "CHAPERONE_TEST_CRASH_DATABASE";
+/// The log's key of the child.
+const KEY: &str = "CHAPERONE_TEST_CRASH_KEY";
+/// Set to another number of rounds for a soak.
+const ROUNDS_VARIABLE: &str = "CHAPERONE_TEST_CRASH_ROUNDS";
 const ROUNDS: u64 = 24;
 
 /// This test runs itself again as the process that is killed.
@@ -38,13 +42,21 @@ fn kill_again_and_again(on: On, test: &str) {
                 Config { store: StoreKind::Postgres, url: Some(database.parse().unwrap()), ..config }
             }
         };
+        // Often enough that many a child dies while it signs.
+        let log = log::Config {
+            key: std::env::var_os(KEY).map(Into::into),
+            checkpoint_rows: 16,
+            ..log::Config::default()
+        };
+        let config = Config { log, ..config };
         runtime.block_on(record_until_killed(config));
         return;
     }
     let bench = on.bench();
     let mut acknowledged = BTreeSet::new();
     let mut finished = BTreeSet::new();
-    for round in 0..ROUNDS {
+    let rounds = std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
         for line in killed_after(&bench, test, 1 + scatter(round) % 400) {
             match line.split_once(' ') {
                 Some(("intended", id)) => _ = acknowledged.insert(id.to_owned()),
@@ -54,7 +66,7 @@ fn kill_again_and_again(on: On, test: &str) {
         }
         runtime.block_on(check_database(&bench, &acknowledged, &finished));
     }
-    assert!(u64::try_from(acknowledged.len()).unwrap() >= ROUNDS);
+    assert!(u64::try_from(acknowledged.len()).unwrap() >= rounds);
 }
 
 /// The same well-mixed numbers in every run (SplitMix64).
@@ -72,6 +84,7 @@ fn killed_after(bench: &Bench, test: &str, count: u64) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("record::tests::crash::{test}"), "--nocapture"])
         .env(DATABASE, database)
+        .env(KEY, config.log_key())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

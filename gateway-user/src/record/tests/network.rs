@@ -64,6 +64,7 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_written_twice() {
     event.await.unwrap().unwrap();
     call.await.unwrap().unwrap().finish(finished());
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(bench.ask("SELECT count(*) FROM events WHERE kind = 'tick'").await, "1");
     assert_eq!(
         bench.ask("SELECT group_concat(id || outcome) FROM (SELECT * FROM v_calls ORDER BY seq) AS c").await,
@@ -83,6 +84,7 @@ async fn who_stops_waiting_for_a_lost_answer_leaves_an_aborted_call() {
     assert_eq!(recorder.intend(intent(1)).await.err(), Some(timeout));
     proxy.set(Way::Open);
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(bench.ask("SELECT group_concat(outcome) FROM v_calls").await, "aborted");
 }
 
@@ -94,6 +96,7 @@ async fn a_commit_that_did_not_arrive_is_made_once() {
     recorder.event(Event::new("tick", "once")).await.unwrap();
     assert_eq!(proxy.way(), Way::Open);
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(bench.ask("SELECT count(*) FROM events WHERE kind = 'tick'").await, "1");
 }
 
@@ -118,6 +121,7 @@ async fn a_silent_network_is_given_up_and_the_old_connection_ended() {
     recorder.intend(intent(4)).await.unwrap().finish(finished());
     assert_eq!(bench.ask(writers).await, "1", "a new one took its place");
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(
         bench.ask("SELECT group_concat(id || outcome) FROM (SELECT * FROM v_calls ORDER BY seq) AS c").await,
         format!("{}forwarded,{}forwarded", call_id(1), call_id(4))
@@ -169,6 +173,7 @@ async fn a_server_that_crashes_under_load_loses_nothing_it_acknowledged() {
     }
     drained.await.unwrap();
     recorder.close().await;
+    bench.check_integrity().await;
     assert!(told.refused > 0, "somebody was refused");
     check_told(&bench, &told).await;
 }
@@ -236,6 +241,7 @@ async fn a_database_that_lets_nobody_write_refuses_and_recovers() {
     bench.alter("RESET default_transaction_read_only").await;
     recorder.healthy_when(|health| health.failing.is_none() && health.open_calls == 0).await;
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(bench.ask("SELECT group_concat(outcome) FROM v_calls").await, "forwarded");
 }
 
@@ -255,6 +261,7 @@ async fn a_locked_table_refuses_within_the_statement_time_out() {
     sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.unwrap();
     recorder.healthy_when(|health| health.failing.is_none() && health.open_calls == 0).await;
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(
         bench.ask("SELECT group_concat(id || outcome) FROM v_calls").await,
         format!("{}forwarded", call_id(1))
@@ -273,5 +280,6 @@ async fn promises_are_asked_for_at_every_connection() {
     drop(recorder.intend(intent(1)).await.unwrap());
     recorder.session_started(session(2)).await.unwrap();
     recorder.close().await;
+    bench.check_integrity().await;
     assert_eq!(bench.ask("SELECT group_concat(session) FROM v_calls").await, session_id(1).to_string());
 }

@@ -74,9 +74,12 @@ async fn the_server_is_verified() {
 #[test]
 fn the_password_comes_from_the_password_file() {
     const URL: &str = "CHAPERONE_TEST_PASSWORD_URL";
+    // One host has one key, however often it starts.
+    const KEY: &str = "CHAPERONE_TEST_PASSWORD_KEY";
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let Ok(url) = std::env::var(URL) {
-        let opened = runtime.block_on(try_open(&Bench::new(), &url));
+        let bench = Bench::with(|config| config.log.key = std::env::var_os(KEY).map(Into::into));
+        let opened = runtime.block_on(try_open(&bench, &url));
         println!("\nopened: {opened:?}");
         return;
     }
@@ -88,6 +91,7 @@ fn the_password_comes_from_the_password_file() {
     );
     server.authenticate("scram-sha-256");
     let passwords = server.dir().join("passwords");
+    let keys = tempfile::tempdir().unwrap();
     let open = |password: &str, mode: u32, url: &str| {
         std::fs::write(&passwords, format!("localhost:*:{database}:writer:{password}\n")).unwrap();
         std::fs::set_permissions(&passwords, PermissionsExt::from_mode(mode)).unwrap();
@@ -98,6 +102,7 @@ fn the_password_comes_from_the_password_file() {
                 "--nocapture",
             ])
             .env(URL, url)
+            .env(KEY, keys.path().join("log.key"))
             .env("PGPASSFILE", &passwords)
             .env_remove("PGPASSWORD")
             .stdin(Stdio::null())

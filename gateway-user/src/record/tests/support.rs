@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     identify::{Identity, WorkloadConfig},
     prim::{CallId, CgroupId, CgroupPath, SessionId},
-    record::{Config, DatabaseUrl, Decision, Intent, Opened, Recorder, SessionStart, StoreKind},
+    record::{Config, DatabaseUrl, Decision, Intent, Opened, Recorder, SessionStart, StoreKind, audit},
 };
 
 use super::server::Server;
@@ -176,6 +176,10 @@ impl Bench {
         if self.config.store == StoreKind::Sqlite {
             assert_eq!(self.ask("PRAGMA integrity_check").await, "ok");
         }
+        let audit = audit::audit(&self.config, audit::Request::default(), audit::Progress::default()).await;
+        let audit = audit.unwrap();
+        assert!(!audit.has_discrepancy(), "{audit:?}");
+        assert!(!audit.logs.is_empty());
     }
 
     pub(crate) fn file(&self, suffix: &str) -> PathBuf {

@@ -8,7 +8,7 @@ mod legs;
 mod masks;
 mod memory;
 mod peers;
-mod records;
+mod record;
 mod table;
 mod tokens;
 mod understand;
@@ -56,14 +56,14 @@ struct Args {
 enum Part {
     /// Reading, classifying and deciding, without any connection
     Understand,
+    /// Making records durable, and verifying them
+    Record,
     /// Keys of a role: kept ones, and those made for one call
     Keys,
     /// Checking the tokens of agents, with the issuer's keys at hand
     Tokens,
     /// Masking long answers
     Masks,
-    /// Recording calls
-    Records,
 }
 
 fn main() -> ExitCode {
@@ -80,9 +80,9 @@ fn run(args: &Args) -> Result<()> {
     match args.only {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
         Some(Part::Keys) => publish(args, &keys::measure()?.report()),
+        Some(Part::Record) => publish(args, &record::measure()?.report()),
         Some(Part::Tokens) => publish(args, &tokens::measure()?.report()),
         Some(Part::Masks) => publish(args, &masks::measure()?.report()),
-        Some(Part::Records) => publish(args, &records::measure()?.report()),
         None => everything(args),
     }
 }
@@ -120,7 +120,7 @@ fn everything(args: &Args) -> Result<()> {
         keys::measure()?.report(),
         tokens::measure()?.report(),
         masks::measure()?.report(),
-        records::measure()?.report(),
+        record::measure()?.report(),
     ];
     publish(args, &format!("{legs}\n\n{}", alone.join("\n\n")))?;
     anyhow::ensure!(

@@ -4,24 +4,31 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::record::{
-    store::columns::{Table, Value},
+    store::{
+        book::Pages,
+        columns::{Table, Value, form},
+    },
     stored::{
         BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow,
         SessionRow, Unit, contents,
     },
 };
 
-/// Inserts every row of `units`, in order; what others refer to comes first.
-pub(super) async fn insert(conn: &mut PgConnection, units: &[Unit]) -> Result<(), sqlx::Error> {
-    insert_rows::<SessionRow>(conn, units.iter().filter_map(Unit::session)).await?;
-    insert_rows::<IdentityRow>(conn, units.iter().filter_map(Unit::identity)).await?;
-    insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call)).await?;
-    insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome)).await?;
-    insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked)).await?;
-    insert_rows::<ContentRow>(conn, contents(units)).await?;
-    insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies)).await?;
-    insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end)).await?;
-    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event)).await
+/// Inserts every row of `units`, in order; what others refer to comes first. Each is the next leaf of the log.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    units: &[Unit],
+    pages: &mut Pages,
+) -> Result<(), sqlx::Error> {
+    insert_rows::<SessionRow>(conn, units.iter().filter_map(Unit::session), pages).await?;
+    insert_rows::<IdentityRow>(conn, units.iter().filter_map(Unit::identity), pages).await?;
+    insert_rows::<CallRow>(conn, units.iter().filter_map(Unit::call), pages).await?;
+    insert_rows::<OutcomeRow>(conn, units.iter().filter_map(Unit::outcome), pages).await?;
+    insert_rows::<MaskedRow>(conn, units.iter().flat_map(Unit::masked), pages).await?;
+    insert_rows::<ContentRow>(conn, contents(units), pages).await?;
+    insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies), pages).await?;
+    insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end), pages).await?;
+    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event), pages).await
 }
 
 /// The values of one column, one for each row.
@@ -34,9 +41,11 @@ enum Column<'u> {
 async fn insert_rows<'u, T: Table + 'u>(
     conn: &mut PgConnection,
     rows: impl Iterator<Item = &'u T>,
+    pages: &mut Pages,
 ) -> Result<(), sqlx::Error> {
+    let rows: Vec<&T> = rows.collect();
     let mut columns = Vec::new();
-    for row in rows {
+    for row in &rows {
         if columns.is_empty() {
             columns.extend(row.values().map(|value| match value {
                 Value::Text(_) => Column::Texts(Vec::new()),
@@ -57,7 +66,7 @@ async fn insert_rows<'u, T: Table + 'u>(
     if columns.is_empty() {
         return Ok(());
     }
-    let mut query = sqlx::query(AssertSqlSafe(statement::<T>(&columns)));
+    let mut query = sqlx::query_scalar(AssertSqlSafe(statement::<T>(&columns)));
     for column in columns {
         query = match column {
             Column::Texts(texts) => query.bind(texts),
@@ -65,7 +74,15 @@ async fn insert_rows<'u, T: Table + 'u>(
             Column::Bytes(all) => query.bind(all),
         };
     }
-    query.execute(conn).await?;
+    let mut numbers: Vec<i64> = query.fetch_all(conn).await?;
+    if T::LEAF {
+        // They were given out in the order of the rows; in which order they are told is not said.
+        numbers.sort_unstable();
+        let host = pages.host.clone();
+        for (row, seq) in rows.into_iter().zip(numbers) {
+            pages.draft.append(&form(row, seq, host.as_deref()));
+        }
+    }
     Ok(())
 }
 
@@ -84,9 +101,10 @@ fn statement<T: Table>(columns: &[Column<'_>]) -> String {
         .collect();
     format!(
         "INSERT INTO {} ({names}) SELECT {names} FROM unnest({}) WITH ORDINALITY AS batch ({names}, position) \
-         ORDER BY position {}",
+         ORDER BY position {} {}",
         T::NAME,
         arrays.join(", "),
-        T::UNLESS
+        T::UNLESS,
+        if T::LEAF { "RETURNING seq" } else { "" }
     )
 }

@@ -1,4 +1,4 @@
-//! What the record of a call takes: durable calls in a second, processor time, and bytes on disk.
+//! What the record of a call takes: durable calls in a second, processor time, bytes on disk; and verifying it.
 //!
 //! The recorder alone, as the gateway uses it, on SQLite and a disk: each caller waits until its intent is durable, says
 //! what came of it, and begins the next.
@@ -11,12 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use gateway_user::{
     clock::Clock,
     identify::{Identity, WorkloadConfig},
     prim::{CallId, CgroupId, CgroupPath, SessionId},
-    record::{Config, Decision, Intent, Outcome, OutcomeKind, Recorder, SessionStart},
+    record::{
+        Config, Decision, Intent, Outcome, OutcomeKind, Recorder, SessionStart,
+        audit::{Progress, Request, audit},
+    },
 };
 
 use crate::understand::percentile;
@@ -29,6 +32,8 @@ const CALLS: usize = 20_000;
 const ROUNDS: usize = 5;
 /// Durable calls in a second wanted, with the most callers.
 const LIMIT: f64 = 3000.0;
+/// Rows verified in a second wanted.
+const VERIFIED: f64 = 100_000.0;
 /// Flushes of a file that are measured for comparison, each round.
 const FLUSHES: u32 = 200;
 
@@ -40,6 +45,8 @@ pub(crate) struct Figures {
     flushes: Vec<u64>,
     /// Bytes of the database for each call.
     growth: f64,
+    /// Rows verified in a second, each round.
+    verified: Vec<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +68,7 @@ pub(crate) fn measure() -> Result<Figures> {
             let database = dir.path().join(format!("{round}-{callers}.db"));
             let config = Config { database: database.clone(), ..Config::default() };
             figures.rounds.push(runtime.block_on(calls(&config, callers))?);
+            figures.verified.push(runtime.block_on(verified(&config))?);
             figures.growth = std::fs::metadata(&database)?.len() as f64 / CALLS as f64;
         }
     }
@@ -109,6 +117,16 @@ async fn calls(config: &Config, callers: usize) -> Result<Round> {
     opened.writer.await?;
     let calls = CALLS as f64;
     Ok(Round { callers, per_second: calls / took.as_secs_f64(), cpu_us: cpu.as_secs_f64() * 1e6 / calls })
+}
+
+/// How many rows a second are verified.
+async fn verified(config: &Config) -> Result<f64> {
+    let begun = Instant::now();
+    let found = audit(config, Request::default(), Progress::default()).await?;
+    let took = begun.elapsed();
+    ensure!(!found.has_discrepancy(), "{found:?}");
+    let reports = found.logs.iter().filter_map(|log| log.found.as_ref().ok());
+    Ok(reports.map(|report| report.rows as f64).sum::<f64>() / took.as_secs_f64())
 }
 
 fn start(id: SessionId) -> SessionStart {
@@ -180,7 +198,7 @@ impl Figures {
     /// Markdown: one row per number of callers.
     pub(crate) fn report(&self) -> String {
         let mut lines = vec![
-            "| record a call, SQLite | durable calls per second | CPU µs each | limit | |".to_owned(),
+            "| record a call, SQLite | per second | CPU µs each | limit | |".to_owned(),
             "|---|---:|---:|---|---|".to_owned(),
         ];
         for callers in CALLERS {
@@ -190,9 +208,14 @@ impl Figures {
             let (per_second, cpu) = (of(|round| round.per_second), of(|round| round.cpu_us));
             let verdict = if per_second >= LIMIT { "met" } else { "NOT met" };
             lines.push(format!(
-                "| {callers} callers at once | {per_second:.0} | {cpu:.0} | {LIMIT:.0} per second | {verdict} |"
+                "| durable calls, {callers} callers at once | {per_second:.0} | {cpu:.0} | {LIMIT:.0} per second | {verdict} |"
             ));
         }
+        let verified = median(self.verified.clone());
+        let verdict = if verified >= VERIFIED { "met" } else { "NOT met" };
+        lines.push(format!(
+            "| rows verified in a second | {verified:.0} | – | {VERIFIED:.0} per second | {verdict} |"
+        ));
         lines.push(String::new());
         lines.push(format!(
             "A flush of one page to the same disk took {:.0} µs in the same run. The database grew by {:.0} bytes a call, of \

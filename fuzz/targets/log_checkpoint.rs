@@ -1,0 +1,9 @@
+//! The text of checkpoints.
+
+#![no_main]
+
+use gateway_user::record::log::fuzzing;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzzing::checkpoint(data);
+});

@@ -1,0 +1,66 @@
+//! The newest checkpoint in a file beside the key, outside the database: by it a daemon knows that an older copy of the
+//! database was put in place.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::note::NOTE_MAX;
+
+/// What is in the file: a note, nobody's word yet. `None` where there is no file.
+///
+/// # Errors
+/// The system's.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut note = Vec::new();
+    // One more than a note has: what is longer is none, and is not read.
+    file.take(NOTE_MAX as u64 + 1).read_to_end(&mut note)?;
+    Ok(Some(note))
+}
+
+/// Puts a note into the file, whole or not at all: it is on disk under another name before it takes its own.
+///
+/// # Errors
+/// The system's.
+pub fn write(path: &Path, note: &str) -> io::Result<()> {
+    let new = beside(path, "new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+    file.write_all(note.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_directory(path)
+}
+
+/// Moves the file of a log that is not gone on with out of the way, where it stays. `None` where there is none.
+///
+/// # Errors
+/// The system's.
+pub fn retire(path: &Path, suffix: &str) -> io::Result<Option<PathBuf>> {
+    let old = beside(path, suffix);
+    match fs::rename(path, &old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        renamed => renamed?,
+    }
+    sync_directory(path)?;
+    Ok(Some(old))
+}
+
+/// `path` with one more suffix.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}

@@ -1,0 +1,373 @@
+//! The log of this host as a store keeps it: read at the start, continued with every transaction, signed from time to time.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use sd_notify::NotifyState;
+use time::OffsetDateTime;
+
+use super::{
+    columns::LEAVES,
+    pages::{Conn, LogRow, Whose},
+};
+use crate::record::{
+    Config, Event,
+    log::{
+        cadence::Cadence,
+        checkpoint::{CheckpointError, SignedCheckpoint},
+        file,
+        hash::{Hash, LEN},
+        key::{LogKey, LogKeyError},
+        note::{KeyName, Sign as _, VerifierKey},
+        tree::Tree,
+        verify::Stored,
+        writer::{Draft, Elsewhere, Log, Mark, ResumeError, Resuming},
+    },
+    stamp::stamp,
+};
+
+/// Entries that are read at a time.
+const READ: i64 = 10_000;
+/// Rows of before the log that become leaves in one transaction.
+const ADOPT: i64 = 10_000;
+/// How much longer systemd is asked to wait for the start with every such transaction, in microseconds.
+const EXTEND_USEC: u32 = 60_000_000;
+
+/// Said wherever the log is not gone on with.
+const WAY_OUT: &str = "Nothing is recorded until this is settled. If it has an innocent reason, such as a backup that was \
+    put back, put the right copy in place, or `chaperone log restart --reason TEXT` begins a new log, which says why the old \
+    one ended";
+
+/// This host's log.
+#[derive(Debug)]
+pub(in crate::record) struct Book {
+    /// Its number in the database.
+    pub(super) id: i64,
+    pub(super) log: Log,
+    key: LogKey,
+    cadence: Cadence,
+    /// For rows of PostgreSQL that say which host they are of.
+    host: Option<String>,
+    /// What the start has to record of the log.
+    news: Option<Event>,
+}
+
+/// The leaves of one transaction.
+#[derive(Debug)]
+pub(in crate::record) struct Pages {
+    pub(super) draft: Draft,
+    pub(super) host: Option<String>,
+    /// The number that each table gave out last. SQLite only: PostgreSQL knows.
+    numbers: BTreeMap<&'static str, i64>,
+}
+
+/// A state of [`Pages`] to go back to.
+#[derive(Debug)]
+pub(super) struct PagesMark {
+    draft: Mark,
+    numbers: BTreeMap<&'static str, i64>,
+}
+
+/// Why the log is not gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::record) enum BookError {
+    #[error("{0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the log's key: {0}")]
+    Key(#[from] LogKeyError),
+    #[error(
+        "the log's key {path} is missing, and the log {origin} was signed with it: put it back. {WAY_OUT}"
+    )]
+    KeyGone { path: String, origin: KeyName },
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
+    #[error(
+        "{which} is not believed: {error}. Compare it with copies elsewhere, and the key with its backup. {WAY_OUT}"
+    )]
+    Unbelieved { which: String, error: CheckpointError },
+    #[error(
+        "the checkpoint file {path} is of the log {found:?}, which this database does not have: this is another database, or \
+         a new one in the place of one that is gone. {WAY_OUT}"
+    )]
+    Stranger { path: String, found: String },
+    #[error("{error}. The newest checkpoint is {which}; compare it with copies elsewhere. {WAY_OUT}")]
+    Resume { error: ResumeError, which: String },
+    #[error("the name of the log {0:?} in the database is none")]
+    Name(String),
+    #[error("signing failed: {0}")]
+    Sign(#[from] CheckpointError),
+    #[error("the system gave no random bytes")]
+    NoRandomness,
+}
+
+impl Book {
+    /// Goes on with this host's log, or begins it. What a database had before it had a log becomes leaves of its first.
+    pub(super) async fn open(
+        conn: &mut Conn<'_>,
+        config: &Config,
+        now: OffsetDateTime,
+    ) -> Result<Self, BookError> {
+        let host = config.host_name();
+        let is_shared = matches!(conn, Conn::Postgres(_));
+        let logs = conn.logs().await?;
+        let ours = logs.iter().rev().find(|log| !is_shared || log.hostname == host);
+        let path = config.checkpoint_file();
+        let in_file = read_file(&path, &logs)?;
+        let (row, is_first) = match ours {
+            Some(row) => (row.clone(), logs.first() == Some(row)),
+            None => begin(conn, &host, now).await?,
+        };
+        let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host)).await?;
+        if is_first && book.log.signed_size() == 0 {
+            book.adopt(conn).await?;
+        }
+        Ok(book)
+    }
+
+    /// Begins a new log although there is one, which it names with its last checkpoint.
+    pub(super) async fn restart(
+        conn: &mut Conn<'_>,
+        config: &Config,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, BookError> {
+        let host = config.host_name();
+        let is_shared = matches!(conn, Conn::Postgres(_));
+        let logs = conn.logs().await?;
+        let old = logs.iter().rev().find(|log| !is_shared || log.hostname == host);
+        let last = match old {
+            Some(old) => conn.last_checkpoint(old.id).await?,
+            None => None,
+        };
+        let path = config.checkpoint_file();
+        let file_failed = |error| BookError::File { path: path.display().to_string(), error };
+        let in_file = file::read(&path).map_err(file_failed)?;
+        let text = |note: &[u8]| {
+            let text = String::from_utf8_lossy(note);
+            // The text without its signatures: that says what was signed, and the file stays where it can be checked.
+            text.split("\n\n").next().unwrap_or_default().to_owned()
+        };
+        let (row, _) = begin(conn, &host, now).await?;
+        let retired = row.origin.rsplit('/').next().map(|name| format!("before-{name}")).unwrap_or_default();
+        let kept = file::retire(&path, &retired).map_err(file_failed)?;
+        let mut book = Self::resume(conn, config, &row, None, is_shared.then_some(host)).await?;
+        let detail = serde_json::json!({
+            "log": row.origin,
+            "verifier": book.key.verifier().to_string(),
+            "old_log": old.map(|old| old.origin.clone()),
+            "old_checkpoint": last.map(|last| text(&last.note)),
+            "old_file": in_file.map(|note| text(&note)),
+            "old_file_is_now": kept.map(|path| path.display().to_string()),
+            "reason": reason,
+        });
+        book.news = Some(Event { detail, ..Event::new("log-restarted", "a person began a new log") });
+        Ok(book)
+    }
+
+    async fn resume(
+        conn: &mut Conn<'_>,
+        config: &Config,
+        row: &LogRow,
+        in_file: Option<Vec<u8>>,
+        host: Option<String>,
+    ) -> Result<Self, BookError> {
+        let origin: KeyName = row.origin.parse().map_err(|_| BookError::Name(row.origin.clone()))?;
+        let path = config.log_key();
+        let stored = conn.last_checkpoint(row.id).await?;
+        let in_file = in_file.filter(|note| origin_of(note) == row.origin);
+        super::create_parent(&path)
+            .map_err(|error| BookError::File { path: path.display().to_string(), error })?;
+        let key = if stored.is_some() || in_file.is_some() {
+            LogKey::load(&path, origin.clone()).map_err(|error| match error.is_missing() {
+                true => BookError::KeyGone { path: path.display().to_string(), origin: origin.clone() },
+                false => error.into(),
+            })?
+        } else {
+            LogKey::load_or_create(&path, origin.clone())?
+        };
+        let keys = [key.verifier().clone()];
+        let file_name = config.checkpoint_file().display().to_string();
+        let in_database = "that of the database".to_owned();
+        let in_file = in_file.map(|note| believe(&note, &keys, || file_name.clone())).transpose()?;
+        let (tree, last, which) = match &stored {
+            None => (Tree::new(), in_file, file_name),
+            Some(stored) => {
+                let signed =
+                    believe(&stored.note, &keys, || "the newest checkpoint of the database".to_owned())?;
+                let tree = frontier(stored).and_then(|frontier| Tree::from_frontier(stored.size, frontier));
+                let failed = |error| BookError::Resume { error, which: in_database.clone() };
+                let tree = tree.ok_or(ResumeError::Other { signed: stored.size }).map_err(failed)?;
+                Resuming::new(origin.clone(), tree.clone(), Some(signed.checkpoint())).map_err(failed)?;
+                match in_file {
+                    Some(newer) if newer.checkpoint().size() > stored.size => (tree, Some(newer), file_name),
+                    Some(_) | None => (tree, Some(signed), in_database),
+                }
+            }
+        };
+        let failed = |error| BookError::Resume { error, which: which.clone() };
+        let last = last.as_ref().map(SignedCheckpoint::checkpoint);
+        let mut resuming = Resuming::new(origin, tree, last).map_err(failed)?;
+        loop {
+            let entries = conn.entries(row.id, resuming.size().cast_signed(), READ).await?;
+            for entry in &entries {
+                if entry.index != resuming.size() {
+                    return Err(failed(ResumeError::Other { signed: resuming.size() }));
+                }
+                resuming.leaf(entry.leaf).map_err(failed)?;
+            }
+            if entries.is_empty() {
+                break;
+            }
+        }
+        let log = resuming.finish(Instant::now()).map_err(failed)?;
+        let cadence = Cadence {
+            rows: config.log.checkpoint_rows,
+            interval: std::time::Duration::from_secs(config.log.checkpoint_secs),
+        };
+        Ok(Self { id: row.id, log, key, cadence, host, news: None })
+    }
+
+    /// Rows of before the log become its first leaves. What was changed before that cannot be seen.
+    async fn adopt(&mut self, conn: &mut Conn<'_>) -> Result<(), BookError> {
+        let begin = self.log.size();
+        let mut said = 0;
+        for leaves in LEAVES {
+            let mut after = i64::MIN;
+            loop {
+                conn.execute("BEGIN").await?;
+                let forms = conn.rows(leaves, Whose::Nobody, after, ADOPT).await?;
+                let draft = self.log.append(&forms);
+                conn.add_entries(self.id, draft.entries()).await?;
+                conn.execute("COMMIT").await?;
+                let Some(last) = forms.last() else { break };
+                after = last.row();
+                self.commit(draft).map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+                let rows = self.log.size() - begin;
+                if rows - said >= 100_000 {
+                    said = rows;
+                    tracing::info!(rows, table = leaves.table, "rows of before the log become leaves");
+                }
+                // Outside a unit nobody listens.
+                let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
+            }
+        }
+        let rows = self.log.size() - begin;
+        if rows > 0 {
+            tracing::info!(rows, "rows of before the log have become leaves");
+            let detail = serde_json::json!({
+                "log": self.key.verifier().name().as_str(),
+                "verifier": self.key.verifier().to_string(),
+                "rows": rows,
+                "rows_before": begin,
+            });
+            let message =
+                "rows of before the log became its leaves; what was changed before this cannot be seen";
+            self.news = Some(Event { detail, ..Event::new("log-begun", message) });
+        }
+        Ok(())
+    }
+
+    /// What the start has to record of the log, once.
+    pub(super) fn news(&mut self) -> Option<Event> {
+        self.news.take()
+    }
+
+    /// Begins a transaction.
+    pub(super) async fn pages(&self, conn: &mut Conn<'_>) -> Result<Pages, sqlx::Error> {
+        let numbers = conn.numbers().await?.into_iter().collect();
+        Ok(Pages { draft: self.log.draft(), host: self.host.clone(), numbers })
+    }
+
+    /// The transaction was committed.
+    pub(super) fn commit(&mut self, draft: Draft) -> Result<(), Elsewhere> {
+        self.log.commit(draft, Instant::now())
+    }
+
+    /// Whether it was is not known: how many leaves are stored tells.
+    pub(super) fn settle(&mut self, draft: Draft, stored: u64) -> Result<(), Elsewhere> {
+        self.log.settle(draft, stored, Instant::now())
+    }
+
+    /// How long the next checkpoint can wait; `None` while there is nothing to sign.
+    pub(super) fn wait(&self) -> Option<std::time::Duration> {
+        self.log.wait(&self.cadence, Instant::now())
+    }
+
+    /// Signs what is committed, and stores it.
+    pub(super) async fn sign(&self, conn: &mut Conn<'_>) -> Result<SignedCheckpoint, BookError> {
+        let signed = self.log.checkpoint(&[&self.key])?;
+        conn.add_checkpoint(self.id, signed.checkpoint().size(), self.log.frontier(), signed.note()).await?;
+        Ok(signed)
+    }
+
+    /// This checkpoint is on disk.
+    pub(super) fn signed(&mut self, checkpoint: &SignedCheckpoint) {
+        self.log.signed(checkpoint, Instant::now());
+    }
+}
+
+impl Pages {
+    /// The next number of a table of SQLite.
+    pub(super) fn number(&mut self, table: &'static str) -> i64 {
+        let number = self.numbers.entry(table).or_default();
+        *number += 1;
+        *number
+    }
+
+    /// The state now, to go back to where a savepoint is rolled back.
+    pub(super) fn mark(&self) -> PagesMark {
+        PagesMark { draft: self.draft.mark(), numbers: self.numbers.clone() }
+    }
+
+    pub(super) fn rewind(&mut self, mark: PagesMark) {
+        self.draft.rewind(mark.draft);
+        self.numbers = mark.numbers;
+    }
+}
+
+/// Notes a log of a new name. Also says whether it is the database's first.
+async fn begin(conn: &mut Conn<'_>, host: &str, now: OffsetDateTime) -> Result<(LogRow, bool), BookError> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| BookError::NoRandomness)?;
+    // A key's name has no spaces and no plus.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let name: String = host.chars().map(plain).collect();
+    let origin = format!("chaperone/{name}/{}", hex::encode(random));
+    conn.execute("BEGIN").await?;
+    conn.lock_logs().await?;
+    let is_first = conn.logs().await?.is_empty();
+    let id = conn.begin_log(&origin, host, &stamp(now)).await?;
+    conn.execute("COMMIT").await?;
+    Ok((LogRow { id, origin, hostname: host.to_owned() }, is_first))
+}
+
+/// The note of the checkpoint file, if it is of one of these logs.
+fn read_file(path: &Path, logs: &[LogRow]) -> Result<Option<Vec<u8>>, BookError> {
+    let name = || path.display().to_string();
+    let note = file::read(path).map_err(|error| BookError::File { path: name(), error })?;
+    let Some(note) = note else { return Ok(None) };
+    let found = origin_of(&note);
+    if logs.iter().any(|log| log.origin == found) {
+        Ok(Some(note))
+    } else {
+        Err(BookError::Stranger { path: name(), found: found.chars().take(200).collect() })
+    }
+}
+
+/// The log that a note says it is of: nobody's word.
+fn origin_of(note: &[u8]) -> String {
+    let line = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
+}
+
+fn believe(
+    note: &[u8],
+    keys: &[VerifierKey],
+    which: impl Fn() -> String,
+) -> Result<SignedCheckpoint, BookError> {
+    SignedCheckpoint::open(note, keys).map_err(|error| BookError::Unbelieved { which: which(), error })
+}
+
+/// The hashes of the frontier. `None` if they are none.
+fn frontier(stored: &Stored) -> Option<Vec<Hash>> {
+    stored.frontier.chunks(LEN).map(Hash::from_bytes).collect()
+}

@@ -1,0 +1,635 @@
+//! The log on real files and real servers: whatever is changed is found and named, and a daemon goes on only with what it
+//! signed.
+
+use std::fs;
+
+use sqlx::migrate::Migrator;
+
+use super::support::{Bench, HOST, On, call_id, intent, on_both, session, session_id};
+use crate::record::{
+    Config, Event, MaskedValue, Outcome, OutcomeKind, RecordError, Recorder, SessionEnd, StoreKind,
+    audit::{Audit, AuditError, Progress, Request, audit, verifier},
+    log::{leaf::Form, tombstone::TABLE, verify::Report},
+    restart_log,
+    store::{
+        POSTGRES, SQLITE,
+        columns::{HOST as HOST_COLUMN, LEAVES},
+    },
+};
+
+on_both!(
+    what_was_written_fits,
+    leaves_are_made_of_the_tables_columns,
+    a_change_of_any_column_is_named,
+    what_is_removed_added_or_moved_is_named,
+    a_shortened_log_is_known_by_the_file,
+    an_older_copy_is_not_gone_on_with,
+    another_history_is_not_gone_on_with,
+    a_lost_file_is_made_anew,
+    a_lost_key_is_not_replaced_in_silence,
+    another_database_in_its_place_is_refused,
+    who_else_writes_to_the_log_stops_the_daemon,
+    rows_of_before_become_leaves,
+    a_file_that_cannot_be_written_stops_nothing,
+    checkpoints_come_while_the_daemon_runs,
+    rows_go_only_with_a_tombstone_and_without_a_hold,
+);
+
+/// A row in every table that the daemon fills.
+async fn fill(bench: &Bench) {
+    let recorder = bench.recorder().await;
+    for n in 1..=3 {
+        let call = recorder.intend(intent(n)).await.unwrap();
+        let path = "SecretString".to_owned();
+        let masked = MaskedValue { cause: path.clone(), path, digest: Some([7; 16]), count: 1 };
+        call.finish(Outcome { masked: vec![masked], ..Outcome::new(OutcomeKind::Forwarded) });
+        recorder.event(Event::new("tick", format!("the {n}th"))).await.unwrap();
+    }
+    recorder
+        .session_ended(SessionEnd { session: session_id(1), reason: "cgroup removed".to_owned() })
+        .await
+        .unwrap();
+    recorder.close().await;
+}
+
+async fn filled(on: On) -> Bench {
+    let bench = on.bench();
+    fill(&bench).await;
+    bench
+}
+
+async fn audited(bench: &Bench, request: Request) -> Audit {
+    audit(&bench.config, request, Progress::default()).await.unwrap()
+}
+
+/// What is found of the only log.
+async fn found(bench: &Bench) -> Result<Report, String> {
+    let mut audit = audited(bench, Request::default()).await;
+    assert_eq!(audit.logs.len(), 1);
+    audit.logs.remove(0).found.map_err(|discrepancy| discrepancy.to_string())
+}
+
+#[track_caller]
+fn is_named(found: &Result<Report, String>, words: &str, what: &str) {
+    let Err(said) = found else { panic!("{what}: {found:?}") };
+    assert!(said.contains(words), "{what}: {said}");
+}
+
+fn against_file(bench: &Bench) -> Request {
+    Request { against: vec![fs::read(bench.config.checkpoint_file()).unwrap()], ..Request::default() }
+}
+
+/// Does `sql` as somebody who may do everything: without triggers, checks and keys.
+async fn tamper(bench: &Bench, sql: &str) {
+    match bench.config.store {
+        StoreKind::Sqlite => {
+            let triggers = bench.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'").await.unwrap();
+            for trigger in triggers.iter().skip(1) {
+                bench.rows(&format!("DROP TRIGGER {}", trigger[0])).await.unwrap();
+            }
+            let free = "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; ";
+            bench.rows(&format!("{free}{sql}")).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        StoreKind::Postgres => {
+            let free = "DO $$ DECLARE t record; BEGIN \
+                FOR t IN SELECT oid::regclass AS name FROM pg_class WHERE relkind = 'r' \
+                    AND relnamespace = 'public'::regnamespace LOOP \
+                    EXECUTE format('ALTER TABLE %s DISABLE TRIGGER ALL', t.name); END LOOP; \
+                FOR t IN SELECT conrelid::regclass AS name, conname FROM pg_constraint \
+                    WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace LOOP \
+                    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, t.conname); END LOOP; \
+                END $$; ";
+            bench.rows(&format!("{free}{sql}")).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+    }
+}
+
+async fn what_was_written_fits(on: On) {
+    let bench = filled(on).await;
+    let report = found(&bench).await.unwrap();
+    // One session with who it is and its end, three calls with outcomes and what was masked, four events.
+    assert_eq!((report.rows, report.size, report.pruned), (16, 16, 0));
+    assert_eq!((report.checkpoints, report.signed), (1, 16), "a daemon that stops in order signs all");
+    // The file has the same.
+    let audit = audited(&bench, against_file(&bench)).await;
+    assert_eq!(audit.logs[0].found.as_ref().unwrap().checkpoints, 2);
+    assert!(audit.logs[0].origin.starts_with("chaperone/build7/"), "{audit:?}");
+    // A crash leaves what was written since the last checkpoint unsigned, and the next start goes on.
+    let recorder = bench.open().await.recorder;
+    std::mem::forget(recorder.intend(intent(9)).await);
+    recorder.event(Event::new("tick", "unsigned")).await.unwrap();
+    let report = found(&bench).await.unwrap();
+    assert_eq!((report.size, report.signed), (19, 16));
+    let again = Request { keys: vec![verifier(&bench.config).await.unwrap()], ..against_file(&bench) };
+    assert!(!audited(&bench, again).await.has_discrepancy());
+    // Nobody's key says nothing.
+    let stranger = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k".parse().unwrap();
+    let unsaid = audited(&bench, Request { keys: vec![stranger], ..Request::default() }).await;
+    assert!(unsaid.logs.is_empty() && unsaid.without_key.len() == 1, "{unsaid:?}");
+}
+
+async fn leaves_are_made_of_the_tables_columns(on: On) {
+    let bench = filled(on).await;
+    let (tables, columns) = match on {
+        On::Sqlite => (
+            "SELECT name FROM pragma_table_list WHERE type = 'table' AND strict ORDER BY name",
+            "SELECT name FROM pragma_table_info('{table}') ORDER BY cid",
+        ),
+        On::Postgres => (
+            "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND relname NOT LIKE '\\_%' ORDER BY relname",
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum",
+        ),
+    };
+    let list = async |sql: &str| -> Vec<String> {
+        bench.rows(sql).await.unwrap().into_iter().skip(1).map(|row| row[0].clone()).collect()
+    };
+    const NO_LEAVES: [&str; 5] = ["logs", "log", "checkpoints", "bodies", "commits"];
+    for table in list(tables).await {
+        if NO_LEAVES.contains(&table.as_str()) {
+            continue;
+        }
+        let leaves = LEAVES.iter().find(|leaves| leaves.table == table).unwrap_or_else(|| panic!("{table}"));
+        let later = (leaves.hosted && on == On::Postgres).then_some(HOST_COLUMN);
+        let expected: Vec<&str> = ["seq"].iter().chain(leaves.columns).copied().chain(later).collect();
+        assert_eq!(list(&columns.replace("{table}", &table)).await, expected, "{table}");
+    }
+}
+
+async fn a_change_of_any_column_is_named(on: On) {
+    let bench = filled(on).await;
+    for leaves in LEAVES {
+        let table = leaves.table;
+        if bench.ask(&format!("SELECT count(*) FROM {table}")).await == "0" {
+            continue;
+        }
+        tamper(&bench, &format!("CREATE TABLE saved AS SELECT * FROM {table}")).await;
+        let row = bench.ask(&format!("SELECT max(seq) FROM {table}")).await;
+        let later = (leaves.hosted && on == On::Postgres).then_some(HOST_COLUMN);
+        for column in leaves.columns.iter().copied().chain(later) {
+            let kind = match on {
+                On::Sqlite => {
+                    format!("SELECT type FROM pragma_table_info('{table}') WHERE name = '{column}'")
+                }
+                On::Postgres => format!(
+                    "SELECT data_type FROM information_schema.columns WHERE table_name = '{table}' AND column_name = '{column}'"
+                ),
+            };
+            let changed = match bench.ask(&kind).await.to_lowercase().as_str() {
+                "text" => format!("coalesce(\"{column}\", '') || 'x'"),
+                _ => format!("coalesce(\"{column}\", 0) + 1"),
+            };
+            bench
+                .rows(&format!("{}UPDATE {table} SET \"{column}\" = {changed} WHERE seq = {row}", free(on)))
+                .await
+                .unwrap();
+            is_named(&found(&bench).await, &format!("{table} row {row} was altered"), column);
+            let back = format!(
+                "{}UPDATE {table} SET \"{column}\" = (SELECT s.\"{column}\" FROM saved AS s WHERE s.seq = {table}.seq)",
+                free(on)
+            );
+            bench.rows(&back).await.unwrap();
+        }
+        bench.rows("DROP TABLE saved").await.unwrap();
+    }
+    found(&bench).await.unwrap();
+}
+
+/// What a connection of SQLite needs to write anything.
+fn free(on: On) -> &'static str {
+    match on {
+        On::Sqlite => "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; ",
+        On::Postgres => "",
+    }
+}
+
+async fn what_is_removed_added_or_moved_is_named(on: On) {
+    let bench = filled(on).await;
+    let tick = "(SELECT min(seq) FROM events WHERE kind = 'tick')";
+    let row = bench.ask(&format!("SELECT {tick}")).await;
+    let call = bench.ask("SELECT min(seq) FROM calls").await;
+    let entry = bench.ask("SELECT min(leaf_index) FROM log WHERE table_name = 'calls'").await;
+    tamper(&bench, "CREATE TABLE log_saved AS SELECT * FROM log; CREATE TABLE events_saved AS SELECT * FROM events; \
+                    CREATE TABLE calls_saved AS SELECT * FROM calls; CREATE TABLE checkpoints_saved AS SELECT * FROM checkpoints").await;
+    let overriding = if on == On::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    let hosted = if on == On::Postgres { ", hostname" } else { "" };
+    let cases = [
+        (format!("DELETE FROM events WHERE seq = {row}"), format!("events row {row} is missing")),
+        (format!("DELETE FROM log WHERE leaf_index = {entry}"), format!("log entry {entry} is missing")),
+        (
+            format!(
+                "INSERT INTO events (seq, time, kind, message, detail, truncated{hosted}) {overriding} \
+                 SELECT 1000, time, kind, message, detail, truncated{hosted} FROM events WHERE seq = {row}"
+            ),
+            "events row 1000 is not in the log".to_owned(),
+        ),
+        (
+            // Two calls change places.
+            format!(
+                "UPDATE calls SET id = CASE WHEN seq = {call} THEN '{}' ELSE '{}' END WHERE seq IN ({call}, {call} + 1)",
+                call_id(2),
+                call_id(1)
+            ),
+            format!("calls row {call} was altered"),
+        ),
+        (
+            format!("UPDATE log SET row_seq = -row_seq WHERE table_name = 'calls' AND row_seq = {call}"),
+            format!("log entry {entry} was altered: it has the hash of calls row {call}"),
+        ),
+        (
+            // The row and its entry, with a hash that is right.
+            format!("UPDATE events SET message = 'never' WHERE seq = {row}; {}", forged(&bench, &row).await),
+            "the stored checkpoint of size 16 does not fit the log".to_owned(),
+        ),
+        (
+            "UPDATE checkpoints SET size = 15".to_owned(),
+            "the checkpoint that is stored as that of size 15 was altered".to_owned(),
+        ),
+        (
+            "UPDATE checkpoints SET note = replace(note, 'chaperone/', 'chaperon/')".to_owned(),
+            "cannot be believed".to_owned(),
+        ),
+    ];
+    for (sql, words) in cases {
+        // The unique key of calls stands in the way of a swap.
+        let sql = if sql.starts_with("UPDATE calls") {
+            format!("UPDATE calls SET id = id || 'x' WHERE seq IN ({call}, {call} + 1); {sql}")
+        } else {
+            sql
+        };
+        bench.rows(&format!("{}{sql}", free(on))).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        is_named(&found(&bench).await, &words, &sql);
+        for table in ["log", "events", "calls", "checkpoints"] {
+            let overriding = if on == On::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+            bench
+                .rows(&format!(
+                    "{}DELETE FROM {table}; INSERT INTO {table} {overriding} SELECT * FROM {table}_saved",
+                    free(on)
+                ))
+                .await
+                .unwrap();
+        }
+        found(&bench).await.unwrap();
+    }
+}
+
+/// Gives the entry of an event whose message is `never` the hash that it then has.
+async fn forged(bench: &Bench, row: &str) -> String {
+    let columns = LEAVES.iter().find(|leaves| leaves.table == "events").unwrap().columns;
+    let stored =
+        bench.rows(&format!("SELECT {} FROM events WHERE seq = {row}", columns.join(", "))).await.unwrap();
+    let mut form = Form::new("events", row.parse().unwrap());
+    for (name, text) in columns.iter().zip(&stored[1]) {
+        let text = if *name == "message" { "never" } else { text.as_str() };
+        form = form.column(name, (text != "NULL").then_some(text));
+    }
+    let hash = match bench.config.store {
+        StoreKind::Sqlite => format!("x'{}'", form.hash()),
+        StoreKind::Postgres => format!("decode('{}', 'hex')", form.later_column(HOST_COLUMN, HOST).hash()),
+    };
+    format!("UPDATE log SET leaf = {hash} WHERE table_name = 'events' AND row_seq = {row}")
+}
+
+/// Removes everything from this entry on, with what was signed of it.
+async fn cut(bench: &Bench, from: u64) {
+    let mut sql = String::new();
+    for leaves in LEAVES {
+        let table = leaves.table;
+        sql += &format!(
+            "DELETE FROM {table} WHERE seq IN \
+             (SELECT row_seq FROM log WHERE table_name = '{table}' AND leaf_index >= {from}); "
+        );
+    }
+    tamper(
+        bench,
+        &format!(
+            "{sql} DELETE FROM log WHERE leaf_index >= {from}; DELETE FROM checkpoints WHERE size > {from}"
+        ),
+    )
+    .await;
+}
+
+async fn a_shortened_log_is_known_by_the_file(on: On) {
+    let bench = filled(on).await;
+    fill_again(&bench).await;
+    cut(&bench, 16).await;
+    // By itself it fits.
+    assert_eq!(found(&bench).await.unwrap().size, 16);
+    let audit = audited(&bench, against_file(&bench)).await;
+    let said = audit.logs[0].found.as_ref().unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "the log ends with 16 entries, but the given checkpoint covers 18: the last ones were removed"
+    );
+    let refused = refused(&bench).await;
+    assert!(refused.contains("the log has 16 leaves, the last checkpoint covers 18"), "{refused}");
+    assert!(refused.contains("chaperone log restart --reason"), "{refused}");
+}
+
+async fn fill_again(bench: &Bench) {
+    let recorder = bench.open().await.recorder;
+    recorder.event(Event::new("tick", "later")).await.unwrap();
+    recorder.close().await;
+}
+
+/// Why the daemon does not start.
+async fn refused(bench: &Bench) -> String {
+    match Recorder::open(&bench.config, bench.clock.clone()).await {
+        Err(RecordError::Open { detail, .. }) => detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn an_older_copy_is_not_gone_on_with(on: On) {
+    let bench = filled(on).await;
+    let file = bench.config.checkpoint_file();
+    if on == On::Sqlite {
+        let copy = bench.dir.path().join("copy.db");
+        fs::copy(&bench.config.database, &copy).unwrap();
+        fill_again(&bench).await;
+        fs::copy(&copy, &bench.config.database).unwrap();
+    } else {
+        fill_again(&bench).await;
+        cut(&bench, 16).await;
+    }
+    let said = refused(&bench).await;
+    assert!(said.contains("this is an older copy of the database"), "{said}");
+    assert!(said.contains(&file.display().to_string()), "what to look at: {said}");
+    // The way out, which the record remembers.
+    assert_eq!(restart_log(&bench.config, "the disk was lost", &bench.clock).await, Ok(()));
+    fill_again(&bench).await;
+    let audit = audited(&bench, against_file(&bench)).await;
+    assert_eq!(audit.logs.len(), 2);
+    assert!(!audit.has_discrepancy(), "{audit:?}");
+    let detail = bench.ask("SELECT detail FROM events WHERE kind = 'log-restarted'").await;
+    let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
+    assert_eq!(detail["reason"], "the disk was lost");
+    assert_eq!(detail["old_log"], audit.logs[0].origin);
+    assert!(
+        detail["old_file"].as_str().unwrap().starts_with(&format!("{}\n18\n", audit.logs[0].origin)),
+        "{detail}"
+    );
+    // What it said is still there, and shows that the old log was longer.
+    let old = fs::read(detail["old_file_is_now"].as_str().unwrap()).unwrap();
+    let audit = audited(&bench, Request { against: vec![old], ..Request::default() }).await;
+    assert!(audit.logs[0].found.as_ref().unwrap_err().to_string().contains("the last ones were removed"));
+    assert!(audit.logs[1].found.is_ok());
+}
+
+async fn another_history_is_not_gone_on_with(on: On) {
+    let bench = filled(on).await;
+    let row = bench.ask("SELECT min(seq) FROM events WHERE kind = 'tick'").await;
+    let forged = forged(&bench, &row).await;
+    tamper(&bench, &format!("UPDATE events SET message = 'never' WHERE seq = {row}; {forged}")).await;
+    tamper(&bench, "DELETE FROM checkpoints").await;
+    let said = refused(&bench).await;
+    assert!(said.contains("are not those that the last checkpoint covers"), "{said}");
+}
+
+async fn a_lost_file_is_made_anew(on: On) {
+    let bench = filled(on).await;
+    fs::remove_file(bench.config.checkpoint_file()).unwrap();
+    fill_again(&bench).await;
+    assert!(!audited(&bench, against_file(&bench)).await.has_discrepancy());
+    // Or an older one: that of the database is newer.
+    let old = fs::read(bench.config.checkpoint_file()).unwrap();
+    fill_again(&bench).await;
+    fs::write(bench.config.checkpoint_file(), &old).unwrap();
+    fill_again(&bench).await;
+    assert_ne!(fs::read(bench.config.checkpoint_file()).unwrap(), old);
+    // What is none is not passed over.
+    fs::write(bench.config.checkpoint_file(), String::from_utf8(old).unwrap().replace("\n1", "\n2")).unwrap();
+    let said = refused(&bench).await;
+    assert!(said.contains("is not believed"), "{said}");
+}
+
+async fn a_lost_key_is_not_replaced_in_silence(on: On) {
+    let bench = filled(on).await;
+    fs::remove_file(bench.config.log_key()).unwrap();
+    let said = refused(&bench).await;
+    assert!(said.contains("log.key is missing, and the log chaperone/build7/"), "{said}");
+    assert!(!bench.config.log_key().exists());
+    let unsaid = audit(&bench.config, Request::default(), Progress::default()).await;
+    assert!(matches!(unsaid, Err(AuditError::Key(_))), "{unsaid:?}");
+    // Another key is not believed.
+    fs::write(bench.config.log_key(), [3; 32]).unwrap();
+    fs::set_permissions(bench.config.log_key(), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let said = refused(&bench).await;
+    assert!(said.contains("is not believed"), "{said}");
+    fs::remove_file(bench.config.log_key()).unwrap();
+    assert_eq!(restart_log(&bench.config, "the key was lost", &bench.clock).await, Ok(()));
+    bench.open().await.recorder.close().await;
+}
+
+async fn another_database_in_its_place_is_refused(on: On) {
+    let bench = filled(on).await;
+    let other = on.with(|config| {
+        config.log = crate::record::log::Config {
+            key: Some(bench.config.log_key()),
+            checkpoint_file: Some(bench.config.checkpoint_file()),
+            ..config.log.clone()
+        };
+    });
+    let said = refused(&other).await;
+    assert!(said.contains("which this database does not have"), "{said}");
+    let audit = audit(&bench.config, Request::default(), Progress::default()).await.unwrap();
+    assert!(!audit.has_discrepancy());
+    // Who verifies the other one against the file is told, too.
+    let config = Config { log: crate::record::log::Config::default(), ..other.config.clone() };
+    fill(&Bench { dir: tempfile::tempdir().unwrap(), config, clock: other.clock.clone() }).await;
+    let compared = audited(&other, against_file(&bench)).await;
+    assert!(compared.has_discrepancy() && compared.missing.len() == 1, "{compared:?}");
+}
+
+async fn who_else_writes_to_the_log_stops_the_daemon(on: On) {
+    let bench = on.bench();
+    let recorder = bench.recorder().await;
+    let hash = if on == On::Sqlite { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
+    let next = "(SELECT max(leaf_index) + 1 FROM log)";
+    let forged = format!(
+        "INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) VALUES (1, {next}, 'calls', 99, {hash})"
+    );
+    bench.rows(&forged).await.unwrap();
+    for _ in 0..2 {
+        let Err(RecordError::Store(said)) = recorder.event(Event::new("tick", "")).await else { panic!() };
+        assert!(said.contains("somebody else writes to it"), "{said}");
+    }
+    assert_eq!(bench.ask("SELECT count(*) FROM events WHERE kind = 'tick'").await, "0");
+    recorder.close().await;
+}
+
+/// A database of the version before the log.
+async fn rows_of_before_become_leaves(on: On) {
+    let bench = on.bench();
+    let before = |migrator: &Migrator| Migrator {
+        migrations: migrator.iter().filter(|migration| migration.version < 4).cloned().collect(),
+        ..Migrator::DEFAULT
+    };
+    match on {
+        On::Sqlite => {
+            fs::create_dir(bench.config.database.parent().unwrap()).unwrap();
+            fs::write(&bench.config.database, []).unwrap();
+            before(&SQLITE).run(&mut bench.sqlite().await).await.unwrap();
+        }
+        On::Postgres => before(&POSTGRES).run(&mut bench.postgres_connection().await).await.unwrap(),
+    }
+    let (host, build) = if on == On::Postgres { (", hostname", ", 'build8'") } else { ("", "") };
+    for n in 0..25 {
+        let time = format!("2026-01-01T00:00:{n:02}.000000Z");
+        let sql = format!(
+            "INSERT INTO events (time, kind, message, detail, truncated{host}) VALUES ('{time}', 'old', '', '{{}}', '[]'{build})"
+        );
+        bench.rows(&sql).await.unwrap();
+    }
+    fill(&bench).await;
+    let report = found(&bench).await.unwrap();
+    assert_eq!((report.rows, report.signed), (25 + 16 + 1, 25 + 16 + 1));
+    let detail = bench.ask("SELECT detail FROM events WHERE kind = 'log-begun'").await;
+    let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
+    assert_eq!(detail["rows"], 25);
+    tamper(&bench, "UPDATE events SET message = 'x' WHERE seq = 7").await;
+    is_named(&found(&bench).await, "events row 7 was altered", "a row of before");
+    bench.rows("UPDATE events SET message = '' WHERE seq = 7").await.unwrap();
+    // It happens once: what is added later does not become part of it.
+    let added = format!(
+        "INSERT INTO events (time, kind, message, detail, truncated{host}) SELECT time, kind, message, detail, truncated{host} FROM events WHERE seq = 7"
+    );
+    bench.rows(&added).await.unwrap();
+    bench.open().await.recorder.close().await;
+    is_named(&found(&bench).await, "is not in the log", "an added row");
+}
+
+async fn a_file_that_cannot_be_written_stops_nothing(on: On) {
+    let bench = on.with(|config| {
+        config.log.checkpoint_rows = 1;
+        config.log.checkpoint_file = Some(config.database.with_file_name("missing/log.checkpoint"));
+    });
+    let recorder = bench.recorder().await;
+    recorder.healthy_when(|health| health.unsigned.is_some()).await;
+    recorder.intend(intent(1)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
+    assert!(recorder.health().failing.is_none());
+    fs::create_dir(bench.config.checkpoint_file().parent().unwrap()).unwrap();
+    recorder.healthy_when(|health| health.unsigned.is_none()).await;
+    recorder.close().await;
+    assert!(!audited(&bench, against_file(&bench)).await.has_discrepancy());
+}
+
+async fn checkpoints_come_while_the_daemon_runs(on: On) {
+    // By rows, and by time.
+    for (rows, secs) in [(1, 3600), (1_000_000, 0)] {
+        let bench = on.with(|config| {
+            config.log.checkpoint_rows = rows;
+            config.log.checkpoint_secs = secs;
+        });
+        let recorder = bench.recorder().await;
+        let before = recorder.health().signed;
+        recorder.event(Event::new("tick", "")).await.unwrap();
+        recorder.healthy_when(|health| health.signed > before).await;
+        recorder.close().await;
+        found(&bench).await.unwrap();
+    }
+}
+
+async fn rows_go_only_with_a_tombstone_and_without_a_hold(on: On) {
+    let bench = filled(on).await;
+    let row = bench.ask("SELECT min(seq) FROM outcomes").await;
+    let hash = if on == On::Sqlite { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
+    let remove = format!("DELETE FROM outcomes WHERE seq = {row}");
+    let refused = async |what: &str| {
+        let error = bench.rows(&remove).await.expect_err(what).to_string();
+        assert!(error.contains("records are append-only"), "{what}: {error}");
+    };
+    refused("nothing stands for it").await;
+    let time = "2026-03-01T12:00:00.000000Z";
+    let stone = format!(
+        "INSERT INTO {TABLE} (time, table_name, first_row, last_row, row_count, digest, actor, reason, note) \
+         VALUES ('{time}', 'outcomes', {row}, {row}, 1, {hash}, 'a', 'r', '')"
+    );
+    bench.rows(&stone).await.unwrap();
+    refused("its tombstone is not logged").await;
+    let next = "(SELECT max(leaf_index) + 1 FROM log)";
+    let entry = format!(
+        "INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) VALUES (1, {next}, '{TABLE}', 1, {hash})"
+    );
+    bench.rows(&entry).await.unwrap();
+    for (n, scope) in [
+        ("session", format!("'{}'", session_id(1))),
+        ("workload", format!("'{}'", session(1).workload)),
+        ("since", "'2026-01-01T00:00:00.000000Z'".to_owned()),
+        ("until", "'2027-01-01T00:00:00.000000Z'".to_owned()),
+    ] {
+        bench
+            .rows(&format!(
+                "INSERT INTO holds (id, time, actor, reason, {n}) VALUES ('{n}', '{time}', 'a', 'r', {scope})"
+            ))
+            .await
+            .unwrap();
+        refused(n).await;
+        bench
+            .rows(&format!(
+                "INSERT INTO hold_releases (hold, time, actor, reason) VALUES ('{n}', '{time}', 'a', 'r')"
+            ))
+            .await
+            .unwrap();
+    }
+    for (id, column, scope) in [
+        ("x", "session", "'another'".to_owned()),
+        ("y", "since", "'2027-01-01T00:00:00.000000Z'".to_owned()),
+        ("z", "until", "'2026-01-01T00:00:00.000000Z'".to_owned()),
+    ] {
+        let hold = format!(
+            "INSERT INTO holds (id, time, actor, reason, {column}) VALUES ('{id}', '{time}', 'a', 'r', {scope})"
+        );
+        bench.rows(&hold).await.unwrap();
+    }
+    bench.rows(&remove).await.unwrap();
+    assert_eq!(bench.ask("SELECT count(*) FROM outcomes").await, "2");
+    // A tombstone that nobody signed excuses nothing.
+    is_named(&found(&bench).await, "tombstone 1", "a forged tombstone");
+}
+
+#[tokio::test]
+async fn every_host_has_a_log_of_its_own() {
+    let bench = On::Postgres.bench();
+    let other = Config {
+        host: Some("build8".to_owned()),
+        log: crate::record::log::Config {
+            key: Some(bench.dir.path().join("other.key")),
+            ..Default::default()
+        },
+        ..bench.config.clone()
+    };
+    let other = Config {
+        log: crate::record::log::Config {
+            checkpoint_file: Some(bench.dir.path().join("other.checkpoint")),
+            ..other.log.clone()
+        },
+        ..other
+    };
+    fill(&bench).await;
+    let theirs = Recorder::open(&other, bench.clock.clone()).await.unwrap().recorder;
+    let ours = bench.open().await.recorder;
+    for _ in 0..10 {
+        theirs.event(Event::new("tick", "theirs")).await.unwrap();
+        ours.event(Event::new("tick", "ours")).await.unwrap();
+    }
+    theirs.close().await;
+    ours.close().await;
+    // With what is on this host, this host's log.
+    let ours = audited(&bench, Request::default()).await;
+    assert_eq!((ours.logs.len(), ours.without_key.len(), ours.has_discrepancy()), (1, 1, false), "{ours:?}");
+    let keys = vec![verifier(&bench.config).await.unwrap(), verifier(&other).await.unwrap()];
+    let request = Request { keys, ..Request::default() };
+    let all = audited(&bench, request.clone()).await;
+    let rows: Vec<u64> = all.logs.iter().map(|log| log.found.as_ref().unwrap().rows).collect();
+    assert_eq!(rows, [16 + 11, 11]);
+    // A row that no log names is found by whoever looks.
+    tamper(
+        &bench,
+        "INSERT INTO events (time, kind, message, detail, truncated, hostname) \
+                    SELECT time, kind, message, detail, truncated, hostname FROM events WHERE seq = 1",
+    )
+    .await;
+    let all = audited(&bench, request).await;
+    assert!(all.logs.iter().all(|log| log.found.is_err()), "{all:?}");
+}
