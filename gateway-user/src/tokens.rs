@@ -3,7 +3,7 @@
 //! They are in memory only and of one session: what they stand for is gone with it, and with the daemon.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -160,11 +160,10 @@ impl Tokens {
             return Err(NotKept::Over);
         }
         let left = self.bounds.memory.saturating_sub(kept.bytes);
-        if !kept.sessions.contains_key(&session.id) {
-            let of_session = OfSession { key: key()?, values: HashMap::new() };
-            kept.sessions.insert(session.id, of_session);
-        }
-        let Some(mine) = kept.sessions.get_mut(&session.id) else { return Err(NotKept::Session) };
+        let mine = match kept.sessions.entry(session.id) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(OfSession { key: key()?, values: HashMap::new() }),
+        };
         let token = token(&mine.key, secret, text);
         if mine.values.contains_key(&token) {
             return Ok(token);

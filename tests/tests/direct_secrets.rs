@@ -180,7 +180,8 @@ async fn tokens_end_with_their_session() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_not_kept_is_hidden_for_good_and_said_to_be() -> Result<()> {
-    let tight: [(fn(&mut mask::Config), &str); 3] = [
+    type Bound = fn(&mut mask::Config);
+    let tight: [(Bound, &str); 3] = [
         (|mask| mask.tokens_per_session = 1, "mask.tokens_per_session"),
         (|mask| mask.token_max_bytes = 8, "mask.token_max_bytes"),
         (|mask| mask.tokens_memory_bytes = SECRET.len(), "mask.tokens_memory_bytes"),
