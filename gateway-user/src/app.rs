@@ -44,6 +44,7 @@ use crate::{
     serve::{Bursts, Counters, Gateway},
     telemetry,
     terminate::{Terminator, bundle},
+    tokens::Tokens,
 };
 
 /// `chaperone daemon`: runs until SIGTERM or SIGINT.
@@ -145,6 +146,7 @@ impl Daemon {
             credentials,
             upstream,
             masks,
+            tokens: Arc::new(Tokens::new(config.mask.tokens())),
             clock,
             counters: Counters::default(),
             ledger,

@@ -58,6 +58,9 @@ pub mod terminate;
 /// request head → `AwsRequest` → `VerifiedRequest`: endpoint, signature, payload mode. *pure*
 pub mod parse;
 
+/// What tokens stand for: values that an agent moves without seeing them. In memory only, and of one session.
+pub mod tokens;
+
 /// `VerifiedRequest` → `Operation`: IAM actions, resources, parameters. *pure*
 pub mod classify;
 
@@ -66,6 +69,9 @@ pub mod decide;
 
 /// The session database: the intent is durable before anything leaves the host.
 pub mod record;
+
+/// `Permit` + request → its body with values in the place of tokens. *pure*
+pub mod insert;
 
 /// `Permit` → short-lived keys that only the gateway holds.
 pub mod credentials;

@@ -60,6 +60,7 @@ actions = [
     "ec2:DescribeVpcs",
     "iam:CreateAccessKey",
     "lambda:PublishVersion",
+    "lambda:UpdateFunctionConfiguration",
     "secretsmanager:GetSecretValue",
     "ssm:GetParameter",
 ]

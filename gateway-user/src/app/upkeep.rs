@@ -22,6 +22,7 @@ pub(super) async fn sweep(gateway: Arc<Gateway>, launcher: Arc<Launcher>, every:
     let mut ticks = tokio::time::interval(every);
     while tick(&gateway, &mut ticks).await {
         launcher.sweep();
+        gateway.report_unkept().await;
         gateway.report_bursts().await;
         gateway.record_ends().await;
         gateway.end_gone().await;

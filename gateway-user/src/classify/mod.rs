@@ -24,9 +24,12 @@ mod own_host;
 mod protocol;
 mod query;
 mod s3;
+mod token;
 
 use members::Params;
 use operation::Found;
+pub use token::{Token, tokens_among};
+pub(crate) use token::{Written, reread};
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +106,8 @@ pub struct Operation {
     /// The parts of its answer that an agent gets only where policy reveals them: paths, or
     /// [`answer::WHOLE`], without which the call is not made.
     pub withheld: Vec<Arc<str>>,
+    /// The tokens among its parameters, in whose place policy may let values be put.
+    pub tokens: Vec<Token>,
     /// What its answer is a model of.
     pub(crate) model: Model,
     /// The canonical request this was read from.
@@ -184,22 +189,24 @@ pub enum ClassifyError {
 /// [`ClassifyError`]: whatever is unknown or could be read in two ways.
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
     let head = request.request();
+    token::none_in_head(head)?;
     // Hosts without region may stand for two partitions.
     let partition = Partition::of_region(head.region().as_str());
     let partition = partition.unwrap_or(head.endpoint().partition());
     let arns = needs::Arns::new(partition, head.region(), account);
-    let (service, name, actions, params, keys, withheld, model) = if head.is_s3() {
+    let (service, name, actions, params, keys, withheld, tokens, model) = if head.is_s3() {
         let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
+        token::none_of_s3(&call.params.values)?;
         let keys = answer::keys_of("s3", call.operation);
         let model = Model { services: vec!["s3"], protocol: Protocol::RestXml };
         // Of S3, only sessions of directory buckets carry keys, and these are replaced.
-        ("s3", call.operation, call.actions, call.params, keys, Vec::new(), model)
+        ("s3", call.operation, call.actions, call.params, keys, Vec::new(), Vec::new(), model)
     } else {
         let found = operation::find(request)?;
         let (prefix, operation) = (found.service.prefix, found.operation.name);
         let keys = answer::keys_of(found.service.name, operation);
         let withheld = answer::withheld(found.service.name, found.operation);
-        let params = members_of(&found, request)?;
+        let (params, tokens) = members_of(&found, request)?;
         own_host::check(head.endpoint(), &found, &params.values, account)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
         let actions = needed(service, found.operation, &params.values, &arns)?;
@@ -211,7 +218,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let twins = found.twins.iter().map(|twin| twin.service.name);
         let services = std::iter::once(found.service.name).chain(twins).collect();
         let model = Model { services, protocol: found.protocol };
-        (prefix, operation, actions, params, keys, withheld, model)
+        (prefix, operation, actions, params, keys, withheld, tokens, model)
     };
     let actions = bounded(with_unknown(actions, &params))?;
     Ok(Operation {
@@ -224,23 +231,26 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         unread: params.unread,
         keys,
         withheld,
+        tokens,
         model,
         digest: request.digest(),
     })
 }
 
-/// The members of a call, by all the names that they have in twins: rules may be written with any.
-fn members_of(found: &Found, request: &VerifiedRequest) -> Result<Params, ClassifyError> {
+/// The members of a call, by all the names that they have in twins: rules may be written with any. And the tokens among
+/// them.
+fn members_of(found: &Found, request: &VerifiedRequest) -> Result<(Params, Vec<Token>), ClassifyError> {
     let read =
         |found: &Found| members::read(found.service, found.operation, found.protocol, &found.labels, request);
     let mut params = read(found)?;
+    let tokens = token::tokens_of(found.service, found.operation, &params.values)?;
     for also in found.twins.iter().filter_map(|twin| read(twin).ok()) {
         params.unknown.retain(|name| also.unknown.contains(name));
         for (name, value) in also.values {
             params.values.entry(name).or_insert(value);
         }
     }
-    Ok(params)
+    Ok((params, tokens))
 }
 
 /// What a call of an operation needs, told without a request: for tests of policies.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     identify::{self, CredentialSource, TAG_MAX, Voucher, WorkloadConfig},
+    mask::REVERSIBLE_MAX,
     prim::{CgroupPath, HostName},
     record::StoreKind,
 };
@@ -77,10 +78,21 @@ impl Problems {
 
     /// Every number of every section: lowest and highest sensible value.
     fn ranges(&mut self, config: &Config) {
-        let Config { redirect, identify, route, terminate, serve, record, credentials, forward, api, .. } =
-            config;
+        let Config {
+            redirect,
+            identify,
+            route,
+            terminate,
+            serve,
+            record,
+            credentials,
+            forward,
+            api,
+            mask,
+            ..
+        } = config;
         let size = |size: usize| size as u64;
-        let ranges: [(&'static str, &'static str, u64, u64, u64); 48] = [
+        let ranges: [(&'static str, &'static str, u64, u64, u64); 51] = [
             ("redirect", "handshake_secs", redirect.handshake_secs, 130, DAY),
             ("identify", "max_sessions", size(identify.max_sessions), 1, 1_000_000),
             ("identify", "sweep_secs", identify.sweep_secs, 1, DAY),
@@ -115,6 +127,9 @@ impl Problems {
             ("record", "params_max_bytes", size(record.params_max_bytes), 256, MIB),
             ("record", "body_max_bytes", size(record.body_max_bytes), 0, 16 * MIB),
             ("record", "capture_memory_bytes", size(record.capture_memory_bytes), MIB, 64 * 1024 * MIB),
+            ("mask", "tokens_per_session", size(mask.tokens_per_session), 1, 100_000),
+            ("mask", "token_max_bytes", size(mask.token_max_bytes), 1, size(REVERSIBLE_MAX)),
+            ("mask", "tokens_memory_bytes", size(mask.tokens_memory_bytes), KIB, 64 * 1024 * MIB),
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
             ("credentials", "cache", size(credentials.cache), 1, 1_000_000),

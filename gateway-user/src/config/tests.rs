@@ -595,8 +595,11 @@ fn mask_rules_are_about_something() {
     assert_eq!((config.mask.personal, config.mask.rule[0].effect), (false, mask::Effect::Reveal));
     check(
         "[[mask.rule]]\noperation = \"ssm:GetParameter\"\npath = \"Parameter\"\nreversible = true",
-        "4:14: this version makes no tokens that stand for values: leave `reversible` out",
+        "4:14: Parameter of ssm:GetParameter is no text, and tokens stand for single texts only",
     );
+    let tokens = "operation = \"ssm:GetParameter\"\npath = \"Parameter.Value\"\nreversible = true";
+    assert!(parse(&rule(tokens)).unwrap().mask.rule[0].reversible);
+    check("[mask]\ntoken_max_bytes = 65537", "2:19: `token_max_bytes` must be between 1 and 65536");
     check(
         "[[mask.pattern]]\nname = \"acme\"\nregex = \"ACME-[\"",
         "3:9: the pattern \"acme\" cannot be used: unclosed character class",

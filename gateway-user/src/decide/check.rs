@@ -6,10 +6,10 @@ use cedar_policy::pst::{self, BinaryOp, Expr, Literal, Var};
 
 use super::{
     error::Complaint,
-    names::{self, ActionName, REVEAL},
+    names::{self, ActionName, INSERT, REVEAL},
     question::{GRANT, REASON, REVIEWERS, TTL, Terms},
-    reads::{APPROVAL, CONTEXT, FIELD},
-    rule::{ROLE, Rule, is_asked_to_reveal},
+    reads::{APPROVAL, CONTEXT, FIELD, SECRET},
+    rule::{ROLE, Rule, is_asked_to_insert, is_asked_to_reveal},
     syntax::{context_accesses, each_clause, each_part, names_any_resource},
 };
 use crate::{identify::role_account, prim::WorkloadName};
@@ -39,7 +39,7 @@ pub(super) fn check(rule: &pst::Template) -> Vec<Complaint> {
         checker.condition(condition);
     }
     checker.unguarded(names_any_resource(rule));
-    checker.complaints.extend(revealing(rule));
+    checker.complaints.extend(own_actions(rule));
     let mut complaints: Vec<Complaint> = Vec::new();
     for complaint in checker.complaints {
         if !complaints.contains(&complaint) {
@@ -75,30 +75,52 @@ fn role(rule: &pst::Template) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// What a rule says of revealing although nobody will ask it, or although it makes no difference.
-fn revealing(rule: &pst::Template) -> Option<Complaint> {
-    const SCOPE: &str = "name it in the scope: action == Action::\"reveal\"";
-    let named = Rule::actions(rule).is_ok_and(|actions| actions.contains(&ActionName::Reveal));
-    if named && rule.annotations.contains_key(ROLE) {
-        let complaint = Complaint::new("nothing is revealed in a role").about(format!("@{ROLE}"));
-        return Some(complaint.help("write a rule of its own for what is done in the role"));
+/// What a rule says of revealing and inserting although nobody will ask it, or although it makes no difference.
+fn own_actions(rule: &pst::Template) -> Vec<Complaint> {
+    let named = |name| Rule::actions(rule).is_ok_and(|actions| actions.contains(&name));
+    let scope = |action: &str| format!("name it in the scope: action == Action::\"{action}\"");
+    let reads =
+        |attribute| context_accesses(rule).iter().any(|access| access.path.first() == Some(&attribute));
+    let (reveals, inserts) = (is_asked_to_reveal(rule), is_asked_to_insert(rule));
+    let mut complaints = Vec::new();
+    let each = [
+        (REVEAL, ActionName::Reveal, reveals, "nothing is revealed in a role", "whether to reveal anything"),
+        (INSERT, ActionName::Insert, inserts, "nothing is inserted in a role", "whether to insert anything"),
+    ];
+    for (action, name, asked, in_role, whether) in each {
+        let is_it =
+            |part: &Expr| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_action(uid, action));
+        if named(name) && rule.annotations.contains_key(ROLE) {
+            let complaint = Complaint::new(in_role).about(format!("@{ROLE}"));
+            complaints.push(complaint.help("write a rule of its own for what is done in the role"));
+        } else if !asked && each_clause(rule).flat_map(each_part).any(is_it) {
+            let complaint = Complaint::new(format!("this rule is never asked {whether}"));
+            complaints.push(complaint.about(action).help(scope(action)));
+        }
     }
-    if is_asked_to_reveal(rule) {
-        return None;
+    if complaints.is_empty() && !reveals && !inserts && reads(FIELD) {
+        let where_it_is = "is there only where it is asked whether to reveal or to insert something";
+        let complaint = Complaint::new(format!("`context.{FIELD}` {where_it_is}")).about(FIELD);
+        complaints.push(complaint.help(format!("{}, or \"{INSERT}\"", scope(REVEAL))));
     }
-    let is_reveal =
-        |part: &Expr| matches!(part, Expr::Literal(Literal::EntityUID(uid)) if is_action(uid, REVEAL));
-    if each_clause(rule).flat_map(each_part).any(is_reveal) {
-        let complaint = Complaint::new("this rule is never asked whether to reveal anything");
-        return Some(complaint.about(REVEAL).help(SCOPE));
+    if complaints.is_empty() && !inserts && reads(SECRET) {
+        let where_it_is = "is there only where it is asked whether to insert something";
+        let complaint = Complaint::new(format!("`context.{SECRET}` {where_it_is}")).about(SECRET);
+        complaints.push(complaint.help(scope(INSERT)));
     }
-    let field = context_accesses(rule).iter().any(|access| access.path.first() == Some(&FIELD));
-    field.then(|| {
-        Complaint::new(format!(
-            "`context.{FIELD}` is there only where it is asked whether to reveal something"
-        ))
-        .about(FIELD)
-        .help(SCOPE)
+    complaints
+}
+
+/// A `permit` that lets secrets be put into any parameter, also into those that can be read again.
+pub(super) fn inserts_anywhere(rule: &pst::Template) -> Option<Complaint> {
+    let named = Rule::actions(rule).is_ok_and(|actions| actions.contains(&ActionName::Insert));
+    let reads = context_accesses(rule).iter().any(|access| access.path.first() == Some(&FIELD));
+    (named && rule.effect == pst::Effect::Permit && !reads).then(|| {
+        Complaint::new(
+            "this rule lets secrets be put into any parameter, also where the agent can read them again",
+        )
+        .about(INSERT)
+        .help("say into which: context.field == \"Environment.Variables{}\"")
     })
 }
 

@@ -57,6 +57,7 @@ fn denied(reason: Reason) -> Expected {
         Reason::EvaluationFailed { rules, .. } => Expected::Failed(rules),
         Reason::NothingPermits { action, resource } => Expected::Nothing(action, resource),
         Reason::NotRevealed { reason, .. } => Expected::Withheld(Box::new(denied(*reason))),
+        Reason::NotInserted { .. } => panic!("no call has a token: {reason:?}"),
         Reason::DifferentRoles { roles } => panic!("no rule names a role: {roles:?}"),
     }
 }

@@ -71,6 +71,9 @@ fn one_action(action: &str, about: &str) -> Result<(), Complaint> {
         Ok(ActionName::Reveal) => Err(Complaint::new("what is revealed is not counted")
             .about(about)
             .help("count the action of the call itself, e.g. `ecr:GetAuthorizationToken`")),
+        Ok(ActionName::Insert) => Err(Complaint::new("what is put into requests is not counted")
+            .about(about)
+            .help("count the action of the call itself, e.g. `lambda:UpdateFunctionConfiguration`")),
         Ok(_) => Err(Complaint::new(format!("`{action}` is a group: only single actions are counted"))
             .about(about)
             .help("read the actions one by one and add them up")),

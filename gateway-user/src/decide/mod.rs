@@ -21,6 +21,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod infer;
+mod insert;
 mod lexical;
 mod members;
 mod meters;
@@ -44,6 +45,7 @@ mod view;
 
 pub use self::{
     error::{PolicyError, PolicyErrors, Position},
+    insert::{Insertion, Permitted},
     outline::{Actions, Outline, Piece, Place},
     policies::Policies,
     question::{Approvable, Approvals, Question, Terms, Wanted},
@@ -57,7 +59,9 @@ pub use self::{
 ///
 /// ```compile_fail,E0451
 /// # fn forge(operation: gateway_user::classify::Operation) -> gateway_user::decide::Permit {
-/// gateway_user::decide::Permit { operation, rules: vec![], role: None, objection: None, revealed: vec![] }
+/// gateway_user::decide::Permit {
+///     operation, rules: vec![], role: None, objection: None, revealed: vec![], inserted: vec![],
+/// }
 /// # }
 /// ```
 /// Whoever has one may look at it:
@@ -74,27 +78,30 @@ pub struct Permit {
     role: Option<String>,
     objection: Option<Objection>,
     revealed: Vec<Revealed>,
+    inserted: Vec<Permitted>,
 }
 
 impl Permit {
     /// A permit without a decision, for tests of the stages after it.
     #[cfg(test)]
     pub(crate) fn for_tests(operation: Operation, rules: Vec<String>) -> Self {
-        Self { operation, rules, role: None, objection: None, revealed: Vec::new() }
+        Self { operation, rules, role: None, objection: None, revealed: Vec::new(), inserted: Vec::new() }
     }
     fn of(
         operation: Operation,
         allowed: Allowed,
         objection: Option<Objection>,
         revealed: Vec<Revealed>,
+        inserted: Vec<Permitted>,
     ) -> Self {
         let Allowed { mut rules, role } = allowed;
-        for rule in revealed.iter().flat_map(|part| &part.rules) {
+        let of_parts = revealed.iter().flat_map(|part| &part.rules);
+        for rule in of_parts.chain(inserted.iter().flat_map(|part| &part.rules)) {
             if !rules.contains(rule) {
                 rules.push(rule.clone());
             }
         }
-        Self { operation, rules, role, objection, revealed }
+        Self { operation, rules, role, objection, revealed, inserted }
     }
     /// What was allowed.
     #[must_use]
@@ -102,7 +109,7 @@ impl Permit {
         &self.operation
     }
     /// The ids of the rules that allowed it; of those that objected, where that is only observed. In both
-    /// cases also of those that reveal its answer.
+    /// cases also of those that reveal its answer, or let secrets be put into it.
     #[must_use]
     pub fn rules(&self) -> &[String] {
         &self.rules
@@ -121,6 +128,11 @@ impl Permit {
     #[must_use]
     pub fn revealed(&self) -> &[Revealed] {
         &self.revealed
+    }
+    /// The tokens of the call, in whose place values may be put: all that it has.
+    #[must_use]
+    pub fn inserted(&self) -> &[Permitted] {
+        &self.inserted
     }
     /// The canonical request it was given for.
     #[must_use]
@@ -163,6 +175,17 @@ pub enum Reason {
         /// Whether the workload is only observed: observing reveals nothing.
         observed: bool,
     },
+    /// A secret would be put into it in the place of a token, and policy does not permit that.
+    NotInserted {
+        /// Into which parameter.
+        field: String,
+        /// Which secret, in words.
+        secret: String,
+        /// What policy says to `Action::"insert"`, or to the call.
+        reason: Box<Reason>,
+        /// Whether the workload is only observed: observing inserts nothing.
+        observed: bool,
+    },
 }
 
 impl Reason {
@@ -172,7 +195,7 @@ impl Reason {
         match self {
             Self::Forbidden { rules } | Self::EvaluationFailed { rules, .. } => rules,
             Self::NothingPermits { .. } | Self::DifferentRoles { .. } => &[],
-            Self::NotRevealed { reason, .. } => reason.rules(),
+            Self::NotRevealed { reason, .. } | Self::NotInserted { reason, .. } => reason.rules(),
         }
     }
 }
@@ -192,6 +215,10 @@ impl fmt::Display for Reason {
             Self::NotRevealed { reason, observed } => {
                 let although = if *observed { ", although the workload is only observed" } else { "" };
                 write!(f, "its answer carries credentials, which policy does not reveal{although}: {reason}")
+            }
+            Self::NotInserted { field, secret, reason, observed } => {
+                let although = if *observed { ", although the workload is only observed" } else { "" };
+                write!(f, "policy does not let {secret} be put into {field}{although}: {reason}")
             }
         }
     }
@@ -237,6 +264,16 @@ impl Objection {
     }
 }
 
+impl Objection {
+    /// The approvals that are wanted; `None` where none would help.
+    fn asks(self) -> Option<Approvals> {
+        match self {
+            Self::Ask(approvals) => Some(approvals),
+            Self::Deny(_) => None,
+        }
+    }
+}
+
 /// In words, for logs and records.
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,7 +307,8 @@ impl Policies {
     /// says so.
     ///
     /// A call whose answer is withheld as a whole must be revealed as well ([`Policies::reveals`]). Policy is enforced
-    /// on it also where the workload is only observed: neither part of the decision is set aside.
+    /// on it also where the workload is only observed: neither part of the decision is set aside. The same holds for a call
+    /// with tokens, in whose place secrets must be permitted ([`Policies::inserts`]).
     #[must_use]
     pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts<'_>) -> Verdict {
         if operation.actions.is_empty() {
@@ -281,32 +319,41 @@ impl Policies {
         }
         let workload = &caller.session.workload;
         let observed = workload.mode == Mode::Observe;
-        // What reveals is in addition to what permits: the call itself is not only observed then.
-        let enforced = !observed || operation.is_withheld();
+        // What reveals and inserts is in addition to what permits: the call itself is not only observed then.
+        let enforced = !observed || operation.is_withheld() || !operation.tokens.is_empty();
         let call = Call::new(&caller.session, &operation, facts, self.meters());
         let said = self.conclude(&call, &operation.actions, workload.role_arn.as_deref());
         let (revealed, withheld) = reveal::revealed(self.reveals(caller, &operation, facts));
-        let approvals = match (said, withheld) {
-            (Err(Objection::Deny(reason)), _) if enforced => {
-                let reason = if observed { reveal::not_revealed(reason, observed) } else { reason };
-                return Verdict::Deny(Denial { operation, reason });
+        let (inserted, refused) = insert::inserted(self.inserts(caller, &operation, facts));
+        let mut asks = Vec::new();
+        let denied = match (&said, withheld, refused) {
+            (Err(Objection::Deny(reason)), ..) if enforced => Some(match observed {
+                true if operation.is_withheld() => reveal::not_revealed(reason.clone(), observed),
+                true => insert::not_inserted(operation.tokens.first(), reason.clone(), observed),
+                false => reason.clone(),
+            }),
+            (_, Some(Objection::Deny(reason)), _) => Some(reveal::not_revealed(reason, observed)),
+            (_, _, Some((token, Objection::Deny(reason)))) => {
+                Some(insert::not_inserted(Some(&token), reason, observed))
             }
-            (_, Some(Objection::Deny(reason))) => {
-                let reason = reveal::not_revealed(reason, observed);
-                return Verdict::Deny(Denial { operation, reason });
-            }
-            (Err(Objection::Ask(call)), Some(Objection::Ask(answer))) if enforced => call.and(answer),
-            (Err(Objection::Ask(approvals)), None) if enforced => approvals,
-            (_, Some(Objection::Ask(approvals))) => approvals,
-            (Ok(allowed), None) => {
-                return Verdict::Allow(Permit::of(operation, allowed, None, revealed));
-            }
-            (Err(objection), None) => {
-                let allowed = Allowed { rules: objection.rules(), role: None };
-                return Verdict::Allow(Permit::of(operation, allowed, Some(objection), revealed));
+            (said, withheld, refused) => {
+                let own = said.as_ref().err().filter(|_| enforced).cloned();
+                let others = [withheld, refused.map(|(_, objection)| objection)].into_iter().flatten();
+                asks.extend(own.into_iter().chain(others).filter_map(Objection::asks));
+                None
             }
         };
-        Verdict::Ask(Question { operation, approvals, observed })
+        if let Some(reason) = denied {
+            return Verdict::Deny(Denial { operation, reason });
+        }
+        if let Some(approvals) = asks.into_iter().reduce(Approvals::and) {
+            return Verdict::Ask(Question { operation, approvals, observed });
+        }
+        let (allowed, objection) = match said {
+            Ok(allowed) => (allowed, None),
+            Err(objection) => (Allowed { rules: objection.rules(), role: None }, Some(objection)),
+        };
+        Verdict::Allow(Permit::of(operation, allowed, objection, revealed, inserted))
     }
 
     /// What the rules say to all `pairs` of a call; `own` is the role that naming none means.

@@ -12,6 +12,9 @@ pub(super) const ANY_ACTION: &str = "*";
 /// a rule that names it reveals.
 pub(super) const REVEAL: &str = "reveal";
 
+/// The action of putting a secret into a request in the place of its token. As [`REVEAL`], it is in no group.
+pub(super) const INSERT: &str = "insert";
+
 /// The resource that cannot be computed, or that is no single resource.
 pub(super) const ANY_RESOURCE: &str = "*";
 
@@ -30,6 +33,8 @@ pub(super) enum ActionName<'a> {
     One(&'a str),
     /// [`REVEAL`].
     Reveal,
+    /// [`INSERT`].
+    Insert,
 }
 
 impl<'a> ActionName<'a> {
@@ -41,12 +46,22 @@ impl<'a> ActionName<'a> {
         if text == REVEAL {
             return Ok(Self::Reveal);
         }
+        if text == INSERT {
+            return Ok(Self::Insert);
+        }
         let refuse = |message: String, help: &str| Err(Complaint::new(message).about(text).help(help));
         if text.rsplit(':').next().is_some_and(known::is_like_reveal) {
             return refuse(
                 format!("`{text}` is not an action"),
                 "revealing is one action for all services: `Action::\"reveal\"`, \
                  when { context.operation == \"ecr:GetAuthorizationToken\" }",
+            );
+        }
+        if text.rsplit(':').next().is_some_and(known::is_like_insert) {
+            return refuse(
+                format!("`{text}` is not an action"),
+                "putting secrets into requests is one action for all services: `Action::\"insert\"`, \
+                 when { context.operation == \"lambda:UpdateFunctionConfiguration\" }",
             );
         }
         let Some((service, name)) = text.split_once(':') else {
@@ -91,8 +106,9 @@ impl<'a> ActionName<'a> {
     /// Whether `action` is this action, or in this group.
     pub(super) fn covers(self, action: &str) -> bool {
         match self {
-            Self::Any => action != REVEAL,
+            Self::Any => !is_own(action),
             Self::Reveal => action == REVEAL,
+            Self::Insert => action == INSERT,
             Self::One(name) => name == action,
             Self::Service(service) => service_of(action) == service,
             Self::Level(level) => level_of(action) == Some(level),
@@ -104,8 +120,13 @@ impl<'a> ActionName<'a> {
 
     /// Whether this is a group.
     pub(super) fn is_group(self) -> bool {
-        !matches!(self, Self::One(_) | Self::Reveal)
+        !matches!(self, Self::One(_) | Self::Reveal | Self::Insert)
     }
+}
+
+/// Whether it is an action of the gateway's own, which is in no group.
+pub(super) fn is_own(action: &str) -> bool {
+    action == REVEAL || action == INSERT
 }
 
 /// The service prefix of an action.
@@ -120,7 +141,7 @@ pub(super) fn level_of(action: &str) -> Option<AccessLevel> {
 
 /// The groups that an action is in.
 pub(super) fn groups_of(action: &str) -> Vec<String> {
-    if action == REVEAL {
+    if is_own(action) {
         return Vec::new();
     }
     let service = service_of(action);
@@ -159,6 +180,11 @@ mod known {
     /// What is no action of IAM's and may be meant as [`REVEAL`](super::REVEAL).
     pub(super) fn is_like_reveal(name: &str) -> bool {
         closest(name, [super::REVEAL].into_iter()).is_some()
+    }
+
+    /// The same for [`INSERT`](super::INSERT).
+    pub(super) fn is_like_insert(name: &str) -> bool {
+        closest(name, [super::INSERT].into_iter()).is_some()
     }
 
     pub(super) fn has_level(service: &str, level: AccessLevel) -> bool {

@@ -87,7 +87,7 @@ fn foreign_resource(rule: &Template) -> Option<Complaint> {
     let arn = Arn::parse(&uid.eid)?;
     let actions = names(&rule.action)?;
     let acts_on = |action: &ActionName<'_>| match action {
-        ActionName::Any | ActionName::Level(_) | ActionName::Reveal => true,
+        ActionName::Any | ActionName::Level(_) | ActionName::Reveal | ActionName::Insert => true,
         ActionName::Service(service) | ActionName::ServiceLevel(service, _) => is_of(service, arn.service),
         ActionName::One(action) => is_of(service_of(action), arn.service),
     };

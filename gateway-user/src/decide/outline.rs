@@ -74,7 +74,7 @@ impl Rule {
             return None;
         }
         let actions = actions_of(actions);
-        // A rule about what is revealed alone says nothing to IAM.
+        // A rule about what is revealed or inserted alone says nothing to IAM.
         let says = actions != Actions::default();
         says.then(|| Outline { permits, actions, places: places.clone(), role: self.role.clone() })
     }
@@ -109,7 +109,7 @@ fn actions_of(names: &[String]) -> Actions {
         match name {
             ActionName::Any => found.all = true,
             // Nothing that AWS is asked for.
-            ActionName::Reveal => {}
+            ActionName::Reveal | ActionName::Insert => {}
             ActionName::Service(service) => drop(found.services.insert(service.to_owned())),
             ActionName::One(name) => found.names.extend(catalog().action(name).map(|action| action.name)),
             ActionName::Level(_) | ActionName::ServiceLevel(..) => found.names.extend(members(name)),

@@ -11,14 +11,14 @@ use time::OffsetDateTime;
 
 use super::{
     Reason,
-    check::{check, check_id, no_templates},
+    check::{check, check_id, inserts_anywhere, no_templates},
     error::{Complaint, PolicyError, PolicyErrors},
     meters::Meters,
-    names::{ActionName, REVEAL, level_of, service_of},
+    names::{ActionName, INSERT, REVEAL, level_of, service_of},
     never,
     question::Approvable,
     reads::Reads,
-    rule::{Applies, Rule, is_asked_to_reveal},
+    rule::{Applies, Rule, is_asked_to_insert, is_asked_to_reveal},
     source::{Source, split},
     typed,
     usage::Charge,
@@ -51,6 +51,8 @@ struct Index {
     by_action: HashMap<String, Vec<usize>>,
     /// What is asked before anything is revealed: rules that name it, and what forbids everything.
     reveal: Vec<usize>,
+    /// The same of what is put into requests.
+    insert: Vec<usize>,
 }
 
 impl Policies {
@@ -101,7 +103,7 @@ impl Policies {
         })
     }
 
-    /// What loads, but is hardly meant so: rules that can never have an effect. In file order.
+    /// What loads, but is hardly meant so: rules that can never have an effect, or have more than is good. In file order.
     #[must_use]
     pub fn warnings(&self) -> &[PolicyError] {
         &self.warnings
@@ -143,7 +145,9 @@ impl Policies {
     #[must_use]
     pub fn counts(&self, operation: &Operation) -> bool {
         let reveal = (!operation.withheld.is_empty()).then_some(REVEAL);
-        let mut actions = operation.actions.iter().map(|pair| pair.action.as_str()).chain(reveal);
+        let insert = (!operation.tokens.is_empty()).then_some(INSERT);
+        let own = reveal.into_iter().chain(insert);
+        let mut actions = operation.actions.iter().map(|pair| pair.action.as_str()).chain(own);
         self.limits() && actions.any(|action| self.about(action).any(|rule| rule.reads().counts()))
     }
 
@@ -309,9 +313,12 @@ fn distinct<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl Index {
-    fn insert(&mut self, number: usize, actions: &[ActionName<'_>], reveals: bool) {
-        if reveals {
+    fn insert(&mut self, number: usize, actions: &[ActionName<'_>], tree: &Template) {
+        if is_asked_to_reveal(tree) {
             self.reveal.push(number);
+        }
+        if is_asked_to_insert(tree) {
+            self.insert.push(number);
         }
         if actions.contains(&ActionName::Any) {
             self.any.push(number);
@@ -326,7 +333,7 @@ impl Index {
                     self.by_service_level.entry(service.to_owned()).or_default().entry(level).or_default()
                 }
                 // Noted above.
-                ActionName::Reveal => continue,
+                ActionName::Reveal | ActionName::Insert => continue,
                 ActionName::One(action) => self.by_action.entry(action.to_owned()).or_default(),
             };
             if numbers.last() != Some(&number) {
@@ -339,6 +346,9 @@ impl Index {
     fn about(&self, action: &str) -> Vec<usize> {
         if action == REVEAL {
             return self.reveal.clone();
+        }
+        if action == INSERT {
+            return self.insert.clone();
         }
         let service = service_of(action);
         let mut numbers: Vec<usize> = self.any.clone();
@@ -391,7 +401,8 @@ impl Loader {
             return complaints;
         }
         let typed::Checked { complaints, warning } = typed::check(tree);
-        self.warnings.extend(warning.map(|warning| source.locate(warning)));
+        let wide = inserts_anywhere(tree);
+        self.warnings.extend([warning, wide].into_iter().flatten().map(|warning| source.locate(warning)));
         complaints
     }
 
@@ -427,7 +438,7 @@ impl Loader {
         let actions = Rule::actions(tree)?;
         self.meters.note(tree);
         let rule = Rule::new(id, tree)?;
-        self.index.insert(self.rules.len(), &actions, is_asked_to_reveal(tree));
+        self.index.insert(self.rules.len(), &actions, tree);
         self.rules.push(rule);
         Ok(())
     }

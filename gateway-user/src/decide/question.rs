@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use cedar_policy::pst;
 
-use super::{error::Complaint, names::REVEAL};
+use super::{
+    error::Complaint,
+    names::{INSERT, REVEAL},
+};
 use crate::classify::{ActionOn, Operation};
 
 /// The groups of people who may approve.
@@ -32,6 +35,12 @@ impl Question {
     #[must_use]
     pub fn reveals(&self) -> bool {
         self.approvals.each().iter().any(|wanted| wanted.pair.action == REVEAL)
+    }
+
+    /// Whether an approval is wanted because a secret would be put into the call.
+    #[must_use]
+    pub fn inserts(&self) -> bool {
+        self.approvals.each().iter().any(|wanted| wanted.pair.action == INSERT)
     }
 }
 

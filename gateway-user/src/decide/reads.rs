@@ -7,7 +7,7 @@ use cedar_policy::pst::{self, Expr, Var};
 use super::syntax::{each_clause, each_part};
 
 /// The attributes of `context`.
-pub(super) const CONTEXT: [&str; 11] = [
+pub(super) const CONTEXT: [&str; 12] = [
     "params",
     "region",
     ACCOUNT,
@@ -19,6 +19,7 @@ pub(super) const CONTEXT: [&str; 11] = [
     WORKLOAD_DAY,
     APPROVAL,
     FIELD,
+    SECRET,
 ];
 /// The account that the call acts in; absent where it is not known.
 pub(super) const ACCOUNT: &str = "account";
@@ -28,8 +29,11 @@ pub(super) const SESSION: &str = "session";
 pub(super) const WORKLOAD_DAY: &str = "workload_day";
 /// Who approved the call; absent where nobody did.
 pub(super) const APPROVAL: &str = "approval";
-/// The part of the answer that would be revealed; absent where anything else is decided.
+/// The part of the answer that would be revealed, or the parameter that a secret would be put into; absent where anything
+/// else is decided.
 pub(super) const FIELD: &str = "field";
+/// The secret that would be put into a parameter; absent where anything else is decided.
+pub(super) const SECRET: &str = "secret";
 
 /// What is read: of the call's entities, and of `context`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -37,7 +37,7 @@ impl Policies {
         if operation.withheld.is_empty() || !self.reveal_anything() && !operation.is_withheld() {
             return Vec::new();
         }
-        let pairs = pairs(operation);
+        let pairs = pairs(operation, REVEAL);
         let call = Call::new(&caller.session, operation, facts, self.meters());
         let reveal = |field: &Arc<str>| {
             let said = self.conclude(&call.revealing(field), &pairs, None);
@@ -47,13 +47,13 @@ impl Policies {
     }
 }
 
-/// Revealing, on each resource of the call once.
-fn pairs(operation: &Operation) -> Vec<ActionOn> {
+/// This action, on each resource of the call once.
+pub(super) fn pairs(operation: &Operation, action: &str) -> Vec<ActionOn> {
     let mut seen = HashSet::new();
     let resources = operation.actions.iter().map(|pair| &pair.resource);
     resources
         .filter(|resource| seen.insert(*resource))
-        .map(|resource| ActionOn { action: REVEAL.to_owned(), resource: resource.clone() })
+        .map(|resource| ActionOn { action: action.to_owned(), resource: resource.clone() })
         .collect()
 }
 

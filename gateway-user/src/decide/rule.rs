@@ -162,6 +162,13 @@ pub(super) fn is_asked_to_reveal(tree: &pst::Template) -> bool {
     actions.contains(&ActionName::Reveal) || forbids && actions.contains(&ActionName::Any)
 }
 
+/// The same for what is put into requests.
+pub(super) fn is_asked_to_insert(tree: &pst::Template) -> bool {
+    let Ok(actions) = Rule::actions(tree) else { return false };
+    let forbids = tree.effect == pst::Effect::Forbid;
+    actions.contains(&ActionName::Insert) || forbids && actions.contains(&ActionName::Any)
+}
+
 impl PrincipalScope {
     fn of(constraint: &pst::PrincipalConstraint) -> Self {
         use pst::PrincipalConstraint as P;

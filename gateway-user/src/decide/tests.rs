@@ -12,6 +12,7 @@ mod approvals;
 mod budgets;
 mod decisions;
 mod fuzzing;
+mod insert;
 mod levels;
 mod load;
 mod reveal;
@@ -40,6 +41,7 @@ fn operation(pairs: &[(&str, &str)]) -> Operation {
         unread: Default::default(),
         keys: None,
         withheld: Vec::new(),
+        tokens: Vec::new(),
         model: Default::default(),
         digest: RequestDigest([7; 32]),
     }
@@ -88,6 +90,12 @@ fn allowed(rules: &[&str]) -> Result<Vec<String>, Reason> {
 /// What the doctest of [`Permit`] must not write compiles here, where its fields are to be seen: privacy alone forbids it.
 #[test]
 fn only_privacy_forbids_to_forge_a_permit() {
-    let _forge =
-        |operation| Permit { operation, rules: vec![], role: None, objection: None, revealed: vec![] };
+    let _forge = |operation| Permit {
+        operation,
+        rules: vec![],
+        role: None,
+        objection: None,
+        revealed: vec![],
+        inserted: vec![],
+    };
 }

@@ -19,9 +19,9 @@ use super::{
     infer::{Needed, needed},
     members::{self, Kind, Members},
     meters::{COUNTS, Meters, SUMS},
-    names::{ActionName, REVEAL},
-    reads::{ACCOUNT, APPROVAL, FIELD, SESSION, WORKLOAD_DAY},
-    rule::is_asked_to_reveal,
+    names::{ActionName, INSERT, REVEAL, is_own},
+    reads::{ACCOUNT, APPROVAL, FIELD, SECRET, SESSION, WORKLOAD_DAY},
+    rule::{is_asked_to_insert, is_asked_to_reveal},
     syntax::{Access, context_accesses, each_clause, each_part, names_any_resource},
 };
 use crate::catalog::catalog;
@@ -73,7 +73,7 @@ fn whole(access: &Access<'_>) -> Option<Complaint> {
             "`context` as a whole cannot be read".to_owned(),
             "read its attributes: context.params, context.region, …",
         ),
-        [name @ (SESSION | WORKLOAD_DAY | APPROVAL)] if !access.asks => complain(
+        [name @ (SESSION | WORKLOAD_DAY | APPROVAL | SECRET)] if !access.asks => complain(
             format!("`context.{name}` as a whole cannot be read"),
             "read its attributes, e.g. context.session.calls, context.approval.groups",
         ),
@@ -89,7 +89,7 @@ fn whole(access: &Access<'_>) -> Option<Complaint> {
 /// One kind of call, as far as the rule can tell.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
-    /// The action, where the rule names it; [`REVEAL`] always.
+    /// The action, where the rule names it; [`REVEAL`] and [`INSERT`] always.
     action: Option<String>,
     /// The groups of actions, of those that the rule names.
     groups: Vec<String>,
@@ -113,7 +113,7 @@ fn kinds_of_calls(rule: &Template, needed: &Needed) -> BTreeSet<Call> {
     let read: Vec<&str> = needed.0.keys().map(String::as_str).collect();
     let mut kinds = BTreeSet::new();
     let mut add = |action: &str| {
-        let named = action == REVEAL || ones.iter().any(|(id, _)| id.as_str() == action);
+        let named = is_own(action) || ones.iter().any(|(id, _)| id.as_str() == action);
         let one = named.then(|| action.to_owned());
         let groups: Vec<String> =
             groups.iter().filter(|(_, group)| group.covers(action)).map(|(id, _)| (*id).clone()).collect();
@@ -128,6 +128,9 @@ fn kinds_of_calls(rule: &Template, needed: &Needed) -> BTreeSet<Call> {
     };
     if is_asked_to_reveal(rule) {
         add(REVEAL);
+    }
+    if is_asked_to_insert(rule) {
+        add(INSERT);
     }
     if scope.iter().all(|name| !name.is_group()) {
         for name in &scope {
@@ -255,11 +258,15 @@ fn in_our_words(error: &str, help: Option<String>) -> Complaint {
         return about(Complaint::new(format!("`{of}{quoted}` is read without asking whether it is there")))
             .help("ask first, with `has` and `&&`: not every call has it");
     }
-    if text.starts_with(&format!("attribute `{FIELD}`")) {
-        return about(Complaint::new(format!(
-            "`context.{FIELD}` is read without asking whether it is there"
-        )))
-        .help("ask first, `context has field && …`: the rule is about other actions than `reveal`, too");
+    for (name, asked) in [(FIELD, "`reveal` or `insert`"), (SECRET, "`insert`")] {
+        if text.starts_with(&format!("attribute `{name}`")) {
+            return about(Complaint::new(format!(
+                "`context.{name}` is read without asking whether it is there"
+            )))
+            .help(format!(
+                "ask first, `context has {name} && …`: the rule is about other actions than {asked}, too"
+            ));
+        }
     }
     // Which kind of call it was is of no use: the action may be one that stands for many.
     let text = match text.split_once(" in context for Action::\"") {
@@ -348,9 +355,14 @@ fn context(call: &Call, fixed: &Fixed) -> Value {
         APPROVAL: optional(record([("groups".to_owned(), texts())])),
     });
     if let Some(attributes) = attributes.as_object_mut()
-        && call.action.as_deref() == Some(REVEAL)
+        && call.action.as_deref().is_some_and(is_own)
     {
         attributes.insert(FIELD.to_owned(), of("String"));
+        if call.action.as_deref() == Some(INSERT) {
+            let parts = ["operation", "field", "resource", "id"];
+            let secret = record(parts.map(|part| (part.to_owned(), of("String"))));
+            attributes.insert(SECRET.to_owned(), secret);
+        }
     }
     attributes
 }

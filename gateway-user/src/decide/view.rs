@@ -16,12 +16,13 @@ use super::{
     arn::Arn,
     meters::{COUNTS, Meters, SUMS},
     names::{ANY_RESOURCE, groups_of},
-    reads::{ACCOUNT, APPROVAL, CONTEXT, FIELD, Reads, SESSION, WORKLOAD_DAY},
+    reads::{ACCOUNT, APPROVAL, CONTEXT, FIELD, Reads, SECRET, SESSION, WORKLOAD_DAY},
     usage::Meter,
 };
 use crate::{
     classify::{ActionOn, Operation, Param},
     identify::{Identity, Session, WorkloadConfig},
+    tokens::Secret,
 };
 
 /// How deep parameters may nest: DynamoDB's 32 levels take two each.
@@ -38,8 +39,11 @@ pub(super) struct Call<'a> {
     meters: &'a Meters,
     /// The groups of who approved; `None` where nobody did.
     approval: Option<&'a [String]>,
-    /// The part of its answer that would be revealed; `None` where the call itself is decided.
+    /// The part of its answer that would be revealed, or the parameter that a secret would be put into; `None` where the
+    /// call itself is decided.
     field: Option<&'a str>,
+    /// The secret that would be put into a parameter.
+    secret: Option<&'a Secret>,
     /// Kept from pair to pair: parameters may be large and pairs many.
     context: RefCell<Option<(Reads, Context)>>,
 }
@@ -63,21 +67,28 @@ impl<'a> Call<'a> {
         meters: &'a Meters,
     ) -> Self {
         let (identity, context) = (session.identity(), RefCell::default());
-        Self { session, identity, operation, facts, meters, approval: None, field: None, context }
+        let (approval, field, secret) = (None, None, None);
+        Self { session, identity, operation, facts, meters, approval, field, secret, context }
     }
 
     /// The same call, had one member of each of these groups approved of it.
     pub(super) fn approved_by(&self, groups: &'a [String]) -> Self {
-        let Self { session, operation, facts, meters, field, .. } = *self;
+        let Self { session, operation, facts, meters, field, secret, .. } = *self;
         let (identity, approval, context) = (Arc::clone(&self.identity), Some(groups), RefCell::default());
-        Self { session, identity, operation, facts, meters, approval, field, context }
+        Self { session, identity, operation, facts, meters, approval, field, secret, context }
     }
 
     /// The question whether this part of the call's answer is revealed.
     pub(super) fn revealing(&self, field: &'a str) -> Self {
         let Self { session, operation, facts, meters, approval, .. } = *self;
         let (identity, context) = (Arc::clone(&self.identity), RefCell::default());
-        Self { session, identity, operation, facts, meters, approval, field: Some(field), context }
+        let (field, secret) = (Some(field), None);
+        Self { session, identity, operation, facts, meters, approval, field, secret, context }
+    }
+
+    /// The question whether this secret is put into this parameter of the call.
+    pub(super) fn inserting(&self, field: &'a str, secret: &'a Secret) -> Self {
+        Self { secret: Some(secret), ..self.revealing(field) }
     }
 
     pub(super) fn workload(&self) -> &WorkloadConfig {
@@ -136,6 +147,14 @@ impl<'a> Call<'a> {
             FIELD => match self.field {
                 None => return Ok(None),
                 Some(field) => text(field.to_owned()),
+            },
+            SECRET => match self.secret {
+                None => return Ok(None),
+                Some(Secret { operation, field, resource, id }) => {
+                    let all =
+                        [("operation", operation), ("field", field), ("resource", resource), ("id", id)];
+                    fields(all.map(|(name, value)| (name.to_owned(), text(value.clone()))))?
+                }
             },
             other => return Err(format!("`context.{other}` is not known")),
         }))

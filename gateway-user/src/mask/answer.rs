@@ -210,6 +210,12 @@ impl Masking {
         self.stored && !is_error(status)
     }
 
+    /// Whether tokens may stand for some of its values.
+    #[must_use]
+    pub fn is_reversible(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.fields().iter().any(|field| field.reversible))
+    }
+
     /// With what body and head are masked.
     #[must_use]
     pub fn job(&self, status: StatusCode) -> Job {

@@ -12,8 +12,9 @@ use super::{
 /// Hides what the plan says of the headers of an answer.
 ///
 /// # Errors
-/// [`MaskError`] where what stands in the place of a reversible value is no header value.
-pub fn headers(job: Job, headers: &mut HeaderMap) -> Result<Report, MaskError> {
+/// [`MaskError`] where what stands in the place of a value is no header value.
+pub fn headers(mut job: Job, headers: &mut HeaderMap) -> Result<Report, MaskError> {
+    job.replace = None;
     let mut hider = Hider::new(job);
     let plan = hider.plan_shared();
     for (name, value) in headers.iter_mut() {

@@ -49,6 +49,8 @@ struct Value {
     looks: Looks,
     /// Of a reversible field.
     kept: Option<Zeroizing<Vec<u8>>>,
+    /// Of a reversible field, too, and longer than what is kept.
+    too_long: bool,
     /// Bytes that wait for more, because digests are of base64.
     odd: Zeroizing<Vec<u8>>,
 }
@@ -60,6 +62,7 @@ impl Hider {
             kind: Kind::Any,
             looks: Looks::default(),
             kept: None,
+            too_long: false,
             odd: Zeroizing::new(Vec::with_capacity(3)),
         };
         Self { job, report: Report::default(), value, within: String::new() }
@@ -125,11 +128,13 @@ impl Hider {
     pub(super) fn begin(&mut self, why: Why) {
         let field = self.field_of(why);
         let kind = field.map_or(Kind::Any, |field| field.kind);
-        let reversible = field.is_some_and(|field| field.reversible) && self.job.replace.is_some();
+        let reversible = field.is_some_and(|field| field.reversible && field.kind == Kind::Text)
+            && self.job.replace.is_some();
         self.value.why = why;
         self.value.kind = kind;
         self.value.looks = Looks::default();
         self.value.kept = reversible.then(Zeroizing::default);
+        self.value.too_long = false;
         self.value.odd.clear();
         self.job.digest.start();
     }
@@ -146,7 +151,11 @@ impl Hider {
         self.value.looks.update(part);
         self.job.digest.update(part);
         match &mut self.value.kept {
-            Some(kept) if kept.len() + part.len() > REVERSIBLE_MAX => Err(MaskError::TooLong),
+            Some(kept) if kept.len() + part.len() > REVERSIBLE_MAX => {
+                self.value.kept = None;
+                self.value.too_long = true;
+                Ok(())
+            }
             Some(kept) => {
                 append(kept, part);
                 Ok(())
@@ -180,6 +189,7 @@ impl Hider {
     /// The value turned out to be none.
     pub(super) fn forget(&mut self) {
         self.value.kept = None;
+        self.value.too_long = false;
         self.value.odd.clear();
     }
 
@@ -205,14 +215,24 @@ impl Hider {
             Why::Shape => Cause::Shape,
         };
         self.report.add(|| below(&self.within, path()), cause, digest);
-        if let Some(kept) = self.value.kept.take()
-            && wire != Wire::Given
+        let is_text = matches!(wire, Wire::Text | Wire::Untyped);
+        if std::mem::take(&mut self.value.too_long) && is_text {
+            self.note_too_long();
+        }
+        if let Some(kept) = self.value.kept.take().filter(|_| is_text)
             && let Some(text) = self.asked(digest, &kept)
         {
-            let as_text = self.value.kind == Kind::Blob && wire != Wire::Bytes;
-            return Ok(Cow::Owned(if as_text { STANDARD.encode(text) } else { text }));
+            return Ok(Cow::Owned(text));
         }
         Ok(self.constant(wire))
+    }
+
+    fn note_too_long(&mut self) {
+        let Why::Field(id) = self.value.why else { return };
+        let Job { plan, replace, .. } = &mut self.job;
+        if let (Some(replace), Some(field)) = (replace, plan.field(id)) {
+            replace.too_long(field);
+        }
     }
 
     fn asked(&mut self, digest: [u8; DIGEST_LEN], value: &[u8]) -> Option<String> {

@@ -93,11 +93,13 @@ pub trait Digest: Send {
     fn finish(&mut self) -> [u8; DIGEST_LEN];
 }
 
-/// Says what stands in the place of the values of reversible fields.
+/// Says what stands in the place of the values of reversible fields: texts in documents, and nothing else.
 pub trait Replace: Send {
-    /// A text to stand in the place of this value, or `None` for [`MASKED`]. Bytes come as base64; in their place
-    /// stand the bytes of the text.
+    /// A text to stand in the place of this value, or `None` for [`MASKED`].
     fn replacement(&mut self, field: &Field, digest: [u8; DIGEST_LEN], value: &[u8]) -> Option<String>;
+
+    /// A value has more than [`REVERSIBLE_MAX`] bytes, and [`MASKED`] stands in its place.
+    fn too_long(&mut self, field: &Field);
 }
 
 /// With what one answer is masked.
@@ -157,7 +159,10 @@ enum Machine {
 impl Masker {
     /// Before the first byte of an answer.
     #[must_use]
-    pub fn new(format: Format, job: Job) -> Self {
+    pub fn new(format: Format, mut job: Job) -> Self {
+        if !matches!(format, Format::Json | Format::Xml { .. } | Format::Cbor) {
+            job.replace = None;
+        }
         let hider = Hider::new(job);
         let root = hider.what(hider.plan().root());
         let machine = match format {

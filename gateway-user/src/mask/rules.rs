@@ -5,12 +5,15 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 use super::{
-    Pattern,
+    Pattern, REVERSIBLE_MAX,
     path::Path,
     plan::{Kind, Plan},
     tree::{self, Lost, Tree},
 };
-use crate::catalog::{Protocol, Service, answers, catalog, secrets};
+use crate::{
+    catalog::{Protocol, Service, answers, catalog, secrets},
+    tokens::Bounds,
+};
 
 /// Plans that are kept; others are made anew.
 const PLANS: u64 = 512;
@@ -29,15 +32,42 @@ pub struct Config {
     /// Whether personal data and free text that AWS's models mark as sensitive are hidden, too: names, addresses,
     /// descriptions, tags, what functions answer. Default: no.
     pub personal: bool,
+    /// Values of one session that tokens may stand for at once; what is more is hidden for good.
+    pub tokens_per_session: usize,
+    /// Bytes of one such value.
+    pub token_max_bytes: usize,
+    /// Bytes of all such values of all sessions.
+    pub tokens_memory_bytes: usize,
     /// What is hidden besides, and what is not.
     pub rule: Vec<Rule>,
     /// What looks like a secret besides.
     pub pattern: Vec<Pattern>,
 }
 
+impl Config {
+    /// How much is kept for tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Bounds {
+        Bounds {
+            per_session: self.tokens_per_session,
+            value_max: self.token_max_bytes,
+            memory: self.tokens_memory_bytes,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { detect: true, objects: false, personal: false, rule: Vec::new(), pattern: Vec::new() }
+        Self {
+            detect: true,
+            objects: false,
+            personal: false,
+            tokens_per_session: 256,
+            token_max_bytes: REVERSIBLE_MAX,
+            tokens_memory_bytes: 64 * 1024 * 1024,
+            rule: Vec::new(),
+            pattern: Vec::new(),
+        }
     }
 }
 
@@ -53,7 +83,8 @@ pub struct Rule {
     /// What happens to it. Default: it is hidden.
     #[serde(default)]
     pub effect: Effect,
-    /// Whether a token stands in its place that stands for the value again in later requests. Default: no.
+    /// Whether a token stands in its place that stands for the value again in later requests. Only texts have one.
+    /// Default: no.
     #[serde(default)]
     pub reversible: bool,
 }
@@ -214,7 +245,7 @@ impl Rule {
         if self.reversible && self.effect == Effect::Reveal {
             return Err(("reversible", "what is revealed has no token in its place".to_owned()));
         }
-        let found: Vec<Result<(), Lost>> = services
+        let found: Vec<Result<Kind, Lost>> = services
             .iter()
             .map(|service| match answers(service.name) {
                 Some(answers) => tree::check(answers, operation, &path),
@@ -223,6 +254,13 @@ impl Rule {
             .collect();
         if let (Some(Err(lost)), false) = (found.first(), found.iter().any(Result::is_ok)) {
             return Err(("path", self.lost(lost)));
+        }
+        if self.reversible && !found.iter().any(|kind| matches!(kind, Ok(Kind::Text))) {
+            let detail = format!(
+                "{} of {} is no text, and tokens stand for single texts only",
+                self.path, self.operation
+            );
+            return Err(("reversible", detail));
         }
         let hidden = || {
             let trees = services.iter().filter_map(|service| secrets(service.name));

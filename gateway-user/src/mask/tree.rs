@@ -349,6 +349,6 @@ fn kind_of(kind: SecretKind) -> Kind {
 ///
 /// # Errors
 /// [`Lost`], for the first step that is not there.
-pub(super) fn check(answers: &Secrets, operation: &str, path: &Path) -> Result<(), Lost> {
-    Way::find(answers, operation, path).map(|_| ())
+pub(super) fn check(answers: &Secrets, operation: &str, path: &Path) -> Result<Kind, Lost> {
+    Way::find(answers, operation, path).map(|way| way.kind)
 }

@@ -161,6 +161,9 @@ impl Refusal {
                 "Do not retry; tell the administrator",
             ),
             Reason::NotRevealed { reason, observed } => not_revealed(&operation, reason, *observed),
+            Reason::NotInserted { field, secret, reason, observed } => {
+                not_inserted(&operation, &format!("{secret} into {field}"), reason, *observed)
+            }
             Reason::DifferentRoles { .. } => (
                 format!("{operation} touches things that are permitted in different roles"),
                 "Split it into calls that each touch the things of one role",
@@ -169,7 +172,9 @@ impl Refusal {
         let log = match &denial.reason {
             Reason::EvaluationFailed { detail, .. } => format!("{why}: {detail}"),
             Reason::DifferentRoles { roles } => format!("{why}: {}", roles.join(", ")),
-            Reason::NotRevealed { reason, .. } => format!("{why}: {reason}"),
+            Reason::NotRevealed { reason, .. } | Reason::NotInserted { reason, .. } => {
+                format!("{why}: {reason}")
+            }
             Reason::Forbidden { .. } | Reason::NothingPermits { .. } => why.clone(),
         };
         let message = format!("Denied by Chaperone policy: {why} (session {session}). {remedy}.");
@@ -180,8 +185,16 @@ impl Refusal {
     #[must_use]
     pub fn asked(question: &Question, session: SessionId, call: CallId) -> Self {
         let operation = format!("{}:{}", question.operation.service, question.operation.name);
-        let because = if question.reveals() { ", because it answers with credentials" } else { "" };
-        let observed = if question.observed { OBSERVED } else { "" };
+        let because = match (question.reveals(), question.inserts()) {
+            (true, _) => ", because it answers with credentials",
+            (false, true) => ", because a secret would be put into it",
+            (false, false) => "",
+        };
+        let observed = match (question.observed, question.inserts()) {
+            (true, true) => INSERTING,
+            (true, false) => OBSERVED,
+            (false, _) => "",
+        };
         let why = format!("{operation} needs the approval of {}{because}{observed}", question.approvals);
         let message = format!(
             "Denied by Chaperone policy: {why}, and approvals cannot be given yet (session {session}). \
@@ -292,13 +305,46 @@ fn not_revealed(operation: &str, reason: &Reason, observed: bool) -> (String, &'
             ),
             "Do not retry; tell the administrator",
         ),
-        Reason::NothingPermits { .. } | Reason::DifferentRoles { .. } | Reason::NotRevealed { .. } => (
+        Reason::NothingPermits { .. }
+        | Reason::DifferentRoles { .. }
+        | Reason::NotRevealed { .. }
+        | Reason::NotInserted { .. } => (
             "no rule reveals them".to_owned(),
             "Do not retry; ask the administrator for a rule on Action::\"reveal\" that permits it",
         ),
     };
     let observed = if observed { OBSERVED } else { "" };
     (format!("{operation} answers with credentials that cannot be replaced, and {policy}{observed}"), remedy)
+}
+
+/// The same for secrets that would be put into the call.
+const INSERTING: &str = " (the workload is only observed, but observing inserts nothing)";
+
+/// Why a secret is not put into a call, and what to do. `what`: which one, and where.
+fn not_inserted(operation: &str, what: &str, reason: &Reason, observed: bool) -> (String, &'static str) {
+    let (policy, remedy) = match reason {
+        Reason::Forbidden { rules } => (
+            format!("is forbidden by {}", rule_names(rules)),
+            "Do not retry; ask the administrator if this rule should not apply",
+        ),
+        Reason::EvaluationFailed { rules, .. } => (
+            format!("cannot be decided, because {} failed to evaluate", rule_names(rules)),
+            "Do not retry; tell the administrator",
+        ),
+        Reason::NothingPermits { action, .. } if action != "insert" => (
+            format!("needs {action}, which no rule permits"),
+            "Do not retry; ask the administrator for a rule that permits it",
+        ),
+        Reason::NothingPermits { .. }
+        | Reason::DifferentRoles { .. }
+        | Reason::NotRevealed { .. }
+        | Reason::NotInserted { .. } => (
+            "is permitted by no rule".to_owned(),
+            "Do not retry; ask the administrator for a rule on Action::\"insert\" that permits it",
+        ),
+    };
+    let observed = if observed { INSERTING } else { "" };
+    (format!("{operation} would put {what} in the place of a token, and that {policy}{observed}"), remedy)
 }
 
 fn rule_names(rules: &[String]) -> String {

@@ -49,6 +49,7 @@ fn denial(reason: Reason) -> Denial {
         unread: Default::default(),
         keys: None,
         withheld: Vec::new(),
+        tokens: Vec::new(),
         model: Default::default(),
         digest: RequestDigest([0; 32]),
     };
@@ -168,6 +169,22 @@ fn messages_name_rule_session_and_remedy() {
          Action::\"reveal\" that permits it.",
         "s3:PutObject answers with credentials that cannot be replaced, and no rule reveals them (the workload is only \
          observed, but observing reveals nothing): no rule permits reveal on *",
+    );
+    let (action, resource) = ("insert".to_owned(), "*".to_owned());
+    check(
+        Reason::NotInserted {
+            field: "Environment.Variables.DB".to_owned(),
+            secret: "SecretString of secretsmanager:GetSecretValue (db)".to_owned(),
+            reason: Box::new(Reason::NothingPermits { action, resource }),
+            observed: true,
+        },
+        "Denied by Chaperone policy: s3:PutObject would put SecretString of secretsmanager:GetSecretValue (db) into \
+         Environment.Variables.DB in the place of a token, and that is permitted by no rule (the workload is only \
+         observed, but observing inserts nothing) (session s-0190a0a0a0a07a0a8a0a0a0a0a0a0a0a). Do not retry; ask the \
+         administrator for a rule on Action::\"insert\" that permits it.",
+        "s3:PutObject would put SecretString of secretsmanager:GetSecretValue (db) into Environment.Variables.DB in the \
+         place of a token, and that is permitted by no rule (the workload is only observed, but observing inserts \
+         nothing): no rule permits insert on *",
     );
     check(
         withheld(Reason::Forbidden { rules: vec!["no-keys".to_owned()] }, false),

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use super::{
     Cause, Gateway, attribution, bypass,
     draft::{Draft, Started},
+    inserting::{self, Inserting},
     intake::{self, IntakeError, Unread},
     lasting::lasting,
     ledger::Reservation,
@@ -191,7 +192,7 @@ async fn judge(
     let now = gateway.clock.now();
     let request = request.verify(inspected, signer, now, skew)?;
     let account = keys.account(gateway, request.request().region(), caller).await;
-    let operation = understand(gateway, &request, account.as_ref())?;
+    let operation = understand(gateway, caller, &request, account.as_ref())?;
     attribution::check(&operation, caller)?;
     if operation.keys.is_some() {
         if request.verified_by() == VerifiedBy::Owner {
@@ -212,7 +213,7 @@ async fn judge(
         // A rule wants it done in another account, where its ARNs are others.
         Some((role, account)) => {
             drop(reservation);
-            let operation = understand(gateway, &request, Some(&account))?;
+            let operation = understand(gateway, caller, &request, Some(&account))?;
             draft.understood(&operation, policies.digest());
             let (verdict, reservation) = gateway.ledger.decide(&policies, caller, operation, now);
             (verdict.in_role(&role), reservation)
@@ -224,6 +225,10 @@ async fn judge(
                 && !keys.may_be_of(role)
             {
                 return Err(Refused::OtherRole(role.to_owned()));
+            }
+            let more = inserting::room(gateway, caller, &permit, request.body());
+            if more > 0 {
+                draft.holding(gateway.memory.take(caller.session.id, more).map_err(IntakeError::from)?);
             }
             let stream = streams.then(|| {
                 // Bodies stream where they are objects.
@@ -245,9 +250,10 @@ async fn judge(
     }
 }
 
-/// What a request would do, and what is hidden of its answer.
+/// What a request would do, what its tokens stand for, and what is hidden of its answer.
 fn understand(
     gateway: &Gateway,
+    caller: &Caller,
     request: &VerifiedRequest,
     account: Option<&AccountId>,
 ) -> Result<Operation, ClassifyError> {
@@ -256,6 +262,8 @@ fn understand(
         let why = "it is what stands in the place of a hidden value: leave it out, or write the value itself";
         return Err(ClassifyError::BadMember { member: member.to_owned(), why: why.to_owned() });
     }
+    let session = caller.session.id;
+    operation.resolve(|token| Some(Arc::clone(&gateway.tokens.value(session, token)?.secret)))?;
     let hidden = gateway.masks.hidden(Asked::of(&operation));
     operation.hide(hidden);
     Ok(operation)
@@ -275,7 +283,7 @@ fn minted(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Option<Arc<Min
     }
 }
 
-/// credentials → sign → forward → mint → mask.
+/// credentials → insert → sign → forward → mint → mask.
 async fn carry_out(
     gateway: &Gateway,
     caller: &Caller,
@@ -285,8 +293,9 @@ async fn carry_out(
 ) -> Result<Masked, Refused> {
     let Allowed { permit, request, stream, reservation, keys } = allowed;
     let minting = Minting::of(permit.operation(), call);
-    let masking = Masking::of(gateway, &permit, call);
+    let masking = Masking::of(gateway, caller, &permit, call);
     let revealing = Revealing::of(&permit, call);
+    let inserting = Inserting::of(gateway, caller, &permit, call);
     let keys = match keys {
         WhoseKeys::Own => {
             let policies = gateway.policies.load_full();
@@ -297,11 +306,17 @@ async fn carry_out(
     };
     let signed = match keys {
         // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
-        Some(keys) => sign(permit, request, stream, &keys, caller.session.id, gateway.clock.now())?,
+        Some(keys) => {
+            let inserted = inserting::insert(gateway, caller, &permit, &request)?;
+            sign(permit, request, inserted, stream, &keys, caller.session.id, gateway.clock.now())?
+        }
         None => SignedRequest::as_received(permit, request, stream)?,
     };
     if let Some(revealing) = revealing {
         revealing.note(gateway, caller).await?;
+    }
+    if let Some(inserting) = inserting {
+        inserting.note(gateway, caller).await?;
     }
     if let Some(reason) = caller.session.ended(gateway.clock.now()) {
         return Err(Refused::Over(reason));

@@ -12,13 +12,13 @@ use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
-use super::{Gateway, minting::Replaced, refused::Refused};
+use super::{Gateway, minting::Replaced, refused::Refused, tokenizing::Tokenizing};
 use crate::{
     body::{self, Body, BodyError},
     decide::Permit,
     forward::Reply,
     identify::Caller,
-    mask::{self, Asked, Cause, Format, MaskError, Masker, Plan, Report, Way},
+    mask::{self, Asked, Cause, Format, Job, MaskError, Masker, Plan, Replace, Report, Way},
     prim::CallId,
     record::{Event, Holds, MaskedValue},
 };
@@ -32,6 +32,7 @@ pub(super) struct Masking {
     how: mask::Masking,
     call: CallId,
     operation: String,
+    tokenizing: Option<Tokenizing>,
 }
 
 /// Why an answer is not passed on.
@@ -99,14 +100,19 @@ impl Found {
 
 impl Masking {
     /// How the answer of a permitted call is masked.
-    pub(super) fn of(gateway: &Gateway, permit: &Permit, call: CallId) -> Self {
+    pub(super) fn of(gateway: &Gateway, caller: &Caller, permit: &Permit, call: CallId) -> Self {
         let operation = permit.operation();
         let revealed = permit.revealed().iter().map(|part| &*part.field);
-        Self {
-            how: gateway.masks.of(Asked::of(operation), revealed),
-            call,
-            operation: format!("{}:{}", operation.service, operation.name),
-        }
+        let how = gateway.masks.of(Asked::of(operation), revealed);
+        let tokenizing = how.is_reversible().then(|| Tokenizing::of(gateway, caller, operation)).flatten();
+        Self { how, call, operation: format!("{}:{}", operation.service, operation.name), tokenizing }
+    }
+
+    /// With what head or body is masked.
+    fn job(&self, status: StatusCode) -> Job {
+        let mut job = self.how.job(status);
+        job.replace = self.tokenizing.clone().map(|tokenizing| Box::new(tokenizing) as Box<dyn Replace>);
+        job
     }
 
     /// An answer whose keys were replaced: there is nothing else in it.
@@ -137,7 +143,12 @@ impl Masking {
         caller: &Caller,
         reply: Reply,
     ) -> Result<Masked, Refused> {
-        match self.masked(reply).await {
+        let masked = self.masked(reply).await;
+        if self.tokenizing.is_some() {
+            // Of an answer that streams, with the upkeep.
+            gateway.report_unkept().await;
+        }
+        match masked {
             Ok(masked) => Ok(masked),
             Err(error) => {
                 let mut event =
@@ -167,7 +178,7 @@ impl Masking {
             Way::AsItIs => return Ok(as_it_is(headers, body, found)),
             Way::Masked(format) => format,
         };
-        let masker = Masker::new(format, self.how.job(status));
+        let masker = Masker::new(format, self.job(status));
         match length(&headers).filter(|length| *length <= WHOLE_MAX && !is_stream(format)) {
             Some(length) => {
                 let (text, report) = whole(masker, body, length).await?;

@@ -10,6 +10,7 @@ mod counters;
 mod draft;
 mod framing;
 mod http;
+mod inserting;
 mod intake;
 mod lasting;
 mod ledger;
@@ -20,6 +21,7 @@ mod reply;
 mod revealing;
 mod rounds;
 mod stranger;
+mod tokenizing;
 mod uploading;
 mod watched_io;
 
@@ -58,6 +60,7 @@ use crate::{
     route::{self, Route, RouteError, metadata, passthrough, route},
     share::Owner,
     terminate::{HandshakeError, Terminator},
+    tokens::Tokens,
 };
 
 /// The process that presented a token.
@@ -148,6 +151,8 @@ pub struct Gateway {
     pub upstream: Upstream,
     /// What is hidden in answers.
     pub masks: Masks,
+    /// What the tokens of running sessions stand for.
+    pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Clock,
     /// What the calls came to, since the start.
@@ -231,6 +236,13 @@ impl Gateway {
         tracing::info!(kind = event.kind, session = ?event.session, event.message, "reported");
         if let Err(error) = self.recorder.event(event).await {
             tracing::error!(%error, "an event could not be recorded");
+        }
+    }
+
+    /// Records that values were hidden although tokens were to stand for them.
+    pub async fn report_unkept(&self) {
+        for unkept in self.tokens.unkept() {
+            self.report(Cause::Cgroup(unkept.session.cgroup_id), tokenizing::event(&unkept)).await;
         }
     }
 
@@ -369,6 +381,7 @@ impl Gateway {
     pub async fn end(&self, session: &Session, reason: EndReason) -> Result<(), RecordError> {
         tracing::info!(session = %session.id, reason = reason.as_str(), "session ended");
         self.credentials.forget(session.id);
+        self.tokens.forget(session.id);
         self.ledger.forget(session);
         let end = SessionEnd { session: session.id, reason: reason.as_str().to_owned() };
         let recorded = self.recorder.session_ended(end.clone()).await;

@@ -7,6 +7,7 @@ use crate::{
     decide::{Denial, Question},
     forward::ForwardError,
     identify::{Caller, EndReason},
+    insert::InsertError,
     mask::MaskError,
     mint::MintError,
     parse::{ParseError, SignatureError},
@@ -37,6 +38,8 @@ pub(super) enum Refused {
     OtherRole(String),
     Mint(MintError),
     Masking(MaskingError),
+    /// Values could not be put in the place of tokens.
+    Insert(InsertError),
 }
 
 impl Refused {
@@ -69,6 +72,14 @@ impl Refused {
                 let message =
                     "the rule that permits this call wants it made in another role than its keys are of";
                 Refusal::internal(Kind::Denied, message, format!("{message}: {role}"), session, call)
+            }
+            Self::Insert(error) => {
+                let kind = match error {
+                    InsertError::PermitMismatch => Kind::Internal,
+                    InsertError::TooLong(_) => Kind::TooLarge,
+                    _ => Kind::Malformed,
+                };
+                Refusal::new(kind, error, session, call)
             }
             Self::Mint(error) => {
                 let kind = if *error == MintError::Broken { Kind::Upstream } else { Kind::Denied };
@@ -126,4 +137,5 @@ from_stage! {
     Forward(ForwardError),
     Mint(MintError),
     Masking(MaskingError),
+    Insert(InsertError),
 }

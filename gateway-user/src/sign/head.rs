@@ -1,10 +1,12 @@
 //! The head as it leaves the host: without the agent's signature and its connection's headers.
 
+use aws_lc_rs::digest;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
 use super::SignError;
 use crate::{
-    parse::{Received, Signable},
+    parse::{PayloadMode, Received, Signable},
     prim::{HostName, SessionId},
 };
 
@@ -53,6 +55,29 @@ pub(super) fn prepare(signable: &mut Signable, session: SessionId) -> Result<(),
     let agent = HeaderValue::from_bytes(agent.trim_ascii_start()).map_err(|error| failed(&error))?;
     parts.headers.insert(header::USER_AGENT, agent);
     Ok(())
+}
+
+/// Puts another body in the place of the inspected one, and makes true what the head says of its bytes.
+pub(super) fn with_body(signable: &mut Signable, body: Bytes) {
+    const OF_THE_BYTES: [HeaderName; 4] = [
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("x-amz-sdk-checksum-algorithm"),
+    ];
+    let headers = &mut signable.parts.headers;
+    let checksum = |name: &&HeaderName| name.as_str().starts_with("x-amz-checksum-");
+    let checksums: Vec<HeaderName> = headers.keys().filter(checksum).cloned().collect();
+    for name in checksums.iter().chain(&OF_THE_BYTES) {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    if let PayloadMode::Hash(hash) = &mut signable.payload {
+        *hash = hex::encode(digest::digest(&digest::SHA256, &body));
+    }
+    signable.body = Some(body);
 }
 
 /// Where AWS's records take the user agent from; browsers may set the second alone.

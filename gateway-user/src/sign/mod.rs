@@ -17,8 +17,8 @@
 //! use gateway_user::{credentials::Keys, decide::Permit, parse::VerifiedRequest, prim::SessionId};
 //! fn twice(permit: Permit, one: VerifiedRequest, two: VerifiedRequest, keys: &Keys, id: SessionId) {
 //!     let now = time::OffsetDateTime::UNIX_EPOCH;
-//!     let _ = gateway_user::sign::sign(permit, one, None, keys, id, now);
-//!     let _ = gateway_user::sign::sign(permit, two, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(permit, one, None, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(permit, two, None, None, keys, id, now);
 //! }
 //! ```
 //! and a second request needs its own:
@@ -26,8 +26,8 @@
 //! use gateway_user::{credentials::Keys, decide::Permit, parse::VerifiedRequest, prim::SessionId};
 //! fn twice(permit: Permit, its: Permit, one: VerifiedRequest, two: VerifiedRequest, keys: &Keys, id: SessionId) {
 //!     let now = time::OffsetDateTime::UNIX_EPOCH;
-//!     let _ = gateway_user::sign::sign(permit, one, None, keys, id, now);
-//!     let _ = gateway_user::sign::sign(its, two, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(permit, one, None, None, keys, id, now);
+//!     let _ = gateway_user::sign::sign(its, two, None, None, keys, id, now);
 //! }
 //! ```
 
@@ -39,6 +39,7 @@ use crate::{
     body::{self, Body},
     credentials::Keys,
     decide::Permit,
+    insert::Inserted,
     parse::{VerifiedBy, VerifiedRequest},
     prim::{HostName, SessionId},
 };
@@ -74,6 +75,9 @@ impl SignedRequest {
         }
         if request.verified_by() != VerifiedBy::Owner {
             return Err(SignError::NotByOwner);
+        }
+        if !permit.inserted().is_empty() {
+            return Err(SignError::Tokens);
         }
         let mut received = request.into_received();
         head::pass_on(&mut received, permit.operation().service == API_GATEWAY)?;
@@ -113,6 +117,9 @@ pub enum SignError {
     /// There is a stream although the body was inspected, or neither.
     #[error("the body must be either inspected or streamed")]
     Body,
+    /// The permit names tokens, and there is no body with the values in their place; or the other way round.
+    #[error("the values of the request's tokens are not those that were permitted")]
+    Tokens,
     /// A user agent that the agent signed has the form by which the gateway names sessions.
     #[error("the signed user agent names a session of Chaperone; leave `chaperone/` out of it")]
     NamesSession,
@@ -127,7 +134,8 @@ pub enum SignError {
 }
 
 /// Signs `request` with `keys` at the time `now`. `stream` is the body where it was not inspected
-/// ([`crate::parse::BodyPlan::Stream`]). `session` is appended to User-Agent, so that CloudTrail
+/// ([`crate::parse::BodyPlan::Stream`]); `inserted` the one that leaves in the place of an inspected body with tokens, which
+/// `permit` names. `session` is appended to User-Agent, so that CloudTrail
 /// rows can be joined with the session's records.
 ///
 /// The payload mode, the path and the query stay what they are; the signature covers what the
@@ -140,6 +148,7 @@ pub enum SignError {
 pub fn sign(
     permit: Permit,
     request: VerifiedRequest,
+    inserted: Option<Inserted>,
     stream: Option<Body>,
     keys: &Keys,
     session: SessionId,
@@ -151,7 +160,14 @@ pub fn sign(
     if request.verified_by() != VerifiedBy::Placeholder {
         return Err(SignError::ByOwner);
     }
+    let fits = inserted.as_ref().is_none_or(|inserted| inserted.digest() == request.digest());
+    if !fits || inserted.is_some() == permit.inserted().is_empty() {
+        return Err(SignError::Tokens);
+    }
     let mut signable = request.into_signable();
+    if let Some(inserted) = inserted {
+        head::with_body(&mut signable, inserted.into_bytes());
+    }
     // In an answer that is compressed, keys could not be replaced and secrets not be hidden.
     signable.parts.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if permit.operation().service == API_GATEWAY {

@@ -40,6 +40,7 @@ fn permit(digest: RequestDigest) -> Permit {
         unread: Default::default(),
         keys: None,
         withheld: Vec::new(),
+        tokens: Vec::new(),
         model: Default::default(),
         digest,
     };
@@ -54,7 +55,7 @@ fn signed(call: &TestCall) -> http::Request<Body> {
     let request = call.verify().unwrap();
     let stream = request.body().is_none().then(|| body::full(call.body.clone()));
     let digest = request.digest();
-    sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap().into_http()
+    sign(permit(digest), request, None, stream, &keys(), session(), NOW).unwrap().into_http()
 }
 
 /// Verifies an outgoing request as AWS does, with our own verifier and the gateway's keys.
@@ -143,7 +144,8 @@ fn the_agents_token_does_not_go_out_with_keys_that_have_none() {
     let request = put_object().verify().unwrap();
     let digest = request.digest();
     let keys = Keys { session_token: None, ..keys() };
-    let signed = sign(permit(digest), request, Some(body::full("hello")), &keys, session(), NOW).unwrap();
+    let signed =
+        sign(permit(digest), request, None, Some(body::full("hello")), &keys, session(), NOW).unwrap();
     assert!(!signed.into_http().headers().contains_key("x-amz-security-token"));
 }
 
@@ -186,7 +188,7 @@ fn signing_uses_the_time_of_release() {
     let request = put_object().verify().unwrap();
     let digest = request.digest();
     let later = NOW + time::Duration::minutes(50);
-    let signed = sign(permit(digest), request, Some(body::full("hello")), &keys(), session(), later)
+    let signed = sign(permit(digest), request, None, Some(body::full("hello")), &keys(), session(), later)
         .unwrap()
         .into_http();
     assert_eq!(signed.headers().get("x-amz-date").unwrap(), "20250830T132600Z");
@@ -196,7 +198,7 @@ fn signing_uses_the_time_of_release() {
 fn a_permit_for_another_request_is_refused() {
     let request = put_object().verify().unwrap();
     let other = permit(TestCall { target: "/other".to_owned(), ..put_object() }.verify().unwrap().digest());
-    let error = sign(other, request, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
+    let error = sign(other, request, None, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
     assert!(matches!(error, SignError::PermitMismatch));
 }
 
@@ -205,7 +207,7 @@ fn a_body_is_inspected_or_streamed_never_both_or_neither() {
     let check = |call: TestCall, stream: Option<Body>| {
         let request = call.verify().unwrap();
         let digest = request.digest();
-        let error = sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap_err();
+        let error = sign(permit(digest), request, None, stream, &keys(), session(), NOW).unwrap_err();
         assert!(matches!(error, SignError::Body));
     };
     check(put_object(), None);
@@ -218,8 +220,10 @@ fn presigned(call: &TestCall) -> Parts {
     let request = verify(read(), &call.body).unwrap();
     let stream = request.body().is_none().then(|| body::full(call.body.clone()));
     let digest = request.digest();
-    let (parts, _) =
-        sign(permit(digest), request, stream, &keys(), session(), NOW).unwrap().into_http().into_parts();
+    let (parts, _) = sign(permit(digest), request, None, stream, &keys(), session(), NOW)
+        .unwrap()
+        .into_http()
+        .into_parts();
     let mut received = parts.clone();
     received.version = Version::HTTP_2;
     let received = AwsRequest::read(received, &call.sni()).unwrap();
@@ -320,7 +324,8 @@ fn who_signed_decides_how_it_leaves() {
     let call = put_object();
     let request = owned(call.sign(), &call);
     let digest = request.digest();
-    let error = sign(permit(digest), request, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
+    let error =
+        sign(permit(digest), request, None, Some(body::empty()), &keys(), session(), NOW).unwrap_err();
     assert!(matches!(error, SignError::ByOwner));
     let request = call.verify().unwrap();
     let digest = request.digest();

@@ -32,6 +32,7 @@ use gateway_user::{
     secret::SecretText,
     serve::{self, Gateway},
     terminate::{self, Terminator},
+    tokens::Tokens,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -180,6 +181,7 @@ impl Direct {
             recorder,
             credentials: credentials(&upstream, &roots, &clock)?,
             upstream: client,
+            tokens: Arc::new(Tokens::new(setup.mask.tokens())),
             masks: mask::Masks::new(&setup.mask, MasterKey::from_bytes([8; 32]).key_for("masks"))?,
             clock,
             counters: serve::Counters::default(),

@@ -14,16 +14,17 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     count,
-    subject::{self, Reveals, Said, Vouched},
+    subject::{self, Inserts, Reveals, Said, Vouched},
 };
 use crate::{
     catalog::catalog,
-    classify::{ActionOn, Operation, Param, answer, needs_of},
+    classify::{ActionOn, Operation, Param, answer, needs_of, tokens_among},
     config::policies,
     decide::{DayUsage, Facts, Policies, SessionUsage, Supposed},
     mask,
     parse::RequestDigest,
     prim::{AccountId, Region, WorkloadName},
+    tokens::Secret,
 };
 
 /// How names of case files end.
@@ -78,6 +79,10 @@ struct Case {
     expect: Expect,
     /// The parts of the answer that are revealed, of those that are withheld otherwise; any where it is left out.
     reveals: Option<BTreeSet<String>>,
+    /// What the tokens among the parameters stand for.
+    secret: Option<Origin>,
+    /// The parameters that policy lets it be put into, of those that are tokens; any where it is left out.
+    inserts: Option<BTreeSet<String>>,
     /// The rules that decide, in any order; any where it is left out.
     rules: Option<BTreeSet<String>>,
 }
@@ -85,6 +90,22 @@ struct Case {
 fn agent() -> WorkloadName {
     #[expect(clippy::unwrap_used, reason = "a constant, used by every test of this module")]
     "agent".parse().unwrap()
+}
+
+/// Where a secret came from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Origin {
+    operation: String,
+    field: String,
+    #[serde(default = "any")]
+    resource: String,
+    #[serde(default)]
+    id: String,
+}
+
+fn any() -> String {
+    "*".to_owned()
 }
 
 /// What was allowed before.
@@ -195,7 +216,9 @@ impl Case {
         let facts = Facts { now, session: &session, day: &day };
         let operation = self.operation()?;
         let reveals = policies.reveals(&caller, &operation, facts);
-        Ok(Said { reveals: Reveals::of(&reveals), ..Said::of(&policies.decide(&caller, operation, facts)) })
+        let inserts = Inserts::of(&policies.inserts(&caller, &operation, facts));
+        let said = Said::of(&policies.decide(&caller, operation, facts));
+        Ok(Said { reveals: Reveals::of(&reveals), inserts, ..said })
     }
 
     /// About no request at all, so that nothing can be signed with a permit for it.
@@ -215,7 +238,20 @@ impl Case {
             Some(account) => account.clone(),
             None => "123456789012".parse()?,
         };
-        let params = self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
+        let params: BTreeMap<String, Param> =
+            self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
+        let mut tokens = tokens_among(service, name, &params)?;
+        for token in &mut tokens {
+            let Some(Origin { operation, field, resource, id }) = &self.secret else {
+                bail!(
+                    "say what the token in {} stands for: secret = {{ operation = …, field = … }}",
+                    token.path
+                );
+            };
+            let (operation, field) = (operation.clone(), field.clone());
+            let secret = Secret { operation, field, resource: resource.clone(), id: id.clone() };
+            token.secret = Some(Arc::new(secret));
+        }
         let actions = match (&self.resource, &self.needs) {
             (Some(_), Some(_)) => bail!("write either `resource` or `needs`"),
             (Some(resource), None) => vec![pair(&self.operation, resource)],
@@ -232,6 +268,7 @@ impl Case {
             unread: self.unread.clone(),
             keys: None,
             withheld: withheld(service, name),
+            tokens,
             model: Default::default(),
             digest: RequestDigest([0; 32]),
         })
@@ -242,6 +279,7 @@ impl Case {
         said.verdict == self.expect.as_str()
             && self.rules.as_ref().is_none_or(|wanted| *wanted == rules)
             && self.reveals.as_ref().is_none_or(|wanted| *wanted == said.revealed())
+            && self.inserts.as_ref().is_none_or(|wanted| *wanted == said.inserted())
     }
 
     fn complaint(&self, path: &Path, said: &Said) -> String {
@@ -255,7 +293,13 @@ impl Case {
             Some(_) if fields.is_empty() => ", revealing nothing".to_owned(),
             Some(_) => format!(", revealing {}", fields.iter().cloned().collect::<Vec<_>>().join(", ")),
         };
-        let wanted_fields = self.reveals.as_ref().map(revealing).unwrap_or_default();
+        let inserting = |fields: &BTreeSet<String>| match self.inserts {
+            None => String::new(),
+            Some(_) if fields.is_empty() => ", inserting nothing".to_owned(),
+            Some(_) => format!(", inserting {}", fields.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        let wanted_fields = self.reveals.as_ref().map(revealing).unwrap_or_default()
+            + &self.inserts.as_ref().map(inserting).unwrap_or_default();
         format!(
             "{}: {}\n  expected  {}{}{wanted_fields}\n  said      {}{}{}{reason}\n",
             path.display(),
@@ -264,7 +308,7 @@ impl Case {
             by(wanted),
             said.verdict,
             by(said.rules.iter().map(String::as_str).collect()),
-            revealing(&said.revealed()),
+            revealing(&said.revealed()) + &inserting(&said.inserted()),
         )
     }
 }
@@ -496,5 +540,40 @@ mod tests {
         assert!(error(&[("a.test.toml", &both)]).contains("either `resource` or `needs`"));
         let (fine, words) = printed(&[("a.cedar", "nonsense"), ("a.test.toml", "")]).unwrap();
         assert!(!fine && words.starts_with("DIR/a.cedar:1:9:"), "{words}");
+    }
+
+    #[test]
+    fn a_case_says_what_is_inserted() {
+        let policy = "@id(\"all\") permit (principal, action, resource);
+            @id(\"put\") permit (principal, action == Action::\"insert\", resource)
+            when { context.field == \"Environment.Variables{}\" && context.secret.id == \"db\" };";
+        let token = "chaperone:secret:00000000000000000000000000000000";
+        let case = |rest: &str| {
+            format!(
+                "[[case]]\nname = \"x\"\noperation = \"lambda:UpdateFunctionConfiguration\"\n\
+                 params = {{ FunctionName = \"f\", Environment = {{ Variables = {{ DB = \"{token}\" }} }} }}\n{rest}\n"
+            )
+        };
+        let secret = |id: &str| {
+            format!(
+                "secret = {{ operation = \"secretsmanager:GetSecretValue\", field = \"SecretString\", id = \"{id}\" }}\n"
+            )
+        };
+        let into = "inserts = [\"Environment.Variables{}\"]\n";
+        let cases = [
+            case(&format!("{}expect = \"allow\"\nrules = [\"all\", \"put\"]\n{into}", secret("db"))),
+            case(&format!("{}expect = \"deny\"\ninserts = []", secret("other"))),
+        ];
+        let (fine, words) = printed(&[("a.cedar", policy), ("a.test.toml", &cases.concat())]).unwrap();
+        assert!(fine, "{words}");
+        let wrong = case(&format!("{}expect = \"allow\"\ninserts = []", secret("db")));
+        let (fine, words) = printed(&[("a.cedar", policy), ("a.test.toml", &wrong)]).unwrap();
+        assert!(!fine && words.contains("allow, inserting nothing"), "{words}");
+        assert!(words.contains("said      allow by all, put, inserting Environment.Variables{}"), "{words}");
+        let error = printed(&[("a.cedar", policy), ("a.test.toml", &case("expect = \"deny\""))]).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("say what the token in Environment.Variables.DB stands for"),
+            "{error:#}"
+        );
     }
 }

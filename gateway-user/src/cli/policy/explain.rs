@@ -1,6 +1,6 @@
 //! `chaperone policy explain`: what a call is to the gateway, and what policy says to it.
 
-use std::{ffi::OsString, io::Write, path::PathBuf};
+use std::{ffi::OsString, io::Write, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use time::Duration;
 use super::{
     capture::{self, Captured},
     request_file,
-    subject::{self, Reveals, Said, Vouched},
+    subject::{self, Inserts, Reveals, Said, Vouched},
 };
 use crate::{
     catalog::{AccessLevel, catalog},
@@ -22,6 +22,7 @@ use crate::{
     mask::{self, Asked, Masks},
     parse::{AwsRequest, BodyPlan, VerifiedRequest},
     prim::{AccountId, Region, WorkloadName},
+    tokens::Secret,
 };
 
 /// Which call, and for whom.
@@ -42,6 +43,9 @@ pub(super) struct Args {
     /// A further claim of the caller's token; may be given again.
     #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
     claim: Vec<(String, String)>,
+    /// What tokens in the call stand for: operation=…, field=…, resource=…, id=…
+    #[arg(long, value_name = "NAME=VALUE", value_parser = secret)]
+    secret: Vec<(String, String)>,
     /// The region that the command is told [default: the workload's, else us-east-1].
     #[arg(long)]
     region: Option<Region>,
@@ -100,6 +104,7 @@ pub(super) async fn run(
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let now = Clock::system().now();
     let vouched = vouched(&args);
+    let secret = Arc::new(origin(&args));
     let region = match args.region.or_else(|| workload.region.clone()) {
         Some(region) => region,
         None => "us-east-1".parse()?,
@@ -114,6 +119,13 @@ pub(super) async fn run(
     let request = understand(captured, &caller)?;
     let of_account = |account: Option<&AccountId>| {
         let mut operation = classify(&request, account).context("the request is refused")?;
+        if let (Some(token), true) = (operation.tokens.first(), args.secret.is_empty()) {
+            bail!(
+                "say what the token in {} stands for: --secret operation=secretsmanager:GetSecretValue --secret field=SecretString",
+                printable(&token.path)
+            );
+        }
+        operation.resolve(|_| Some(Arc::clone(&secret)))?;
         operation.hide(masks.hidden(Asked::of(&operation)));
         anyhow::Ok(operation)
     };
@@ -128,7 +140,8 @@ pub(super) async fn run(
     let reveals = Reveals::of(&policies.reveals(&caller, &operation, facts));
     let shown = |part: &str| reveals.iter().any(|reveals| *reveals.field == *part);
     let hides = operation.withheld.iter().filter(|part| !shown(part)).map(ToString::to_string).collect();
-    let said = Said { reveals, ..Said::of(&verdict) };
+    let inserts = Inserts::of(&policies.inserts(&caller, &operation, facts));
+    let said = Said { reveals, inserts, ..Said::of(&verdict) };
     let explained = Explained {
         operation: format!("{}:{}", operation.service, operation.name),
         workload: caller.session.workload.name.clone(),
@@ -204,6 +217,25 @@ fn vouched(args: &Args) -> Vouched {
     Vouched { issuer: None, subject: args.subject.clone(), claims }
 }
 
+fn secret(text: &str) -> Result<(String, String), String> {
+    let (name, value) = claim(text)?;
+    match name.as_str() {
+        "operation" | "field" | "resource" | "id" => Ok((name, value)),
+        _ => Err("write operation=…, field=…, resource=… or id=…".to_owned()),
+    }
+}
+
+/// What the tokens of the call stand for.
+fn origin(args: &Args) -> Secret {
+    let of = |name: &str| args.secret.iter().rev().find(|(of, _)| of == name).map(|(_, value)| value.clone());
+    Secret {
+        operation: of("operation").unwrap_or_default(),
+        field: of("field").unwrap_or_default(),
+        resource: of("resource").unwrap_or_else(|| "*".to_owned()),
+        id: of("id").unwrap_or_default(),
+    }
+}
+
 fn claim(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -275,6 +307,12 @@ fn print(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
         let reason = reason.as_ref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
         let word = if *revealed { "reveals" } else { "withholds" };
         writeln!(out, "{word:<9}  {what}{by}{reason}")?;
+    }
+    for Inserts { path, inserted, rules, reason, .. } in &said.inserts {
+        let by = if rules.is_empty() { String::new() } else { format!("  by {}", rules.join(", ")) };
+        let reason = reason.as_ref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+        let word = if *inserted { "inserts" } else { "keeps out" };
+        writeln!(out, "{word:<9}  the secret in the place of its token in {}{by}{reason}", printable(path))?;
     }
     Ok(())
 }

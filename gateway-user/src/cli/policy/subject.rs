@@ -8,7 +8,7 @@ use std::{
 use time::OffsetDateTime;
 
 use crate::{
-    decide::{Objection, Reveal, Verdict},
+    decide::{Insertion, Objection, Reveal, Verdict},
     identify::{Caller, Identity, MasterKey, Mode, Placeholder, Placeholders, Session, WorkloadConfig},
     prim::{CgroupId, CgroupPath, SessionId, WorkloadName},
 };
@@ -71,6 +71,34 @@ pub(super) struct Said {
     /// What is said of each part of the answer that is withheld unless policy reveals it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) reveals: Vec<Reveals>,
+    /// What is said of each token in its parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) inserts: Vec<Inserts>,
+}
+
+/// What is said of a token.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Inserts {
+    pub(super) field: String,
+    pub(super) path: String,
+    pub(super) inserted: bool,
+    /// The rules that decided.
+    pub(super) rules: Vec<String>,
+    /// Why nothing is put in its place.
+    pub(super) reason: Option<String>,
+}
+
+impl Inserts {
+    pub(super) fn of(all: &[Insertion]) -> Vec<Self> {
+        let of = |Insertion { token, by }: &Insertion| {
+            let (inserted, rules, reason) = match by {
+                Ok(rules) => (true, rules.clone(), None),
+                Err(objection) => (false, objection.rules(), Some(objection.to_string())),
+            };
+            Self { field: token.field.clone(), path: token.path.clone(), inserted, rules, reason }
+        };
+        all.iter().map(of).collect()
+    }
 }
 
 /// What is said of a part of the answer.
@@ -104,18 +132,30 @@ impl Said {
         let (verdict, objection) = match verdict {
             Verdict::Allow(permit) => {
                 let (rules, role) = (permit.rules().to_vec(), permit.role().map(str::to_owned));
-                return Self { verdict: "allow", rules, reason: None, role, reveals: Vec::new() };
+                return Self {
+                    verdict: "allow",
+                    rules,
+                    reason: None,
+                    role,
+                    reveals: Vec::new(),
+                    inserts: Vec::new(),
+                };
             }
             Verdict::Ask(question) => ("ask", Objection::Ask(question.approvals.clone())),
             Verdict::Deny(denial) => ("deny", Objection::Deny(denial.reason.clone())),
         };
         let (rules, reason) = (objection.rules(), Some(objection.to_string()));
-        Self { verdict, rules, reason, role: None, reveals: Vec::new() }
+        Self { verdict, rules, reason, role: None, reveals: Vec::new(), inserts: Vec::new() }
     }
 
     /// The parts of the answer that are revealed, if there is one.
     pub(super) fn revealed(&self) -> BTreeSet<String> {
         let revealed = self.reveals.iter().filter(|part| part.revealed);
         revealed.map(|part| part.field.to_string()).collect()
+    }
+
+    /// The parameters that secrets are put into, if the call is made.
+    pub(super) fn inserted(&self) -> BTreeSet<String> {
+        self.inserts.iter().filter(|token| token.inserted).map(|token| token.field.clone()).collect()
     }
 }

@@ -8,11 +8,6 @@ impl Problems {
         for error in Rules::new(&config.mask).err().unwrap_or_default() {
             self.add(KeyPath::of("mask", "rule").item(error.rule).key(error.key), error.detail);
         }
-        let reversible = config.mask.rule.iter().enumerate().filter(|(_, rule)| rule.reversible);
-        for (number, _) in reversible {
-            let detail = "this version makes no tokens that stand for values: leave `reversible` out";
-            self.add(KeyPath::of("mask", "rule").item(number).key("reversible"), detail);
-        }
         for (number, pattern) in config.mask.pattern.iter().enumerate() {
             if let Err(error) = Detectors::new(std::slice::from_ref(pattern)) {
                 self.add(KeyPath::of("mask", "pattern").item(number).key("regex"), error.to_string());

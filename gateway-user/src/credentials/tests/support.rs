@@ -157,6 +157,7 @@ pub(super) fn decide_in(
         unread: Default::default(),
         keys: None,
         withheld: Vec::new(),
+        tokens: Vec::new(),
         model: Default::default(),
         digest: RequestDigest([0; 32]),
     };

@@ -70,6 +70,7 @@ impl Input {
             unread: self.unread.iter().cloned().collect(),
             keys: None,
             withheld: if self.withheld { vec![WHOLE.into()] } else { Vec::new() },
+            tokens: Vec::new(),
             model: Default::default(),
             digest: RequestDigest([7; 32]),
         })

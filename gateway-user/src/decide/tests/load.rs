@@ -316,7 +316,7 @@ fn the_guide_is_right() {
     let guide = include_str!("../../../../docs/policy-guide.md");
     let examples: Vec<&str> =
         guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 10);
     for example in &examples {
         policies(example);
     }

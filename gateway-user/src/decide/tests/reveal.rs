@@ -294,7 +294,7 @@ fn conditions_are_typed_for_what_they_are_asked_about() {
             &["no call that this rule is about has a parameter `Usrname`"],
         );
         check(effect, mixed, field, &["`context.field` is read without asking whether it is there"]);
-        let only = "`context.field` is there only where it is asked whether to reveal something";
+        let only = "`context.field` is there only where it is asked whether to reveal or to insert something";
         check(
             effect,
             "action == Action::\"s3:GetObject\"",

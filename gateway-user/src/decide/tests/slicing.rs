@@ -116,7 +116,7 @@ proptest! {
             Err(Reason::NothingPermits { action, resource }) => {
                 prop_assert!(pairs.contains(&(action.as_str(), resource.as_str())));
             }
-            Err(reason @ Reason::NotRevealed { .. }) => prop_assert!(false, "nothing is withheld: {:?}", reason),
+            Err(reason @ (Reason::NotRevealed { .. } | Reason::NotInserted { .. })) => prop_assert!(false, "nothing is withheld: {:?}", reason),
             Err(Reason::DifferentRoles { roles }) => prop_assert!(false, "no rule names a role: {:?}", roles),
         }
     }

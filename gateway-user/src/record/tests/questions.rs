@@ -44,14 +44,16 @@ async fn the_page_lists_every_column(on: On) {
 }
 
 /// Where events are written.
-const WRITERS: [&str; 12] = [
+const WRITERS: [&str; 14] = [
     include_str!("../../api/log.rs"),
     include_str!("../../serve/bypass.rs"),
     include_str!("../../serve/call.rs"),
+    include_str!("../../serve/inserting.rs"),
     include_str!("../../serve/masking.rs"),
     include_str!("../../serve/minting.rs"),
     include_str!("../../serve/mod.rs"),
     include_str!("../../serve/revealing.rs"),
+    include_str!("../../serve/tokenizing.rs"),
     include_str!("../../app.rs"),
     include_str!("../../app/reload.rs"),
     include_str!("../../app/upkeep.rs"),

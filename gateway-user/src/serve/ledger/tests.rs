@@ -33,6 +33,7 @@ fn run() -> Operation {
         unread: Default::default(),
         keys: None,
         withheld: Vec::new(),
+        tokens: Vec::new(),
         model: Default::default(),
         digest: RequestDigest([7; 32]),
     }

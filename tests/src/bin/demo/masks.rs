@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    acts::{aws, containing},
+    acts::{aws, containing, refusal},
     checks::Checks,
     stage::Stage,
 };
@@ -13,6 +13,8 @@ use crate::{
 const PASSWORD: &str = "correct horse battery staple";
 /// What stands in the place of a secret.
 const MASKED: &str = "chaperone:masked";
+/// The same, where the agent may send it back.
+const TOKEN: &str = "chaperone:secret:";
 
 /// Four calls by the AWS CLI, and where their secrets are. The last has one that nobody else knows. moto takes right
 /// signatures of Lambda's GET requests for wrong, and what is published has the same environment.
@@ -28,15 +30,39 @@ pub(crate) fn hidden(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     for (service, command, field) in CALLS {
         let said = aws(stage, &format!("{command} --query {field} --output text"));
         let masked = said.and_then(|said| {
-            ensure!(said.trim() == MASKED, "{said}");
-            Ok(format!("{field} is {MASKED}"))
+            let said = said.trim();
+            ensure!(said == MASKED || said.starts_with(TOKEN), "{said}");
+            Ok(format!("{field} is {said}"))
         });
         checks.add(&format!("AWS CLI: {service} answers without its secret"), masked);
     }
     let command = "secretsmanager get-secret-value --secret-id demo/motto --query SecretString --output text";
     checks.add("AWS CLI: what a rule reveals is there", containing(aws(stage, command), "festina lente"));
     checks.add("the record says what was hidden, and that three of the values are the same", recorded(stage));
+    checks.add("AWS CLI: a Lambda gets a secret by its token", by_token(stage));
     Ok(())
+}
+
+/// The agent moves a secret into a function's environment. That AWS has the value shows the digest of what it answers with.
+fn by_token(stage: &mut Stage) -> Result<String> {
+    let read = "secretsmanager get-secret-value --secret-id demo/db --query SecretString --output text";
+    let token = aws(stage, read)?.trim().to_owned();
+    ensure!(token.starts_with(TOKEN), "{token}");
+    let update = "lambda update-function-configuration --function-name demo";
+    let refused = stage.agent.run(&format!("aws {update} --description {token}"))?;
+    let said = refusal(refused, &["Description", "is permitted by no rule"])?;
+    aws(stage, &format!("{update} --environment Variables={{MOVED={token}}}"))?;
+    let publish =
+        "lambda publish-version --function-name demo --query Environment.Variables.MOVED --output text";
+    let shown = aws(stage, publish)?;
+    ensure!(shown.trim() == MASKED, "{shown}");
+    let digests = |sql: &str| stage.gateway.rows(sql);
+    let read =
+        digests("SELECT digest FROM v_masked WHERE operation = 'GetSecretValue' ORDER BY seq LIMIT 1")?;
+    let moved =
+        digests("SELECT digest FROM v_masked WHERE path = 'Environment.Variables.MOVED' ORDER BY seq")?;
+    ensure!(!read.is_empty() && moved.iter().any(|row| read.contains(row)), "{read:?} {moved:?}");
+    Ok(format!("{token}\n{}", said.trim()))
 }
 
 fn recorded(stage: &Stage) -> Result<String> {

@@ -55,10 +55,18 @@ permit (
         Action::"secretsmanager:GetSecretValue",
         Action::"ssm:GetParameter",
         Action::"iam:CreateAccessKey",
-        Action::"lambda:PublishVersion"
+        Action::"lambda:PublishVersion",
+        Action::"lambda:UpdateFunctionConfiguration"
     ],
     resource
 );
+
+@id("demo-inserts")
+permit (principal == Workload::"demo", action == Action::"insert", resource)
+when {
+    context.operation == "lambda:UpdateFunctionConfiguration" && context.field == "Environment.Variables{}" &&
+    context.secret.operation == "secretsmanager:GetSecretValue" && context.secret.id == "demo/db"
+};
 
 @id("demo-motto")
 permit (principal == Workload::"demo", action == Action::"reveal", resource)
@@ -93,6 +101,14 @@ forbid (principal, action in Action::"cloudwatch:List", resource);
 
 @id("no-bucket-deletion")
 forbid (principal, action == Action::"s3:DeleteBucket", resource);
+"#;
+
+/// Agents get tokens for the values of secrets.
+const TOKENS: &str = r#"
+[[mask.rule]]
+operation = "secretsmanager:GetSecretValue"
+path = "SecretString"
+reversible = true
 "#;
 
 /// Everything the acts need. Fields are dropped in this order.
@@ -148,6 +164,7 @@ impl Stage {
                     vouched_workload("builds", &tokens.line()),
                     vouched_workload("reviews", &tokens.line()),
                     vouching_issuer(&oidc),
+                    TOKENS.to_owned(),
                 ]
                 .concat(),
             },

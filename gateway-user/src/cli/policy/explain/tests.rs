@@ -17,7 +17,9 @@ const POLICY: &str =
     permit (principal in Group::\"lake\", action in Action::\"s3:Read\", resource);
     @id(\"token\") permit (principal, action == Action::\"ecr:GetAuthorizationToken\", resource)
     unless { principal in Group::\"lake\" };
-    @id(\"login\") permit (principal in Group::\"docker\", action == Action::\"reveal\", resource);";
+    @id(\"login\") permit (principal in Group::\"docker\", action == Action::\"reveal\", resource);
+    @id(\"parameters\") permit (principal, action == Action::\"ssm:PutParameter\", resource);
+    @id(\"put\") permit (principal, action == Action::\"insert\", resource) when { context.secret.id == \"db\" };";
 
 /// What `explain` prints with these arguments and [`POLICY`], without a configuration.
 fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
@@ -42,6 +44,21 @@ fn explained(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
          Content-Length: 2\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-central-1/ecr/aws4_request, \
          SignedHeaders=host;x-amz-date, Signature=0\r\n\r\n{}",
+    )?;
+    let body = r#"{"Name":"n","Value":"chaperone:secret:00000000000000000000000000000000"}"#;
+    fs::write(
+        dir.path().join("put.http"),
+        format!(
+            "POST / HTTP/1.1\r\n\
+             Host: ssm.eu-central-1.amazonaws.com\r\n\
+             X-Amz-Date: 20260101T000000Z\r\n\
+             X-Amz-Target: AmazonSSM.PutParameter\r\n\
+             Content-Type: application/x-amz-json-1.1\r\n\
+             Content-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-central-1/ssm/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature=0\r\n\r\n{body}",
+            body.len()
+        ),
     )?;
     let missing = || Config::load(std::path::Path::new("/nonexistent/chaperone.toml"));
     let directory = dir.path().display().to_string();
@@ -109,6 +126,28 @@ fn what_is_withheld_and_what_is_revealed() {
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     let reveals = serde_json::json!([{ "field": "*", "revealed": true, "rules": ["login"], "reason": null }]);
     assert_eq!(value["reveals"], reveals);
+}
+
+#[test]
+fn what_is_inserted() {
+    let request = ["--request", "DIR/put.http"];
+    let with = |id: &str| {
+        let secret = ["--secret".to_owned(), format!("id={id}")];
+        let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
+        explained(&[&request[..], &secret].concat()).unwrap()
+    };
+    let (allowed, text) = with("db");
+    assert!(
+        allowed && text.ends_with("inserts    the secret in the place of its token in Value  by put\n"),
+        "{text}"
+    );
+    let (allowed, text) = with("other");
+    assert!(
+        !allowed && text.contains("keeps out  the secret in the place of its token in Value: "),
+        "{text}"
+    );
+    let error = explained(&request).unwrap_err().to_string();
+    assert!(error.contains("say what the token in Value stands for"), "{error}");
 }
 
 #[test]

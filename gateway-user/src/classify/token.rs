@@ -1,0 +1,345 @@
+//! Tokens in a call's parameters: where they stand, and that they stand nowhere else.
+//!
+//! A token is one only as the whole value of a text in the body. Anywhere else it is refused rather than passed on: who
+//! writes one means the value that it stands for.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+use super::{ClassifyError, Operation, Param};
+use crate::{
+    catalog::{
+        Location, Operation as Modelled, Protocol, SecretNode, Service, Shape, ShapeId, catalog, secrets,
+    },
+    parse::AwsRequest,
+    tokens::{PREFIX, Secret, is_token},
+};
+
+/// Tokens in one call: each is decided by itself.
+const TOKENS_MAX: usize = 100;
+
+/// How every token begins in base64: of [`PREFIX`], as much as does not depend on what follows.
+const PREFIX_AS_BYTES: &str = "Y2hhcGVyb25lOnNlY3Jl";
+
+/// A token in a call's parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The parameter's place as masks write it: `Environment.Variables{}`.
+    pub field: String,
+    /// The same with the keys of maps and the numbers of items: `Environment.Variables.DB_PASSWORD`.
+    pub path: String,
+    /// The token.
+    pub text: String,
+    /// What it stands for; `None` while nobody has looked.
+    pub secret: Option<Arc<Secret>>,
+}
+
+/// How a body is written, which a value is to be put into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// JSON.
+    Json,
+    /// CBOR.
+    Cbor,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// XML.
+    Xml,
+}
+
+/// Refuses tokens in path, query and headers.
+pub(super) fn none_in_head(head: &AwsRequest) -> Result<(), ClassifyError> {
+    let refuse = |place: &str| Err(misplaced(place, "it is not in the body"));
+    let path = percent_encoding::percent_decode_str(head.path()).decode_utf8_lossy();
+    if path.contains(PREFIX) {
+        return refuse("the path");
+    }
+    for (name, value) in head.query().pairs() {
+        if name.contains(PREFIX) {
+            return refuse("the query string");
+        }
+        if value.contains(PREFIX) {
+            return refuse(name);
+        }
+    }
+    for (name, value) in head.headers() {
+        if memchr::memmem::find(value.as_bytes(), PREFIX.as_bytes()).is_some() {
+            return refuse(name.as_str());
+        }
+    }
+    Ok(())
+}
+
+/// The tokens among the parameters of an operation, and nothing that only looks like one.
+pub(super) fn tokens_of(
+    service: &'static Service,
+    operation: &'static Modelled,
+    params: &BTreeMap<String, Param>,
+) -> Result<Vec<Token>, ClassifyError> {
+    let mut found = Vec::new();
+    let members = service.members(operation);
+    for (name, value) in params {
+        check_name(name)?;
+        let member = members.iter().find(|member| member.name == name);
+        let shape = member.map(|member| service.shape(member.shape));
+        let trail = Trail { up: None, step: Step::Member(name) };
+        let whole_text = match member {
+            None => true,
+            Some(member) => match member.at {
+                Location::Body => true,
+                // The body itself, of whatever type it is.
+                Location::Payload => !matches!(shape, Some(Shape::Text | Shape::Blob)),
+                _ => false,
+            },
+        };
+        walk(
+            service,
+            operation,
+            if whole_text { shape } else { Some(&Shape::Blob) },
+            value,
+            &trail,
+            &mut found,
+        )?;
+    }
+    Ok(found)
+}
+
+/// The tokens among parameters of whatever service with this prefix has the operation: for tests of policies.
+///
+/// # Errors
+/// [`ClassifyError`]: one stands where it stands for nothing.
+pub fn tokens_among(
+    prefix: &str,
+    operation: &str,
+    params: &BTreeMap<String, Param>,
+) -> Result<Vec<Token>, ClassifyError> {
+    let mut services = catalog().services().iter().filter(|service| service.prefix == prefix);
+    let found = services.find_map(|service| Some((service, service.operation(operation)?)));
+    match found.filter(|_| prefix != "s3") {
+        Some((service, operation)) => tokens_of(service, operation, params),
+        None => none_of_s3(params).map(|()| Vec::new()),
+    }
+}
+
+/// There are none in requests of S3's own API, whose bodies are data.
+pub(super) fn none_of_s3(params: &BTreeMap<String, Param>) -> Result<(), ClassifyError> {
+    fn any(param: &Param) -> bool {
+        match param {
+            Param::Text(text) => looks_like_one(text),
+            Param::List(items) => items.iter().any(any),
+            Param::Record(fields) => fields.iter().any(|(name, value)| looks_like_one(name) || any(value)),
+            Param::Number(_) | Param::Bool(_) => false,
+        }
+    }
+    match params.iter().find(|(_, value)| any(value)) {
+        Some((name, _)) => Err(misplaced(name, "requests to S3 take none")),
+        None => Ok(()),
+    }
+}
+
+impl Operation {
+    /// Looks up what its tokens stand for.
+    ///
+    /// # Errors
+    /// [`ClassifyError::BadMember`]: one stands for nothing.
+    pub fn resolve(&mut self, known: impl Fn(&str) -> Option<Arc<Secret>>) -> Result<(), ClassifyError> {
+        for token in &mut self.tokens {
+            token.secret = known(&token.text);
+            if token.secret.is_none() {
+                let why = "it is a token that is unknown in this session: read the secret again";
+                return Err(ClassifyError::BadMember { member: token.path.clone(), why: why.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the values in its answer come from: its one resource, or `*`; and what it names it by, where that is one
+    /// parameter of its model.
+    #[must_use]
+    pub fn origin(&self) -> (String, String) {
+        let own = format!("{}:{}", self.service, self.name);
+        let has_own = self.actions.iter().any(|on| on.action == own);
+        let mut resources =
+            self.actions.iter().filter(|on| !has_own || on.action == own).map(|on| on.resource.as_str());
+        let first = resources.next().unwrap_or("*");
+        let resource = if resources.all(|other| other == first) { first } else { "*" };
+        (resource.to_owned(), self.named_by().unwrap_or_default().to_owned())
+    }
+
+    fn named_by(&self) -> Option<&str> {
+        const ENDINGS: [&str; 5] = ["Id", "Name", "Arn", "ARN", "Identifier"];
+        let modelled = |name: &str| {
+            let services = self.model.services.iter().filter_map(|service| catalog().service(service));
+            let mut members = services.filter_map(|service| Some((service, service.operation(&self.name)?)));
+            members.any(|(service, operation)| {
+                service.members(operation).iter().any(|member| member.name == name)
+            })
+        };
+        let names = |name: &str| {
+            ENDINGS.iter().any(|ending| name.ends_with(ending))
+                && !name.starts_with("Version")
+                && modelled(name)
+        };
+        let mut naming = self.params.iter().filter(|(name, _)| names(name));
+        match (naming.next(), naming.next()) {
+            (Some((_, Param::Text(text))), None) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// What the same request would say had it this body, which is not encoded; and how that is written.
+///
+/// # Errors
+/// As [`super::classify`].
+pub(crate) fn reread(
+    head: &AwsRequest,
+    operation: &str,
+    body: &[u8],
+) -> Result<(Written, BTreeMap<String, Param>), ClassifyError> {
+    let found = super::operation::identify(head, || Ok(Cow::Borrowed(body)))?;
+    if found.operation.name != operation {
+        return Err(ClassifyError::Ambiguous("it is another operation".to_owned()));
+    }
+    let parts = (head, Some(body));
+    let params =
+        super::members::read_parts(found.service, found.operation, found.protocol, &found.labels, parts)?;
+    let written = match found.protocol {
+        Protocol::Json | Protocol::RestJson => Written::Json,
+        Protocol::Cbor => Written::Cbor,
+        Protocol::Query | Protocol::Ec2 => Written::Form,
+        Protocol::RestXml => Written::Xml,
+    };
+    Ok((written, params.values))
+}
+
+/// A step to a parameter.
+enum Step<'a> {
+    Member(&'a str),
+    Key(&'a str),
+    Item(usize),
+}
+
+/// The steps to a parameter, the last one first.
+struct Trail<'a> {
+    up: Option<&'a Trail<'a>>,
+    step: Step<'a>,
+}
+
+impl Trail<'_> {
+    /// As masks write it, and with keys and numbers. Of what lies deeper than the table of requests, the table of secrets may
+    /// know whether it is a map.
+    fn names(&self, service: &Service, operation: &str) -> (String, String) {
+        let steps: Vec<&Step<'_>> =
+            std::iter::successors(Some(self), |trail| trail.up).map(|trail| &trail.step).collect();
+        let table = secrets(service.name);
+        let mut reach = table.and_then(|table| table.input(operation));
+        let (mut field, mut path) = (String::new(), String::new());
+        for step in steps.iter().rev() {
+            let dot = if path.is_empty() { "" } else { "." };
+            let node = table.zip(reach).and_then(|(table, reach)| Some(table.node(reach.below?)));
+            let is_map = matches!(node, Some(SecretNode::Map { .. }));
+            // Writing to a text does not fail.
+            let _ = match step {
+                Step::Member(name) if !is_map => {
+                    write!(field, "{dot}{name}").and_then(|()| write!(path, "{dot}{name}"))
+                }
+                Step::Member(name) | Step::Key(name) => {
+                    write!(field, "{{}}").and_then(|()| write!(path, "{dot}{name}"))
+                }
+                Step::Item(at) => write!(field, "[]").and_then(|()| write!(path, "[{at}]")),
+            };
+            reach = match (node, step) {
+                (Some(SecretNode::Structure(members)), Step::Member(name)) => {
+                    members.iter().find(|member| member.name == *name).map(|member| member.to)
+                }
+                (Some(SecretNode::List { item, .. }), Step::Item(_)) => Some(*item),
+                (Some(SecretNode::Map { value, .. }), Step::Member(_) | Step::Key(_)) => Some(*value),
+                _ => None,
+            };
+        }
+        (field, path)
+    }
+}
+
+fn walk(
+    service: &'static Service,
+    operation: &'static Modelled,
+    shape: Option<&'static Shape>,
+    value: &Param,
+    trail: &Trail<'_>,
+    found: &mut Vec<Token>,
+) -> Result<(), ClassifyError> {
+    let of = |id: ShapeId| Some(service.shape(id));
+    match value {
+        Param::Number(_) | Param::Bool(_) => Ok(()),
+        Param::Text(text) if !looks_like_one(text) => Ok(()),
+        Param::Text(text) => {
+            let (field, path) = trail.names(service, operation.name);
+            let may_be = matches!(shape, None | Some(Shape::Text | Shape::Open));
+            if !may_be {
+                return Err(misplaced(&path, "it is no text in the body"));
+            }
+            if !is_token(text) {
+                return Err(misplaced(&path, "it is only a part of the value"));
+            }
+            if found.len() >= TOKENS_MAX {
+                return Err(ClassifyError::BadBody(format!("it has more than {TOKENS_MAX} tokens")));
+            }
+            found.push(Token { field, path, text: text.clone(), secret: None });
+            Ok(())
+        }
+        Param::List(items) => {
+            let item = match shape {
+                Some(Shape::List { member, .. }) => of(*member),
+                _ => None,
+            };
+            for (at, value) in items.iter().enumerate() {
+                walk(
+                    service,
+                    operation,
+                    item,
+                    value,
+                    &Trail { up: Some(trail), step: Step::Item(at) },
+                    found,
+                )?;
+            }
+            Ok(())
+        }
+        Param::Record(fields) => {
+            for (name, value) in fields {
+                check_name(name)?;
+                let (step, shape) = match shape {
+                    Some(Shape::Map { value, .. }) => (Step::Key(name), of(*value)),
+                    Some(Shape::Structure(members)) => {
+                        let member = members.iter().find(|member| member.name == name);
+                        let attribute = member.is_some_and(|member| member.at == Location::Attribute);
+                        let shape = member.and_then(|member| of(member.shape));
+                        (Step::Member(name), if attribute { Some(&Shape::Blob) } else { shape })
+                    }
+                    _ => (Step::Member(name), None),
+                };
+                walk(service, operation, shape, value, &Trail { up: Some(trail), step }, found)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ClassifyError> {
+    if name.contains(PREFIX) { Err(misplaced("a name", "it is a name, not a value")) } else { Ok(()) }
+}
+
+fn looks_like_one(text: &str) -> bool {
+    text.contains(PREFIX) || text.contains(PREFIX_AS_BYTES)
+}
+
+fn misplaced(member: &str, why: &str) -> ClassifyError {
+    let member = member.chars().take(100).collect();
+    let why = format!(
+        "a token ({PREFIX}…) stands for a value only as the whole of a text in the body of a request, and here {why}"
+    );
+    ClassifyError::BadMember { member, why }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use time::macros::datetime;
+
+use super::*;
+use crate::identify::{self, EndReason, WorkloadConfig};
+
+const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
+const DIGEST: [u8; 16] = [7; 16];
+
+fn session() -> Arc<Session> {
+    let workload = WorkloadConfig::named("builds".parse().unwrap());
+    identify::testing::caller(workload, NOW).session
+}
+
+fn secret(id: &str) -> Secret {
+    Secret {
+        operation: "secretsmanager:GetSecretValue".to_owned(),
+        field: "SecretString".to_owned(),
+        resource: "*".to_owned(),
+        id: id.to_owned(),
+    }
+}
+
+fn tokens(per_session: usize, value_max: usize, memory: usize) -> Tokens {
+    Tokens::new(Bounds { per_session, value_max, memory })
+}
+
+fn keep(tokens: &Tokens, session: &Session, id: &str, value: &str) -> Result<String, NotKept> {
+    tokens.keep(session, NOW, &secret(id), DIGEST, value.as_bytes())
+}
+
+#[test]
+fn a_token_stands_for_one_value_of_one_origin_in_one_session() {
+    let (tokens, mine, other) = (tokens(9, 99, 999), session(), session());
+    let token = keep(&tokens, &mine, "db", "hunter2").unwrap();
+    assert!(is_token(&token) && token.len() == PREFIX.len() + 32, "{token}");
+    assert_eq!(keep(&tokens, &mine, "db", "hunter2").unwrap(), token, "read twice");
+    for another in [
+        keep(&tokens, &mine, "db", "hunter3").unwrap(),
+        keep(&tokens, &mine, "db2", "hunter2").unwrap(),
+        keep(&tokens, &other, "db", "hunter2").unwrap(),
+    ] {
+        assert_ne!(another, token);
+    }
+    let value = tokens.value(mine.id, &token).unwrap();
+    assert_eq!((value.expose(), &*value.secret, value.digest), ("hunter2", &secret("db"), DIGEST));
+    assert!(!format!("{value:?} {tokens:?}").contains("hunter"));
+    assert!(tokens.value(other.id, &token).is_none());
+    assert_eq!(tokens.size(), (4, 28));
+}
+
+#[test]
+fn what_ends_with_its_session_is_forgotten_and_not_kept_again() {
+    let (tokens, session) = (tokens(9, 99, 999), session());
+    let token = keep(&tokens, &session, "db", "hunter2").unwrap();
+    session.end(EndReason::Killed);
+    tokens.forget(session.id);
+    assert!(tokens.value(session.id, &token).is_none());
+    // An answer that comes later.
+    assert_eq!(keep(&tokens, &session, "db", "hunter2"), Err(NotKept::Over));
+    assert_eq!(tokens.size(), (0, 0));
+}
+
+#[test]
+fn it_is_bounded() {
+    let (tokens, one, two) = (tokens(2, 8, 20), session(), session());
+    assert_eq!(keep(&tokens, &one, "a", "123456789"), Err(NotKept::Value));
+    let first = keep(&tokens, &one, "a", "12345678").unwrap();
+    keep(&tokens, &one, "b", "12345678").unwrap();
+    assert_eq!(keep(&tokens, &one, "c", "1"), Err(NotKept::Session));
+    assert_eq!(keep(&tokens, &one, "a", "12345678"), Ok(first), "it is there already");
+    assert_eq!(keep(&tokens, &two, "a", "12345"), Err(NotKept::Memory));
+    keep(&tokens, &two, "a", "1234").unwrap();
+    tokens.forget(one.id);
+    keep(&tokens, &two, "b", "12345").unwrap();
+    assert_eq!(tokens.size(), (2, 9));
+    assert_eq!(tokens.keep(&two, NOW, &secret("x"), DIGEST, b"\xff"), Err(NotKept::NoText));
+}
+
+#[test]
+fn what_is_a_token() {
+    let own = "0123456789abcdef0123456789abcdef";
+    assert!(is_token(&format!("{PREFIX}{own}")));
+    for text in ["", own, PREFIX] {
+        assert!(!is_token(text), "{text}");
+    }
+    for own in [&own[1..], &own.to_uppercase(), &format!("{own}0"), &format!("{} ", &own[1..])] {
+        assert!(!is_token(&format!("{PREFIX}{own}")), "{own}");
+    }
+}

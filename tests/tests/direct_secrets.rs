@@ -1,0 +1,199 @@
+//! Secrets that an agent moves by their tokens: it reads one, sends the token back, and AWS gets the value.
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use anyhow::Result;
+use aws_lc_rs::digest;
+use chaperone_tests::{
+    direct::{ALLOW_ALL, Direct, Reply, Setup, Signing},
+    upstream::{Behaviour, UpstreamConfig},
+};
+use gateway_user::{
+    identify::{EndReason, Mode},
+    mask,
+};
+use http::{Method, StatusCode};
+
+const SECRETS: &str = "secretsmanager.eu-central-1.amazonaws.com";
+const LAMBDA: &str = "lambda.eu-central-1.amazonaws.com";
+const JSON: &str = "application/x-amz-json-1.1";
+/// With what every format writes in another way.
+const SECRET: &str = "correct \"horse\" & <battery> \\ staple ü";
+const INSERT: &str = r#"@id("environment") permit (principal, action == Action::"insert", resource)
+    when { context.field == "Environment.Variables{}" && context.secret.id == "db" &&
+           context.secret.operation == "secretsmanager:GetSecretValue" };"#;
+
+fn config() -> mask::Config {
+    let rule = mask::Rule {
+        operation: "secretsmanager:GetSecretValue".to_owned(),
+        path: "SecretString".to_owned(),
+        effect: mask::Effect::Hide,
+        reversible: true,
+    };
+    mask::Config { rule: vec![rule], ..mask::Config::default() }
+}
+
+async fn start(policies: &str) -> Result<Direct> {
+    let policies = format!("{ALLOW_ALL}{policies}");
+    let upstream: Box<dyn FnOnce(&mut UpstreamConfig)> = Box::new(|config| config.hash_bodies = true);
+    Direct::start(Setup { policies, mask: config(), upstream, ..Setup::default() }).await
+}
+
+/// What the agent gets for a secret.
+async fn read(direct: &Direct, id: &str) -> Result<String> {
+    let body = serde_json::json!({ "Name": id, "SecretString": SECRET }).to_string();
+    let (status, content_type) = (StatusCode::OK, JSON);
+    direct.upstream.script([Behaviour::Answer { status, content_type, body: body.into() }]);
+    let headers = [("x-amz-target", "secretsmanager.GetSecretValue"), ("content-type", JSON)];
+    let asked = serde_json::json!({ "SecretId": id }).to_string();
+    let signing = Signing::new("secretsmanager");
+    let reply = direct.agent(SECRETS).ask(Method::POST, "/", &headers, asked, &signing).await?;
+    assert!(!reply.text().contains("horse"), "{}", reply.text());
+    let answer: serde_json::Value = serde_json::from_str(&reply.text())?;
+    assert_eq!(answer["Name"], id);
+    Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned())
+}
+
+fn environment(value: &str) -> String {
+    serde_json::json!({ "Environment": { "Variables": { "DB": value } }, "Timeout": 3 }).to_string()
+}
+
+async fn update(direct: &Direct, body: String) -> Result<Reply> {
+    let headers =
+        [("content-type", "application/json"), ("x-amz-checksum-sha256", "x"), ("content-md5", "y")];
+    let path = "/2015-03-31/functions/f/configuration";
+    direct.agent(LAMBDA).ask(Method::PUT, path, &headers, body, &Signing::new("lambda")).await
+}
+
+/// It is refused, and AWS is not asked.
+async fn refused(direct: &Direct, body: String, status: StatusCode, why: &str) -> Result<()> {
+    let before = direct.upstream.requests().len();
+    let reply = update(direct, body).await?;
+    assert_eq!(reply.status, status, "{}", reply.text());
+    assert!(reply.text().contains(why), "{}", reply.text());
+    assert_eq!(direct.upstream.requests().len(), before, "{why}");
+    assert!(direct.rows("SELECT * FROM events WHERE kind = 'inserted'").await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_value_arrives_and_the_token_does_not() -> Result<()> {
+    let direct = start(INSERT).await?;
+    let token = read(&direct, "db").await?;
+    assert!(token.starts_with("chaperone:secret:") && token.len() == 49, "{token}");
+    assert_eq!(read(&direct, "db").await?, token, "read twice");
+    // And again, as SDKs retry.
+    for _ in 0..2 {
+        let (status, content_type) = (StatusCode::OK, "application/json");
+        let body = environment(SECRET).into();
+        direct.upstream.script([Behaviour::Answer { status, content_type, body }]);
+        let reply = update(&direct, environment(&token)).await?;
+        assert_eq!((reply.status, reply.text()), (StatusCode::OK, environment(mask::MASKED)));
+    }
+    let requests = direct.upstream.requests();
+    for request in requests.iter().skip(2) {
+        assert!(request.refused.is_none(), "the signature is about the new body: {request:?}");
+        let expected = environment(SECRET);
+        let digest = digest::digest(&digest::SHA256, expected.as_bytes());
+        assert_eq!(request.body_sha256, Some(hex::encode(digest)), "{request:?}");
+        assert_eq!(request.header("content-length"), expected.len().to_string());
+        for gone in ["content-md5", "x-amz-checksum-sha256"] {
+            assert_eq!(request.header(gone), "", "{gone}");
+        }
+    }
+    let events = direct.rows("SELECT * FROM events WHERE kind = 'inserted' ORDER BY seq").await?;
+    assert_eq!(events.len(), 2);
+    let detail: serde_json::Value = serde_json::from_str(events[0]["detail"].as_str().unwrap_or("null"))
+        .unwrap_or_else(|_| events[0]["detail"].clone());
+    assert_eq!(detail["field"], "Environment.Variables{}", "{detail}");
+    assert_eq!(detail["path"], "Environment.Variables.DB");
+    assert_eq!(detail["rules"], serde_json::json!(["environment"]));
+    assert_eq!(
+        detail["from"],
+        serde_json::json!({
+            "operation": "secretsmanager:GetSecretValue",
+            "field": "SecretString",
+            "resource": "*",
+            "id": "db",
+        })
+    );
+    let hidden = direct.row("SELECT * FROM v_masked", |row| row["path"] == "SecretString").await?;
+    assert_eq!(hidden["digest"], detail["digest"], "it is known to be the same");
+    // Nothing on disk knows the value.
+    let mut database = std::fs::read(direct.database())?;
+    database.extend(std::fs::read(direct.database().with_extension("db-wal")).unwrap_or_default());
+    assert!(!database.windows(9).any(|window| window == b"<battery>"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_rule_that_says_so_nothing_is_inserted() -> Result<()> {
+    let other_field = INSERT.replace("Environment.Variables{}", "Description");
+    let other_secret = INSERT.replace(r#""db""#, r#""other""#);
+    let no = r#"is permitted by no rule"#;
+    let forbid = format!(r#"{INSERT}@id("never") forbid (principal, action == Action::"insert", resource);"#);
+    for (policies, mode, why) in [
+        (String::new(), Mode::Enforce, no),
+        (other_field, Mode::Enforce, no),
+        (other_secret, Mode::Enforce, no),
+        (forbid, Mode::Enforce, "forbidden by the rule"),
+        (String::new(), Mode::Observe, "but observing inserts nothing"),
+    ] {
+        let policies = format!("{ALLOW_ALL}{policies}");
+        let direct = Direct::start(Setup { policies, mode, mask: config(), ..Setup::default() }).await?;
+        let token = read(&direct, "db").await?;
+        refused(&direct, environment(&token), StatusCode::FORBIDDEN, why).await?;
+        refused(&direct, environment(&token), StatusCode::FORBIDDEN, "Environment.Variables.DB").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_stands_for_nothing_elsewhere() -> Result<()> {
+    let direct = start(INSERT).await?;
+    let token = read(&direct, "db").await?;
+    let whole = "only as the whole of a text in the body";
+    for body in [environment(&format!("x{token}")), environment(&token).replace("DB", &token)] {
+        refused(&direct, body, StatusCode::BAD_REQUEST, whole).await?;
+    }
+    // Of another session, or of the daemon before its restart.
+    let stranger = start(INSERT).await?;
+    stranger.placeholder().await?;
+    let unknown = "unknown in this session: read the secret again";
+    refused(&stranger, environment(&token), StatusCode::BAD_REQUEST, unknown).await?;
+    let token = read(&stranger, "db").await?;
+    assert_eq!(stranger.gateway.tokens.size().0, 1);
+    refused(&direct, environment(&token), StatusCode::BAD_REQUEST, unknown).await
+}
+
+#[tokio::test]
+async fn tokens_end_with_their_session() -> Result<()> {
+    let direct = start(INSERT).await?;
+    let token = read(&direct, "db").await?;
+    let session = direct.session().await?;
+    assert!(direct.gateway.tokens.value(session.id, &token).is_some());
+    session.end(EndReason::Killed);
+    direct.gateway.end(&session, EndReason::Killed).await?;
+    assert!(direct.gateway.tokens.value(session.id, &token).is_none());
+    assert_eq!(direct.gateway.tokens.size(), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_hidden_for_good_and_said_to_be() -> Result<()> {
+    type Bound = fn(&mut mask::Config);
+    let tight: [(Bound, &str); 3] = [
+        (|mask| mask.tokens_per_session = 1, "mask.tokens_per_session"),
+        (|mask| mask.token_max_bytes = 8, "mask.token_max_bytes"),
+        (|mask| mask.tokens_memory_bytes = SECRET.len(), "mask.tokens_memory_bytes"),
+    ];
+    for (bound, reason) in tight {
+        let mut mask = config();
+        bound(&mut mask);
+        let direct = Direct::start(Setup { mask, ..Setup::default() }).await?;
+        read(&direct, "db").await?;
+        assert_eq!(read(&direct, "other").await?, mask::MASKED);
+        let event = direct.row("SELECT * FROM events WHERE kind = 'token-not-kept'", |_| true).await?;
+        assert!(event["detail"].to_string().contains(reason), "{event}");
+    }
+    Ok(())
+}
