@@ -5,6 +5,7 @@ mod batching;
 mod crash;
 mod disk;
 mod durable;
+mod following;
 mod hosts;
 mod network;
 mod opening;

@@ -7,7 +7,8 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::support::{Bench, On, call_id, identity, session, session_id};
 use crate::record::{
-    Decision, Event, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, query::Reader,
+    Decision, Event, Intent, MaskedValue, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart,
+    query::Reader,
 };
 
 /// When someone looks at it.
@@ -146,7 +147,14 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     );
     let read = Intent { params: json!({"SecretId": "prod/db"}), ..read };
     let read = of("secretsmanager", "secretsmanager.eu-central-1.amazonaws.com", read);
-    recorder.intend(read).await.unwrap().finish(answered(200, "REQ4", 512));
+    let masked = MaskedValue {
+        path: "SecretString".to_owned(),
+        cause: "SecretString".to_owned(),
+        digest: Some([7; 16]),
+        count: 1,
+    };
+    let hidden = Outcome { masked: vec![masked], ..answered(200, "REQ4", 512) };
+    recorder.intend(read).await.unwrap().finish(hidden);
 
     at(2, 17, 0);
     let user = "arn:aws:iam::123456789012:user/eve";
