@@ -1,3 +1,5 @@
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use clap::Parser;
 
 use super::*;
@@ -97,4 +99,68 @@ async fn events_are_listed() {
     insta::assert_snapshot!(list(&["--json"]).await, @r#"
     {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
     "#);
+}
+
+#[tokio::test]
+async fn a_replay_tells_the_session_in_order() {
+    let (out, err) = output(&["replay", "s-00000001"]).await;
+    assert_eq!(err, "");
+    insta::assert_snapshot!(out, @"");
+    let (out, _) = output(&["replay", "s-00000002"]).await;
+    insta::assert_snapshot!(out, @"");
+}
+
+#[tokio::test]
+async fn a_replay_for_programs_says_what_each_line_is() {
+    let (out, _) = output(&["replay", "--json", "s-00000002"]).await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["session", "call", "call", "call", "event"]);
+    let read = lines.iter().find(|line| line["operation"] == "GetSecretValue").unwrap();
+    assert_eq!(
+        read["command"],
+        "aws secretsmanager get-secret-value --secret-id prod/db --region eu-central-1"
+    );
+    assert_eq!(read["masked"][0]["path"], "SecretString");
+}
+
+#[tokio::test]
+async fn a_decision_is_coloured_on_a_terminal() {
+    let night = Night::new().await;
+    let (out, _) = printed(Some(80), true, async |screen| {
+        replay::run(&night.reader, "s-00000002", replay::Form::default(), screen).await
+    })
+    .await;
+    assert!(out.contains("\u{1b}[31mdeny\u{1b}[0m"), "{out:?}");
+}
+
+#[tokio::test]
+async fn a_tail_tells_open_calls_and_then_their_ends_once() {
+    let night = Night::new().await;
+    let (filter, form) =
+        (crate::record::query::CallFilter::default(), replay::Form { full: false, json: true });
+    let mut tail = tail::Tail { calls: filter, events: Default::default(), at: Default::default(), form };
+    let (out, _) = printed(None, false, async |screen| {
+        tail.catch_up(&night.reader, screen).await?;
+        tail.catch_up(&night.reader, screen).await
+    })
+    .await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let calls: Vec<&serde_json::Value> = lines.iter().filter(|line| line["type"] == "call").collect();
+    assert_eq!(calls.len(), 9, "each once");
+    assert_eq!(calls.iter().filter(|call| call["outcome"] == "open").count(), 1);
+    assert_eq!(lines.iter().filter(|line| line["type"] == "event").count(), 5);
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_their_calls() {
+    let found =
+        async |arguments: &[&str]| output(&[&["list", "--json"], arguments].concat()).await.0.lines().count();
+    assert_eq!(found(&["--action", "iam:*"]).await, 1);
+    assert_eq!(found(&["--decision", "allow"]).await, 2);
+    assert_eq!(found(&["--rule", "jobs-*", "--region", "us-east-1"]).await, 1);
+    assert_eq!(found(&["--rule", "jobs-*", "--region", "eu-central-1"]).await, 0);
+    assert_eq!(found(&["--subject", "host:docs-bot"]).await, 1);
+    assert_eq!(found(&["--text", "FIX THE BUILD"]).await, 1);
+    assert_eq!(found(&["--account", "999999999999"]).await, 0);
 }

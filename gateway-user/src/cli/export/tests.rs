@@ -1,0 +1,172 @@
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use clap::Parser;
+use serde_json::Value;
+
+use super::*;
+use crate::record::tests::seed::{MORNING, Night};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn args(arguments: &[&str]) -> Args {
+    Line::try_parse_from([&["export"], arguments].concat()).unwrap().args
+}
+
+async fn exported(night: &Night, arguments: &[&str]) -> (String, Done) {
+    let mut out = Vec::new();
+    let mut place = Place { out: &mut out, kept: None };
+    let done = execute(&args(arguments), &night.reader, MORNING, &mut place, &mut Progress::new(false))
+        .await
+        .unwrap();
+    (String::from_utf8(out).unwrap(), done)
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_has_ended_comes_in_the_order_in_which_it_did() {
+    let night = Night::new().await;
+    let (text, done) = exported(&night, &["--format", "jsonl"]).await;
+    let ids: Vec<Value> = lines(&text).iter().map(|call| call["operation"].clone()).collect();
+    assert_eq!(done.calls, 8, "the ninth is open");
+    assert_eq!(ids.len(), 8);
+    assert!(lines(&text).iter().all(|call| call["outcome"] != "open"));
+    let (text, again) = exported(&night, &["--format", "jsonl", "--cursor", &done.cursor]).await;
+    assert_eq!((text.as_str(), again.calls), ("", 0));
+    assert_eq!(again.cursor, done.cursor);
+}
+
+#[tokio::test]
+async fn pages_join() {
+    let night = Night::new().await;
+    let (whole, _) = exported(&night, &["--format", "jsonl"]).await;
+    let (mut joined, mut cursor) = (String::new(), "e-0".to_owned());
+    loop {
+        let (page, done) =
+            exported(&night, &["--format", "jsonl", "--limit", "3", "--cursor", &cursor]).await;
+        joined.push_str(&page);
+        cursor = done.cursor;
+        if done.calls < 3 {
+            break;
+        }
+    }
+    assert_eq!(joined, whole);
+}
+
+#[tokio::test]
+async fn filters_hold() {
+    let night = Night::new().await;
+    let (text, done) =
+        exported(&night, &["--format", "jsonl", "--decision", "deny", "--workload", "docs-bot"]).await;
+    assert_eq!(lines(&text).len(), 2);
+    // The cursor has passed those that were left out.
+    let (rest, _) = exported(&night, &["--format", "jsonl", "--cursor", &done.cursor]).await;
+    assert_eq!(rest, "");
+}
+
+#[tokio::test]
+async fn a_cursor_must_come_from_an_export() {
+    let night = Night::new().await;
+    for cursor in ["", "e-", "e-x", "e--1", "7", "c-00000003", "e-99999", "e-99999999999999999999"] {
+        let mut out = Vec::new();
+        let mut place = Place { out: &mut out, kept: None };
+        let args = args(&["--format", "jsonl", "--cursor", cursor]);
+        let error =
+            execute(&args, &night.reader, MORNING, &mut place, &mut Progress::new(false)).await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(QueryError::BadCursor(_))), "{cursor}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn ocsf_is_api_activity() {
+    let night = Night::new().await;
+    let (text, _) = exported(&night, &["--format", "ocsf", "--action", "s3:DeleteObject"]).await;
+    let mut event = lines(&text).remove(0);
+    event["metadata"]["product"]["version"] = "0".into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&event).unwrap(), @"");
+    let (text, _) = exported(&night, &["--format", "ocsf"]).await;
+    for event in lines(&text) {
+        let activity = event["activity_id"].as_u64().unwrap();
+        assert!([1, 2, 3, 4, 99].contains(&activity), "{event}");
+        assert_eq!(event["type_uid"], 600_300 + activity);
+        for required in ["time", "metadata", "severity_id", "actor", "api", "cloud", "src_endpoint"] {
+            assert!(!event[required].is_null(), "{required}: {event}");
+        }
+        assert!(!event.to_string().replace("\"unmapped\"", "").contains(":null,\"class"), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn cloudtrail_is_records() {
+    let night = Night::new().await;
+    let (text, _) = exported(&night, &["--format", "cloudtrail", "--service", "secretsmanager"]).await;
+    let mut document = lines(&text).remove(0);
+    document["Records"][0]["userAgent"] = "chaperone".into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap(), @"");
+    let (text, _) = exported(&night, &["--format", "cloudtrail"]).await;
+    assert_eq!(lines(&text)[0]["Records"].as_array().unwrap().len(), 8);
+    let (text, _) = exported(&night, &["--format", "cloudtrail", "--service", "none"]).await;
+    assert_eq!(text, "");
+}
+
+#[tokio::test]
+async fn csv_has_a_header_and_the_columns_of_the_view() {
+    let night = Night::new().await;
+    let (text, _) = exported(&night, &["--format", "csv", "--service", "dynamodb"]).await;
+    insta::assert_snapshot!(text.replace("\r\n", "\n"), @"");
+    assert_eq!(text.matches("\r\n").count(), 2);
+    let page = include_str!("../../../../docs/queries.md");
+    let section = page.split("\n### `v_calls`").nth(1).unwrap().split("\n### ").next().unwrap();
+    let columns: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(name, _)| name))
+        .collect();
+    assert_eq!(columns, csv::COLUMNS);
+}
+
+async fn to(path: &Path, night: &Night, more: &[&str]) -> anyhow::Result<Done> {
+    let args = args(&[&["--format", "csv", "--output", path.to_str().unwrap()], more].concat());
+    to_file(&args, path, &night.reader, MORNING, &mut Progress::new(false)).await
+}
+
+#[tokio::test]
+async fn a_file_goes_on_where_it_ended_also_after_an_interruption() {
+    let night = Night::new().await;
+    let (whole, _) = exported(&night, &["--format", "csv"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("calls.csv");
+    assert_eq!(to(&path, &night, &["--resume", "--limit", "3"]).await.unwrap().calls, 3);
+    // What was written and not known to be: half a row.
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"4,c-000").unwrap();
+    assert_eq!(to(&path, &night, &["--resume", "--limit", "3"]).await.unwrap().calls, 3);
+    assert_eq!(to(&path, &night, &["--resume"]).await.unwrap().calls, 2);
+    assert_eq!(to(&path, &night, &["--resume"]).await.unwrap().calls, 0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+
+    // Without it, a file is written anew.
+    to(&path, &night, &[]).await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_fit_its_cursor_is_left_alone() {
+    let night = Night::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("calls.csv");
+    fs::write(&path, "mine").unwrap();
+    let error = to(&path, &night, &["--resume"]).await.unwrap_err();
+    assert!(error.to_string().contains("is there and"), "{error}");
+    fs::write(dir.path().join("calls.csv.cursor"), "e-3 5000\n").unwrap();
+    let error = to(&path, &night, &["--resume"]).await.unwrap_err();
+    assert!(error.to_string().contains("it was changed"), "{error}");
+    fs::write(dir.path().join("calls.csv.cursor"), "nonsense").unwrap();
+    let error = to(&path, &night, &["--resume"]).await.unwrap_err();
+    assert!(error.to_string().contains("holds no cursor"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+}
