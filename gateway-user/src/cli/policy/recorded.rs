@@ -263,6 +263,12 @@ mod tests {
             @id("no-lists") forbid (principal in Group::"ai-agents", action in Action::"s3:ListBucket", resource);
             @id("no-iam") forbid (principal, action in Action::"iam:CreateUser", resource);
         "#;
-        insta::assert_snapshot!(said(rules).await, @"");
+        insta::assert_snapshot!(said(rules).await, @r#"
+        allow → deny by no-lists: s3:ListObjectsV2 of claude-builds, 1 call, such as c-000000020000700080000000000000cc
+          forbidden by no-lists
+        deny → allow by all: s3:DeleteObject of docs-bot, 1 call, such as c-000000030000700080000000000000cc
+        8 calls asked about, 2 would be decided otherwise
+        1 call left out: policy was not asked about them then
+        "#);
     }
 }

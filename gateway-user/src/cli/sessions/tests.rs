@@ -105,9 +105,57 @@ async fn events_are_listed() {
 async fn a_replay_tells_the_session_in_order() {
     let (out, err) = output(&["replay", "s-00000001"]).await;
     assert_eq!(err, "");
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    session   s-000000010000700080000000000000aa
+    who       claude-builds as host:claude-builds (by host), in ai-agents
+    command   claude -p "fix the build"
+    where     build7, /agents.slice/claude-1.scope
+    started   2026-03-01 02:00:00Z
+    calls     6, 1 of them not allowed
+
+    +0:14:10   allow    aws s3api get-object --bucket builds --region eu-central-1 /dev/stdout
+                        by builds-read
+                        200 · 18.2 ms at AWS · 0.4 ms here · 1048576 bytes · REQ1 · c-000000010000700080000000000000cc
+    +0:15:00   allow    aws s3api list-objects-v2 --bucket builds --region eu-central-1
+                        by builds-read
+                        200 · 18.2 ms at AWS · 0.4 ms here · 2048 bytes · REQ2 · c-000000020000700080000000000000cc
+    +0:18:00   refused  GET https://s3.eu-central-1.amazonaws.com/…
+                        two Authorization headers
+                        400 · InvalidRequest · 0.0 ms here · c-000000060000700080000000000000cc
+    +0:19:00   allow    aws dynamodb put-item --table-name jobs --region us-east-1
+                        by jobs-write
+                        aborted · c-000000070000700080000000000000cc
+    +0:20:00   allow    aws s3api copy-object --bucket builds --region eu-central-1
+                        by builds-write
+                        404 · NoSuchKey · 18.2 ms at AWS · 0.4 ms here · 300 bytes · REQ8 · c-000000080000700080000000000000cc
+    +0:26:00   event    revealed: an answer that is withheld otherwise was given to the agent {"operation":"ecr:GetAuthorizationToken","field":"*","rules":["docker-login"],"resources":["*"]}
+    +1:00:00   allow    aws s3api get-object --bucket builds --region eu-central-1 /dev/stdout
+                        by builds-read
+                        open · c-000000090000700080000000000000cc
+    the session is open
+    "#);
     let (out, _) = output(&["replay", "s-00000002"]).await;
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    session   s-000000020000700080000000000000aa
+    who       docs-bot as host:docs-bot (by host), in ai-agents
+    command   aider --api-key [redacted]
+    where     build8, /agents.slice/claude-1.scope
+    started   2026-03-01 02:05:00Z
+    calls     3, 2 of them not allowed
+
+    +0:10:30   deny     aws s3api delete-object --bucket builds --region eu-central-1
+                        by no-delete: rule no-delete forbids s3:DeleteObject
+                        403 · AccessDenied · 0.0 ms here · c-000000030000700080000000000000cc
+    +0:11:00   allow    aws secretsmanager get-secret-value --secret-id prod/db --region eu-central-1
+                        by docs-secrets
+                        200 · 18.2 ms at AWS · 0.4 ms here · 512 bytes · REQ4 · c-000000040000700080000000000000cc
+                        masked: SecretString
+    +0:12:00   deny     aws iam create-user --user-name eve --region us-east-1
+                        by no-iam: rule no-iam forbids iam:CreateUser
+                        403 · AccessDenied · 0.0 ms here · c-000000050000700080000000000000cc
+    +0:20:00   event    route-refused: the TLS ClientHello has no server name (SNI) {"destination":"192.0.2.10:443"}
+    +0:25:00   ended    cgroup removed
+    "#);
 }
 
 #[tokio::test]
@@ -137,8 +185,7 @@ async fn a_decision_is_coloured_on_a_terminal() {
 #[tokio::test]
 async fn a_tail_tells_open_calls_and_then_their_ends_once() {
     let night = Night::new().await;
-    let (filter, form) =
-        (crate::record::query::CallFilter::default(), replay::Form { full: false, json: true });
+    let (filter, form) = (CallFilter::default(), replay::Form { full: false, json: true });
     let mut tail = tail::Tail { calls: filter, events: Default::default(), at: Default::default(), form };
     let (out, _) = printed(None, false, async |screen| {
         tail.catch_up(&night.reader, screen).await?;
