@@ -14,29 +14,33 @@ PAGING = "PageArgument"
 def main():
     driver = awscli.clidriver.create_clidriver()
     for name, service in sorted(driver._get_command_table().items()):
-        if not hasattr(service, "service_model"):
-            continue
         # Two names of one service: the longer is an old one.
-        if name == "runtime.sagemaker":
+        if not hasattr(service, "service_model") or name == "runtime.sagemaker":
             continue
+        found = {}
         for command, caller in service._get_command_table().items():
             model = getattr(caller, "_operation_model", None)
-            # rds splits one operation into two commands.
-            if model is None or command == "remove-option-from-option-group":
+            if model is None:
                 continue
+            # Some have two names, of which one is hidden.
+            commands, options, flags = found.setdefault(model.name, ([], {}, set()))
+            commands.append(command)
             members = model.input_shape.members if model.input_shape else {}
-            options = {}
             for option, argument in caller.arg_table.items():
                 member = getattr(argument, "_serialized_name", None)
-                negative = option.startswith("no-") and member in options
-                if member in members and not negative and type(argument).__name__ != PAGING:
-                    options[member] = option
+                if member not in members or type(argument).__name__ == PAGING:
+                    continue
+                options.setdefault(member, []).append(option)
+                if members[member].type_name == "boolean":
+                    flags.add(member)
+        for operation, (commands, options, flags) in found.items():
             print(json.dumps({
                 "service": service.service_model.service_name,
                 "cli": name,
-                "operation": model.name,
-                "command": command,
+                "operation": operation,
+                "commands": commands,
                 "options": options,
+                "flags": sorted(flags),
             }))
 
 

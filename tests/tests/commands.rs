@@ -1,7 +1,11 @@
 //! Calls as commands of the AWS CLI: the CLI takes them, and sends the same call again.
 #![expect(clippy::unwrap_used, reason = "this is a test: that is how it fails")]
 
-use std::{collections::BTreeMap, fmt::Write as _, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+};
 
 use chaperone_tests::corpus::{Generated, Golden, Reading, read};
 use gateway_user::{awscli, classify::Operation};
@@ -74,16 +78,19 @@ fn commands_make_the_calls_that_they_stand_for() {
     println!("{} of {} commands make the same call again", written.len() - differ.len(), written.len());
     println!("{}", differ.join("\n"));
     assert!(golden.cases.len() >= 300 && written.len() >= 300, "{}", written.len());
-    assert!(differ.len() * 20 <= written.len(), "{}\n{}", differ.len(), differ.join("\n"));
+    // Those with blobs: this is version 1 of the CLI, which wants them raw, and version 2 wants base64.
+    assert!(differ.len() * 30 <= written.len(), "{}\n{}", differ.len(), differ.join("\n"));
 }
 
+/// An operation, as the CLI names it; some things have a second, hidden name.
 #[derive(serde::Deserialize)]
 struct Named {
     service: String,
     cli: String,
     operation: String,
-    command: String,
-    options: BTreeMap<String, String>,
+    commands: Vec<String>,
+    options: BTreeMap<String, Vec<String>>,
+    flags: BTreeSet<String>,
 }
 
 #[test]
@@ -93,23 +100,25 @@ fn services_operations_and_options_are_named_as_the_cli_names_them() {
     while let Some(line) = names.next_text().unwrap() {
         let named: Named = serde_json::from_str(&line).unwrap();
         let Some(service) = gateway_user::catalog::catalog().service(&named.service) else { continue };
-        let mut check = |ours: Option<&str>, theirs: &str| {
-            if ours == Some(theirs) {
+        let mut check = |ours: Option<&str>, theirs: &[String]| {
+            if ours.is_some_and(|ours| theirs.iter().any(|theirs| theirs == ours)) {
                 right += 1;
             } else {
-                wrong.push(format!("{}:{}: {ours:?} is {theirs}", named.service, named.operation));
+                wrong.push(format!("{}:{}: {ours:?} is {theirs:?}", named.service, named.operation));
             }
         };
-        check(Some(awscli::service_name(service)), &named.cli);
-        check(awscli::operation_name(&named.service, &named.operation).as_deref(), &named.command);
-        for (member, option) in &named.options {
+        check(Some(awscli::service_name(service)), std::slice::from_ref(&named.cli));
+        check(awscli::operation_name(&named.service, &named.operation).as_deref(), &named.commands);
+        for (member, options) in &named.options {
             // Without an option of ours, the member is in the JSON that every command takes.
-            if let Some(ours) = awscli::option(&named.service, &named.operation, member) {
-                check(Some(&ours), option);
+            let Some(ours) = awscli::option(&named.service, &named.operation, member) else { continue };
+            check(Some(&ours), options);
+            if named.flags.contains(member) {
+                check(Some(&awscli::opposite(&named.service, &ours)), options);
             }
         }
     }
-    println!("{right} names, {} of them wrong", wrong.len());
+    println!("{right} names, {} wrong", wrong.len());
     assert!(right > 50_000, "{right}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -2,12 +2,12 @@
 //!
 //! For people who read what an agent did: the command is exact enough to be run, and nothing is run here.
 //! Commands and options are named by the CLI's rule, with its exceptions in `names`; scalars are plain, structures and
-//! lists are JSON, and what no option can carry is in `--cli-input-json`.
+//! lists are JSON, blobs are base64 as version 2 of the CLI takes them, and what no option can carry is in `--cli-input-json`.
 //! <https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters.html>
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Operation, Service, catalog};
+use crate::catalog::{Member, Operation, Service, Shape, ShapeId, catalog};
 
 mod names;
 
@@ -42,8 +42,10 @@ pub fn command(call: &Call<'_>) -> Option<String> {
     let mut rest = Map::new();
     for member in service.members(operation) {
         let Some(value) = call.params.get(member.name) else { continue };
-        let value = hide(value);
-        match option(service.name, operation.name, member.name).and_then(|option| words_of(&option, &value)) {
+        let Some(value) = given(service, member, value) else { continue };
+        match option(service.name, operation.name, member.name)
+            .and_then(|option| words_of(service.name, &option, &value))
+        {
             Some(option) => words.push(option),
             None => _ = rest.insert(member.name.to_owned(), value),
         }
@@ -68,7 +70,8 @@ fn find(call: &Call<'_>) -> Option<(&'static Service, &'static Operation)> {
         let members = service.members(operation);
         let unknown = call.params.keys().filter(|name| !members.iter().any(|member| member.name == **name));
         let elsewhere = !labels.split('.').any(|label| label == service.endpoint_prefix);
-        (unknown.count(), elsewhere)
+        // Where nothing else tells them apart, what is named as its actions are: `rds`, and not `neptune`.
+        (unknown.count(), elsewhere, service.name != service.prefix)
     };
     catalog()
         .services()
@@ -111,6 +114,13 @@ pub fn option(service: &str, operation: &str, member: &str) -> Option<String> {
         Some((_, _, _, option)) => Some((*option).to_owned()),
         None => Some(kebab(member)),
     }
+}
+
+/// The option that says the opposite of a flag.
+#[must_use]
+pub fn opposite(service: &str, option: &str) -> String {
+    let special = names::OPPOSITES.iter().find(|(of, name, _)| *of == service && *name == option);
+    special.map_or_else(|| format!("no-{option}"), |(_, _, opposite)| (*opposite).to_owned())
 }
 
 fn has(table: &[(&str, &str)], service: &str, operation: &str) -> bool {
@@ -164,11 +174,11 @@ fn kebab(name: &str) -> String {
 
 /// `--option value`; `None` for what the CLI would not take as it is: it reads `file://…` from a file, and shells and
 /// terminals have their own ideas of control characters.
-fn words_of(option: &str, value: &Value) -> Option<String> {
+fn words_of(service: &str, option: &str, value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::Bool(true) => return Some(format!("--{option}")),
-        Value::Bool(false) => return Some(format!("--no-{option}")),
+        Value::Bool(false) => return Some(format!("--{}", opposite(service, option))),
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
         Value::Array(_) | Value::Object(_) => value.to_string(),
@@ -198,12 +208,56 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn hide(value: &Value) -> Value {
-    match value {
-        Value::String(text) if text == REDACTED => HIDDEN.into(),
-        Value::Array(items) => items.iter().map(hide).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), hide(value))).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+/// A member's value as somebody would give it; `None` for what the CLI adds by itself.
+fn given(service: &Service, member: &Member, value: &Value) -> Option<Value> {
+    if (service.name, member.name) == ("s3", "ContentEncoding") {
+        // How S3's clients send a body in signed pieces.
+        let codings = value.as_str()?.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked");
+        let codings: Vec<&str> = codings.collect();
+        return if codings.is_empty() { None } else { Some(codings.join(",").into()) };
+    }
+    Some(shaped(service, member.shape, value))
+}
+
+/// With hidden values named so, and fractions, which the record has as texts, as numbers.
+fn shaped(service: &Service, shape: ShapeId, value: &Value) -> Value {
+    match (value, service.shape(shape)) {
+        (Value::String(text), _) if text == REDACTED => HIDDEN.into(),
+        (Value::String(text), Shape::Float) => {
+            let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+            number.map_or_else(|| value.clone(), Value::Number)
+        }
+        (Value::Array(items), shape) => {
+            let member = match shape {
+                Shape::List { member, .. } => Some(*member),
+                _ => None,
+            };
+            items.iter().map(|item| inner(service, member, item)).collect()
+        }
+        (Value::Object(fields), shape) => {
+            let of = |name: &str| match shape {
+                Shape::Structure(members) => {
+                    members.iter().find(|member| member.name == name).map(|member| member.shape)
+                }
+                Shape::Map { value, .. } => Some(*value),
+                _ => None,
+            };
+            fields.iter().map(|(name, value)| (name.clone(), inner(service, of(name), value))).collect()
+        }
+        _ => value.clone(),
+    }
+}
+
+/// The same for a part, whose shape need not be known.
+fn inner(service: &Service, shape: Option<ShapeId>, value: &Value) -> Value {
+    match (shape, value) {
+        (Some(shape), value) => shaped(service, shape, value),
+        (None, Value::String(text)) if text == REDACTED => HIDDEN.into(),
+        (None, Value::Array(items)) => items.iter().map(|item| inner(service, None, item)).collect(),
+        (None, Value::Object(fields)) => {
+            fields.iter().map(|(name, value)| (name.clone(), inner(service, None, value))).collect()
+        }
+        (None, value) => value.clone(),
     }
 }
 

@@ -5,19 +5,27 @@ pub(super) const SERVICES: &[(&str, &str)] =
     &[("codedeploy", "deploy"), ("config", "configservice"), ("s3", "s3api")];
 
 /// Operations: service, operation, command.
-pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
-    ("cloudwatch", "GetOTelEnrichment", "get-o-tel-enrichment"),
-    ("cloudwatch", "StartOTelEnrichment", "start-o-tel-enrichment"),
-    ("cloudwatch", "StopOTelEnrichment", "stop-o-tel-enrichment"),
-    ("mturk", "ListHITsForQualificationType", "list-hi-ts-for-qualification-type"),
-    ("rds", "ModifyOptionGroup", "add-option-to-option-group"),
-    ("signin", "CreateOAuth2Token", "create-o-auth2-token"),
-    ("socialmessaging", "DeleteWhatsAppMessageMedia", "delete-whatsapp-media-message"),
-];
+pub(super) const OPERATIONS: &[(&str, &str, &str)] =
+    &[("rds", "ModifyOptionGroup", "add-option-to-option-group")];
 
 /// Words in operations' names that stay one.
-pub(super) const WORDS: &[(&str, &str)] =
-    &[("OAuth2", "Oauth2"), ("PartiQL", "Partiql"), ("WhatsApp", "Whatsapp"), ("iSCSI", "Iscsi")];
+pub(super) const WORDS: &[(&str, &str)] = &[
+    ("HITsFor", "HitsFor"),
+    ("OAuth2", "Oauth2"),
+    ("OTel", "Otel"),
+    ("PartiQL", "Partiql"),
+    ("WhatsApp", "Whatsapp"),
+    ("iSCSI", "Iscsi"),
+];
+
+/// Options for what is not so: service, option, its opposite. Other options have `no-` in front.
+pub(super) const OPPOSITES: &[(&str, &str, &str)] = &[
+    ("ec2", "disable-api-termination", "enable-api-termination"),
+    ("ec2", "egress", "ingress"),
+    ("ec2", "no-reboot", "reboot"),
+    ("ecs", "enable-execute-command", "disable-execute-command"),
+    ("ecs", "interactive", "non-interactive"),
+];
 
 /// Options: service, operations, member, option; none where the member can be given in `--cli-input-json` alone.
 #[rustfmt::skip]

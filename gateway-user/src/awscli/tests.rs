@@ -37,6 +37,16 @@ fn calls_are_commands() {
 }
 
 #[test]
+fn what_is_not_so_has_its_own_option() {
+    check(
+        "ec2",
+        "CreateImage",
+        &json!({"InstanceId": "i-1", "NoReboot": false}),
+        "aws ec2 create-image --instance-id i-1 --reboot --region eu-central-1",
+    );
+}
+
+#[test]
 fn of_services_with_one_prefix_the_one_with_the_parameters_is_meant() {
     check(
         "elasticloadbalancing",
@@ -53,7 +63,39 @@ fn of_services_with_one_prefix_the_one_with_the_parameters_is_meant() {
 }
 
 #[test]
+fn what_the_cli_adds_is_not_repeated() {
+    check(
+        "s3",
+        "PutObject",
+        &json!({"Bucket": "b", "ContentEncoding": "aws-chunked"}),
+        "aws s3api put-object --bucket b --region eu-central-1",
+    );
+    check(
+        "s3",
+        "PutObject",
+        &json!({"Bucket": "b", "ContentEncoding": "gzip, aws-chunked"}),
+        "aws s3api put-object --content-encoding gzip --bucket b --region eu-central-1",
+    );
+}
+
+#[test]
+fn fractions_are_numbers() {
+    check(
+        "cloudwatch",
+        "PutMetricData",
+        &json!({"Namespace": "a", "MetricData": [{"MetricName": "n", "Value": "1.5"}]}),
+        r#"aws cloudwatch put-metric-data --namespace a --metric-data '[{"MetricName":"n","Value":1.5}]' --region eu-central-1"#,
+    );
+}
+
+#[test]
 fn hidden_values_are_named_so() {
+    check(
+        "lambda",
+        "UpdateFunctionConfiguration",
+        &json!({"FunctionName": "f", "Environment": {"Variables": {"K": "[redacted]"}}}),
+        r#"aws lambda update-function-configuration --function-name f --environment '{"Variables":{"K":"chaperone:masked"}}' --region eu-central-1"#,
+    );
     check(
         "secretsmanager",
         "CreateSecret",

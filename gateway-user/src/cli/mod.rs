@@ -60,7 +60,7 @@ enum Command {
     /// Calls for other systems: OCSF, CloudTrail's shape, JSON lines, CSV; each call once.
     Export(Box<export::Args>),
     /// The policies.
-    Policy(policy::Args),
+    Policy(Box<policy::Args>),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -117,7 +117,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Calls(command) => wait(calls::run(command, &load_to_read()?)),
         Command::Events(command) => wait(events::run(command, &load_to_read()?)),
         Command::Export(args) => wait(export::run(*args, &load_to_read()?)),
-        Command::Policy(args) => policy::run(args, load),
+        Command::Policy(args) => policy::run(*args, load),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Database(command) => wait(database::run(command, load_to_read)),

@@ -29,7 +29,6 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one is made in a run")]
 enum Command {
     /// Load all policies as the daemon would and report everything wrong with them.
     Check {

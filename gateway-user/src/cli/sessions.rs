@@ -26,7 +26,7 @@ const CALLS_AT_ONCE: u32 = 500;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List sessions, newest first
-    List(List),
+    List(Box<List>),
     /// Show one session and every call it made, in order
     Show {
         /// The session's id, or the beginning of it
@@ -119,6 +119,7 @@ pub(super) async fn execute(
 ) -> anyhow::Result<()> {
     match command {
         Command::List(list) => {
+            let list = *list;
             let filter = SessionFilter {
                 since: list.since.as_deref().map(|text| when::parse(text, now)).transpose()?,
                 until: list.until.as_deref().map(|text| when::parse(text, now)).transpose()?,

@@ -1,5 +1,3 @@
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use clap::Parser;
 
 use super::*;
