@@ -94,7 +94,7 @@ fn hidden_values_are_named_so() {
         "lambda",
         "UpdateFunctionConfiguration",
         &json!({"FunctionName": "f", "Environment": {"Variables": {"K": "[redacted]"}}}),
-        r#"aws lambda update-function-configuration --function-name f --environment '{"Variables":{"K":"chaperone:masked"}}' --region eu-central-1"#,
+        r#"aws lambda update-function-configuration --environment '{"Variables":{"K":"chaperone:masked"}}' --function-name f --region eu-central-1"#,
     );
     check(
         "secretsmanager",
