@@ -17,6 +17,9 @@ pub mod suffix;
 /// What AWS's services, operations and IAM actions are called, and where they are. *pure*
 pub mod catalog;
 
+/// A call as the command of the AWS CLI that would make it, for people. *pure*
+pub mod awscli;
+
 /// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
 pub mod secret;
 

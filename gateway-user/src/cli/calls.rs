@@ -2,15 +2,23 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::table::{Field, Screen, short_time};
+pub(super) mod answer;
+
+use self::answer::lines;
+use super::table::{Field, Part, Screen, short_time};
 use crate::{
+    awscli,
     clock::Clock,
     config::Config,
     record::{
         Decision,
-        query::{CallFilter, CallView, Json, Order, Page, Reader, StatusFilter, when},
+        query::{
+            About, CallFilter, CallView, EventView, Json, MaskedView, Order, Page, QueryError, Reader,
+            StatusFilter, when,
+        },
     },
 };
 
@@ -32,6 +40,15 @@ pub enum Command {
 /// Which calls, and how they are printed.
 #[derive(Debug, clap::Args)]
 pub struct List {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// Which calls.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
     /// At this time or later: 1h, 7d, today, 2026-03-01, 2026-03-01T02:15:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -41,9 +58,28 @@ pub struct List {
     /// Of this workload
     #[arg(long)]
     workload: Option<String>,
+    /// Of this subject, e.g. host:claude-builds
+    #[arg(long)]
+    subject: Option<String>,
     /// Of this session: its id, or the beginning of it
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+    #[command(flatten)]
+    what: What,
+    /// Ended so
+    #[arg(long, value_parser = ["open", "forwarded", "denied", "failed", "aborted", "unknown"])]
+    outcome: Option<String>,
+    /// Answered with this HTTP status: 403, 4xx
+    #[arg(long)]
+    status: Option<StatusFilter>,
+    /// With this text in operation, resources, parameters, rules, reason, error code or AWS request id
+    #[arg(long)]
+    text: Option<String>,
+}
+
+/// What a call was, whosoever made it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct What {
     /// Needing an action like this, e.g. 's3:Get*'
     #[arg(long, value_name = "PATTERN")]
     action: Option<String>,
@@ -53,20 +89,18 @@ pub struct List {
     /// Decided so
     #[arg(long, value_parser = ["allow", "deny", "ask", "observed", "refused"])]
     decision: Option<String>,
+    /// Decided by a rule like this, e.g. 'no-*'
+    #[arg(long, value_name = "PATTERN")]
+    rule: Option<String>,
+    /// In this account
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
     /// Of this service, e.g. s3
     #[arg(long)]
     service: Option<String>,
     /// In this region
     #[arg(long)]
     region: Option<String>,
-    /// Answered with this HTTP status: 403, 4xx
-    #[arg(long)]
-    status: Option<StatusFilter>,
-    /// With this text in operation, resources, parameters, rules, reason, error code or AWS request id
-    #[arg(long)]
-    text: Option<String>,
-    #[command(flatten)]
-    page: PageArgs,
 }
 
 /// Which part of a listing, and in which form.
@@ -106,7 +140,7 @@ pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> 
     .await
 }
 
-async fn execute(
+pub(super) async fn execute(
     command: Command,
     reader: &Reader,
     now: OffsetDateTime,
@@ -114,7 +148,7 @@ async fn execute(
 ) -> anyhow::Result<()> {
     match command {
         Command::List(list) => {
-            let listing = reader.calls(&list.filter(now)?, &list.page.page()).await?;
+            let listing = reader.calls(&list.which.filter(now)?, &list.page.page()).await?;
             if list.page.json {
                 listing.rows.iter().try_for_each(|call| screen.json(call))?;
             } else if !listing.rows.is_empty() {
@@ -126,33 +160,46 @@ async fn execute(
         }
         Command::Show { id, json } => {
             let call = reader.call(&id).await?;
-            if json {
-                screen.json(&call)?;
-            } else {
-                screen.fields(&fields(&call))?;
-            }
+            let whole = Whole::read(call, reader).await?;
+            if json { screen.json(&whole)? } else { show(&whole, screen)? }
         }
     }
     Ok(())
 }
 
-impl List {
-    fn filter(&self, now: OffsetDateTime) -> anyhow::Result<CallFilter> {
+impl Which {
+    /// As a filter; `now` is what relative times count from.
+    pub(super) fn filter(&self, now: OffsetDateTime) -> Result<CallFilter, when::BadTime> {
         Ok(CallFilter {
             since: self.since.as_deref().map(|text| when::parse(text, now)).transpose()?,
             until: self.until.as_deref().map(|text| when::parse(text, now)).transpose()?,
             workload: self.workload.clone(),
+            subject: self.subject.clone(),
             session: self.session.clone(),
-            action: self.action.clone(),
-            resource: self.resource.clone(),
-            decision: self
-                .decision
-                .as_deref()
-                .and_then(|word| Decision::ALL.into_iter().find(|decision| decision.as_str() == word)),
-            service: self.service.clone(),
-            region: self.region.clone(),
+            outcome: self.outcome.clone(),
             status: self.status,
             text: self.text.clone(),
+            ..self.what.filter().unwrap_or_default()
+        })
+    }
+}
+
+impl What {
+    /// As a filter; `None` where any call will do.
+    pub(super) fn filter(&self) -> Option<CallFilter> {
+        let Self { action, resource, decision, rule, account, service, region } = self.clone();
+        let asked = [&action, &resource, &decision, &rule, &account, &service, &region];
+        asked.iter().any(|asked| asked.is_some()).then(|| CallFilter {
+            decision: decision
+                .as_deref()
+                .and_then(|word| Decision::ALL.into_iter().find(|decision| decision.as_str() == word)),
+            action,
+            resource,
+            rule,
+            account,
+            service,
+            region,
+            ..CallFilter::default()
         })
     }
 }
@@ -217,6 +264,79 @@ fn row(call: &CallView) -> Vec<Field> {
     ]
 }
 
+/// A call with everything that belongs to it.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    pub(super) call: CallView,
+    /// The command of the AWS CLI that would make it.
+    pub(super) command: Option<String>,
+    #[serde(flatten)]
+    pub(super) about: About,
+}
+
+impl Whole {
+    pub(super) async fn read(mut call: CallView, reader: &Reader) -> Result<Self, QueryError> {
+        let mut about = reader.about(&call).await?;
+        if let Some(bodies) = &mut about.bodies {
+            // Long parameters are kept apart.
+            std::mem::swap(&mut call.params, &mut bodies.params.params);
+        }
+        Ok(Self { command: command(&call), call, about })
+    }
+}
+
+/// The call as a command of the AWS CLI, where it has one for it.
+pub(super) fn command(call: &CallView) -> Option<String> {
+    let empty = serde_json::Map::new();
+    awscli::command(&awscli::Call {
+        service: call.service.as_deref()?,
+        operation: call.operation.as_deref()?,
+        host: call.host.as_deref(),
+        region: call.region.as_deref(),
+        params: call.params.0.as_object().unwrap_or(&empty),
+    })
+}
+
+fn show(whole: &Whole, screen: &mut Screen<'_>) -> std::io::Result<()> {
+    let mut fields = fields(&whole.call);
+    fields.push(("command", Field::text(whole.command.as_ref())));
+    fields.extend(whole.about.masked.iter().map(|masked| ("masked", Field::Text(masked_place(masked)))));
+    fields.extend(whole.about.events.iter().map(|event| ("event", Field::Text(event_line(event)))));
+    screen.fields(&fields)?;
+    let About { bodies, altered, .. } = &whole.about;
+    if let Some(altered) = altered {
+        screen.gap()?;
+        screen.line(&[Part::Loud(altered)])?;
+    }
+    if let Some(told) =
+        bodies.as_ref().and_then(|bodies| bodies.answer.as_ref()).map(|answer| lines(answer, None))
+    {
+        screen.gap()?;
+        screen.line(&[Part::Quiet("answer "), Part::Quiet(told.missing.as_deref().unwrap_or_default())])?;
+        screen.text(&told.shown.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// `Parameters[3].Value (Parameters[].Value)`.
+pub(super) fn masked_place(masked: &MaskedView) -> String {
+    let MaskedView { path, cause, count, .. } = masked;
+    match (cause.as_str(), path.as_str()) {
+        ("more", _) => format!("{count} more"),
+        (cause, "") => format!("the whole body ({cause})"),
+        (cause, path) if cause == path => path.to_owned(),
+        (cause, path) => format!("{path} ({cause})"),
+    }
+}
+
+/// `revealed: an answer … {"field":"*"}`.
+pub(super) fn event_line(event: &EventView) -> String {
+    let plain = event.detail.0.as_object().is_some_and(serde_json::Map::is_empty);
+    let detail = if plain { String::new() } else { format!(" {}", event.detail.0) };
+    format!("{}: {}{detail}", event.kind, event.message)
+}
+
 fn fields(call: &CallView) -> Vec<(&'static str, Field)> {
     let list = |json: &Json| Field::Text(json.texts().join(", "));
     vec![
@@ -226,6 +346,7 @@ fn fields(call: &CallView) -> Vec<(&'static str, Field)> {
         ("workload", Field::text(Some(&call.workload))),
         ("subject", Field::text(Some(&call.subject))),
         ("issuer", Field::text(Some(&call.issuer))),
+        ("groups", list(&call.groups)),
         ("hostname", Field::text(Some(&call.hostname))),
         ("pid", Field::text(Some(call.pid))),
         ("uid", Field::text(Some(call.uid))),

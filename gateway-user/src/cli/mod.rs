@@ -10,6 +10,7 @@ pub mod config;
 pub mod database;
 pub mod detach;
 pub mod events;
+pub mod export;
 pub mod init;
 pub mod log;
 pub mod policy;
@@ -58,8 +59,10 @@ enum Command {
     /// What happened beside the calls: refused connections, reloads, starts of the daemon.
     #[command(subcommand)]
     Events(events::Command),
+    /// Calls for other systems: OCSF, CloudTrail's shape, JSON lines, CSV; each call once.
+    Export(Box<export::Args>),
     /// The policies.
-    Policy(policy::Args),
+    Policy(Box<policy::Args>),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -119,7 +122,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sessions(command) => wait(sessions::run(command, &load_to_read()?)),
         Command::Calls(command) => wait(calls::run(command, &load_to_read()?)),
         Command::Events(command) => wait(events::run(command, &load_to_read()?)),
-        Command::Policy(args) => policy::run(args, load),
+        Command::Export(args) => wait(export::run(*args, &load_to_read()?)),
+        Command::Policy(args) => policy::run(*args, load),
         Command::Ca(command) => ca::run(command, &load()?),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Database(command) => wait(database::run(command, load_to_read)),
@@ -146,6 +150,9 @@ fn client_config(path: &Path) -> Result<Config, ConfigError> {
 fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
+
+#[cfg(test)]
+mod questions;
 
 #[cfg(test)]
 mod tests {

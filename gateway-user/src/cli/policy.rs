@@ -11,6 +11,7 @@ use anyhow::Context as _;
 mod capture;
 mod cases;
 mod explain;
+mod recorded;
 mod request_file;
 mod subject;
 mod suggest;
@@ -41,6 +42,14 @@ enum Command {
     Test {
         /// Directory of *.cedar and *.test.toml files [default: `policy.dir` of the configuration].
         dir: Option<PathBuf>,
+        /// Put recorded calls to the policies instead, and show what they would say otherwise now.
+        ///
+        /// Asked are the calls that policy was asked about, as they are recorded; --since 7d and the like say which. Limits on
+        /// how much a session may do are not counted.
+        #[arg(long)]
+        recorded: bool,
+        #[command(flatten)]
+        which: recorded::Args,
     },
     /// Show what a call is to the gateway and what policy says to it; nothing is sent to AWS.
     ///
@@ -68,7 +77,12 @@ fn answer(
 ) -> anyhow::Result<bool> {
     match args.command {
         Command::Check { dir, strict } => check(&dir_or(dir, load)?, strict, out),
-        Command::Test { dir } => cases::run(&dir_or(dir, load)?, out),
+        Command::Test { dir, recorded: false, which: _ } => cases::run(&dir_or(dir, load)?, out),
+        Command::Test { dir, recorded: true, which } => {
+            let config = load()?;
+            let dir = dir.unwrap_or_else(|| config.policy.dir.clone());
+            runtime()?.block_on(recorded::run(&which, &dir, &config, out))
+        }
         Command::Explain(args) => runtime()?.block_on(explain::run(args, load, out)),
         Command::Suggest(args) => {
             runtime()?.block_on(suggest::run(args, &load()?, out))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 
 use super::{
-    calls::{PageArgs, end_of_list, operation, resource, rule, status},
+    calls::{PageArgs, What, end_of_list, operation, resource, rule, status},
     table::{Field, Screen, short_time},
 };
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
     record::query::{CallFilter, CallView, Json, Order, Page, Reader, SessionFilter, SessionView, when},
 };
 
+mod replay;
+mod tail;
+
 /// Calls that are read and printed at once.
 const CALLS_AT_ONCE: u32 = 500;
 
@@ -23,12 +26,35 @@ const CALLS_AT_ONCE: u32 = 500;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List sessions, newest first
-    List(List),
+    List(Box<List>),
     /// Show one session and every call it made, in order
     Show {
         /// The session's id, or the beginning of it
         id: String,
         /// Print JSON: the session on the first line, then one call per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what one session did as a story: each call as the command of the AWS CLI that would make it, what was decided
+    /// and why, what came of it, and what was hidden
+    Replay {
+        /// The session's id, or the beginning of it
+        id: String,
+        /// Answers as long as they are
+        #[arg(long)]
+        full: bool,
+        /// Print JSON: the session on the first line, then a call or an event per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow calls and events as they are recorded, until the session ends or Ctrl-C
+    Tail {
+        /// The session's id, or the beginning of it [default: all sessions]
+        id: Option<String>,
+        /// Answers as long as they are
+        #[arg(long)]
+        full: bool,
+        /// Print JSON: a call or an event per line
         #[arg(long)]
         json: bool,
     },
@@ -53,6 +79,15 @@ pub struct List {
     /// Of this workload
     #[arg(long)]
     workload: Option<String>,
+    /// Of this subject, e.g. host:claude-builds
+    #[arg(long)]
+    subject: Option<String>,
+    /// With a call like this
+    #[command(flatten, next_help_heading = "With a call")]
+    what: What,
+    /// With this text in id, subject, command, claims, host name or end reason
+    #[arg(long)]
+    text: Option<String>,
     /// Only those that have not ended
     #[arg(long)]
     open: bool,
@@ -76,7 +111,7 @@ pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> 
     .await
 }
 
-async fn execute(
+pub(super) async fn execute(
     command: Command,
     reader: &Reader,
     now: OffsetDateTime,
@@ -84,11 +119,15 @@ async fn execute(
 ) -> anyhow::Result<()> {
     match command {
         Command::List(list) => {
+            let list = *list;
             let filter = SessionFilter {
                 since: list.since.as_deref().map(|text| when::parse(text, now)).transpose()?,
                 until: list.until.as_deref().map(|text| when::parse(text, now)).transpose()?,
+                calls: list.what.filter(),
                 workload: list.workload,
+                subject: list.subject,
                 open: list.open,
+                text: list.text,
             };
             let listing = reader.sessions(&filter, &list.page.page()).await?;
             if list.page.json {
@@ -99,6 +138,12 @@ async fn execute(
                 screen.table(&header, listing.rows.iter().map(row).collect())?;
             }
             end_of_list("sessions", listing.rows.is_empty(), listing.next.as_deref(), screen)?;
+        }
+        Command::Replay { id, full, json } => {
+            replay::run(reader, &id, replay::Form { full, json }, screen).await?
+        }
+        Command::Tail { id, full, json } => {
+            tail::run(reader, id.as_deref(), replay::Form { full, json }, screen).await?;
         }
         Command::Show { id, json } => show(reader, &id, json, screen).await?,
         // Needs the daemon, not its database.

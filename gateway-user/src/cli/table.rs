@@ -31,6 +31,28 @@ pub enum Field {
     Decision(String),
 }
 
+/// A part of a line.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// As it is.
+    Plain(&'a str),
+    /// In the background.
+    Quiet(&'a str),
+    /// In the foreground.
+    Loud(&'a str),
+    /// A decision, in its colour; spaces after it fill a column.
+    Decision(&'a str),
+}
+
+/// The colour of a decision, as terminals know it.
+fn style(decision: &str) -> &'static str {
+    match decision {
+        "allow" => "32",
+        "deny" => "31",
+        _ => "33",
+    }
+}
+
 impl Field {
     /// A text, or nothing.
     #[must_use]
@@ -125,6 +147,46 @@ impl<'a> Screen<'a> {
     /// Writing.
     pub fn gap(&mut self) -> io::Result<()> {
         writeln!(self.out)
+    }
+
+    /// Prints a line of parts, each in its colour.
+    ///
+    /// # Errors
+    /// Writing.
+    pub fn line(&mut self, parts: &[Part<'_>]) -> io::Result<()> {
+        for part in parts {
+            let (text, style) = match *part {
+                Part::Plain(text) => (text, ""),
+                Part::Quiet(text) => (text, "2"),
+                Part::Loud(text) => (text, "1"),
+                Part::Decision(text) => (text.trim_end(), style(text.trim_end())),
+            };
+            if self.color && !style.is_empty() {
+                write!(self.out, "\u{1b}[{style}m{}\u{1b}[0m", printable(text))?;
+            } else {
+                write!(self.out, "{}", printable(text))?;
+            }
+            if let Part::Decision(text) = *part {
+                write!(self.out, "{}", text.get(text.trim_end().len()..).unwrap_or_default())?;
+            }
+        }
+        writeln!(self.out)
+    }
+
+    /// Prints a text of several lines.
+    ///
+    /// # Errors
+    /// Writing.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        text.lines().try_for_each(|line| writeln!(self.out, "{}", printable(line)))
+    }
+
+    /// Hands over what was printed so far.
+    ///
+    /// # Errors
+    /// Writing.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Prints one JSON object on a line of its own.

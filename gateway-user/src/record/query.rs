@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use self::statement::Pool;
 use super::{Config, StoreKind, audit::ReadConnection};
 
+mod about;
 mod bodies;
 mod filter;
+mod follow;
+mod hints;
 mod listing;
 mod open;
 mod rows;
@@ -17,10 +20,12 @@ mod statement;
 mod used;
 pub mod when;
 
+pub use about::About;
 pub use bodies::{Answer, Bodies, Params};
 pub use filter::{CallFilter, EventFilter, SessionFilter, StatusFilter};
+pub use follow::Marks;
 pub use listing::{Listing, Order, Page};
-pub use rows::{CallView, EventView, Json, SessionView};
+pub use rows::{CallView, EventView, Json, MaskedView, SessionView};
 pub use used::{Amount, Used};
 
 /// Why nothing could be read.
@@ -93,6 +98,11 @@ pub enum QueryError {
         /// What does not fit.
         detail: &'static str,
     },
+    /// Somebody's transaction is open for so long that what it will add is not known.
+    #[error(
+        "a transaction of another client has been writing records for more than {0:?}; try again when it has ended"
+    )]
+    Unsettled(std::time::Duration),
     /// The cursor does not come from an earlier page.
     #[error("{0:?} is not a cursor that an earlier page gave out")]
     BadCursor(String),
@@ -171,11 +181,9 @@ impl Reader {
     /// # Errors
     /// [`QueryError::BadCursor`], an unknown session in the filter, and reading.
     pub async fn calls(&self, filter: &CallFilter, page: &Page) -> Result<Listing<CallView>, QueryError> {
-        let session = match &filter.session {
-            Some(session) => Some(self.resolve("session", "SELECT id FROM sessions WHERE ", session).await?),
-            None => None,
-        };
-        listing::fetch(&self.pool, |query| filter.push(session.as_deref(), query), page).await
+        let session = self.session_of(filter).await?;
+        let hints = self.hints(filter).await?;
+        listing::fetch(&self.pool, |query| filter.push(session.as_deref(), &hints, query), page).await
     }
 
     /// Events by their time.
@@ -184,6 +192,14 @@ impl Reader {
     /// [`QueryError::BadCursor`] and reading.
     pub async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventView>, QueryError> {
         listing::fetch(&self.pool, |query| filter.push(query), page).await
+    }
+
+    /// The whole id of the session that a filter names.
+    async fn session_of(&self, filter: &CallFilter) -> Result<Option<String>, QueryError> {
+        Ok(match &filter.session {
+            Some(session) => Some(self.resolve("session", "SELECT id FROM sessions WHERE ", session).await?),
+            None => None,
+        })
     }
 
     /// The one id that begins with `prefix`.

@@ -6,6 +6,7 @@ mod bodies;
 mod crash;
 mod disk;
 mod durable;
+mod following;
 mod hosts;
 mod log;
 mod network;

@@ -45,7 +45,7 @@ async fn a_list_fits_the_terminal() {
 async fn json_is_one_object_per_line_with_the_views_columns() {
     let (out, err) = output(&["list", "--json", "--action", "s3:PutObject"], None).await;
     insta::assert_snapshot!(out, @r#"
-    {"seq":8,"id":"c-000000080000700080000000000000cc","time":"2026-03-01T02:20:00.000000Z","session":"s-000000010000700080000000000000aa","workload":"claude-builds","subject":"host:claude-builds","issuer":"host","hostname":"build7","pid":4201,"uid":1000,"account":"123456789012","region":"eu-central-1","host":"builds.s3.eu-central-1.amazonaws.com","service":"s3","operation":"CopyObject","method":"PUT","actions":["s3:GetObject","s3:PutObject"],"resources":["arn:aws:s3:::builds/old.tar","arn:aws:s3:::builds/new.tar"],"params":{"Bucket":"builds"},"decision":"allow","rules":["builds-write"],"reason":null,"policy_digest":"5f0c4f1e7b1c0a9be6d2a4b9d01c7d3a7a3f6f20d9a0c1b2e4f5061728394a5b","access_key_id":"ASIACHAPERONEEXAMPLE","request_digest":"0000000000000000000000000000000000000000000000000000000000000008","outcome":"forwarded","ended":"2026-03-01T02:20:00.000000Z","status":404,"aws_request_id":"REQ8","error_code":"NoSuchKey","upstream_us":18250,"gateway_us":410,"bytes_in":0,"bytes_out":300,"truncated":[],"outcome_truncated":[]}
+    {"seq":8,"id":"c-000000080000700080000000000000cc","time":"2026-03-01T02:20:00.000000Z","session":"s-000000010000700080000000000000aa","workload":"claude-builds","subject":"host:claude-builds","issuer":"host","groups":["ai-agents"],"hostname":"build7","pid":4201,"uid":1000,"account":"123456789012","region":"eu-central-1","host":"builds.s3.eu-central-1.amazonaws.com","service":"s3","operation":"CopyObject","method":"PUT","actions":["s3:GetObject","s3:PutObject"],"resources":["arn:aws:s3:::builds/old.tar","arn:aws:s3:::builds/new.tar"],"params":{"Bucket":"builds"},"decision":"allow","rules":["builds-write"],"reason":null,"policy_digest":"5f0c4f1e7b1c0a9be6d2a4b9d01c7d3a7a3f6f20d9a0c1b2e4f5061728394a5b","access_key_id":"ASIACHAPERONEEXAMPLE","request_digest":"0000000000000000000000000000000000000000000000000000000000000008","outcome":"forwarded","outcome_seq":8,"ended":"2026-03-01T02:20:00.000000Z","status":404,"aws_request_id":"REQ8","error_code":"NoSuchKey","upstream_us":18250,"gateway_us":410,"bytes_in":0,"bytes_out":300,"truncated":[],"outcome_truncated":[]}
     "#);
     assert_eq!(err, "");
 }
@@ -77,6 +77,7 @@ async fn one_call_is_shown_with_everything() {
     workload        docs-bot
     subject         host:docs-bot
     issuer          host
+    groups          ai-agents
     hostname        build8
     pid             4202
     uid             1000
@@ -99,6 +100,7 @@ async fn one_call_is_shown_with_everything() {
     status          403
     error code      AccessDenied
     gateway         95 µs
+    command         aws s3api delete-object --bucket builds --region eu-central-1
     "#);
     let (json, _) = output(&["show", "--json", "c-00000003"], None).await;
     assert_eq!(json.lines().count(), 1);

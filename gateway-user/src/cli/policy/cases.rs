@@ -316,7 +316,7 @@ impl Case {
 /// What is withheld of an answer, of whatever service with this prefix has the operation.
 ///
 /// What the configuration changes of the masks is not known here.
-fn withheld(prefix: &str, operation: &str) -> Vec<Arc<str>> {
+pub(super) fn withheld(prefix: &str, operation: &str) -> Vec<Arc<str>> {
     let services = catalog().services().iter().filter(|service| service.prefix == prefix);
     let known: Vec<_> =
         services.filter_map(|service| Some((service, service.operation(operation)?))).collect();

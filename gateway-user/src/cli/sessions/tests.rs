@@ -98,3 +98,114 @@ async fn events_are_listed() {
     {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
     "#);
 }
+
+#[tokio::test]
+async fn a_replay_tells_the_session_in_order() {
+    let (out, err) = output(&["replay", "s-00000001"]).await;
+    assert_eq!(err, "");
+    insta::assert_snapshot!(out, @r#"
+    session   s-000000010000700080000000000000aa
+    who       claude-builds as host:claude-builds (by host), in ai-agents
+    command   claude -p "fix the build"
+    where     build7, /agents.slice/claude-1.scope
+    started   2026-03-01 02:00:00Z
+    calls     6, 1 of them not allowed
+
+    +0:14:10   allow    aws s3api get-object --bucket builds --region eu-central-1 /dev/stdout
+                        by builds-read
+                        200 · 18.2 ms at AWS · 0.4 ms here · 1048576 bytes · REQ1 · c-000000010000700080000000000000cc
+    +0:15:00   allow    aws s3api list-objects-v2 --bucket builds --region eu-central-1
+                        by builds-read
+                        200 · 18.2 ms at AWS · 0.4 ms here · 2048 bytes · REQ2 · c-000000020000700080000000000000cc
+    +0:18:00   refused  GET https://s3.eu-central-1.amazonaws.com/…
+                        two Authorization headers
+                        400 · InvalidRequest · 0.0 ms here · c-000000060000700080000000000000cc
+    +0:19:00   allow    aws dynamodb put-item --table-name jobs --region us-east-1
+                        by jobs-write
+                        aborted · c-000000070000700080000000000000cc
+    +0:20:00   allow    aws s3api copy-object --bucket builds --region eu-central-1
+                        by builds-write
+                        404 · NoSuchKey · 18.2 ms at AWS · 0.4 ms here · 300 bytes · REQ8 · c-000000080000700080000000000000cc
+    +0:26:00   event    revealed: an answer that is withheld otherwise was given to the agent {"operation":"ecr:GetAuthorizationToken","field":"*","rules":["docker-login"],"resources":["*"]}
+    +1:00:00   allow    aws s3api get-object --bucket builds --region eu-central-1 /dev/stdout
+                        by builds-read
+                        open · c-000000090000700080000000000000cc
+    the session is open
+    "#);
+    let (out, _) = output(&["replay", "s-00000002"]).await;
+    insta::assert_snapshot!(out, @r#"
+    session   s-000000020000700080000000000000aa
+    who       docs-bot as host:docs-bot (by host), in ai-agents
+    command   aider --api-key [redacted]
+    where     build8, /agents.slice/claude-1.scope
+    started   2026-03-01 02:05:00Z
+    calls     3, 2 of them not allowed
+
+    +0:10:30   deny     aws s3api delete-object --bucket builds --region eu-central-1
+                        by no-delete: rule no-delete forbids s3:DeleteObject
+                        403 · AccessDenied · 0.0 ms here · c-000000030000700080000000000000cc
+    +0:11:00   allow    aws secretsmanager get-secret-value --secret-id prod/db --region eu-central-1
+                        by docs-secrets
+                        200 · 18.2 ms at AWS · 0.4 ms here · 512 bytes · REQ4 · c-000000040000700080000000000000cc
+                        masked: SecretString
+    +0:12:00   deny     aws iam create-user --user-name eve --region us-east-1
+                        by no-iam: rule no-iam forbids iam:CreateUser
+                        403 · AccessDenied · 0.0 ms here · c-000000050000700080000000000000cc
+    +0:20:00   event    route-refused: the TLS ClientHello has no server name (SNI) {"destination":"192.0.2.10:443"}
+    +0:25:00   ended    cgroup removed
+    "#);
+}
+
+#[tokio::test]
+async fn a_replay_for_programs_says_what_each_line_is() {
+    let (out, _) = output(&["replay", "--json", "s-00000002"]).await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["session", "call", "call", "call", "event"]);
+    let read = lines.iter().find(|line| line["operation"] == "GetSecretValue").unwrap();
+    assert_eq!(
+        read["command"],
+        "aws secretsmanager get-secret-value --secret-id prod/db --region eu-central-1"
+    );
+    assert_eq!(read["masked"][0]["path"], "SecretString");
+}
+
+#[tokio::test]
+async fn a_decision_is_coloured_on_a_terminal() {
+    let night = Night::new().await;
+    let (out, _) = printed(Some(80), true, async |screen| {
+        replay::run(&night.reader, "s-00000002", replay::Form::default(), screen).await
+    })
+    .await;
+    assert!(out.contains("\u{1b}[31mdeny\u{1b}[0m"), "{out:?}");
+}
+
+#[tokio::test]
+async fn a_tail_tells_open_calls_and_then_their_ends_once() {
+    let night = Night::new().await;
+    let (filter, form) = (CallFilter::default(), replay::Form { full: false, json: true });
+    let mut tail = tail::Tail { calls: filter, events: Default::default(), at: Default::default(), form };
+    let (out, _) = printed(None, false, async |screen| {
+        tail.catch_up(&night.reader, screen).await?;
+        tail.catch_up(&night.reader, screen).await
+    })
+    .await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let calls: Vec<&serde_json::Value> = lines.iter().filter(|line| line["type"] == "call").collect();
+    assert_eq!(calls.len(), 9, "each once");
+    assert_eq!(calls.iter().filter(|call| call["outcome"] == "open").count(), 1);
+    assert_eq!(lines.iter().filter(|line| line["type"] == "event").count(), 5);
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_their_calls() {
+    let found =
+        async |arguments: &[&str]| output(&[&["list", "--json"], arguments].concat()).await.0.lines().count();
+    assert_eq!(found(&["--action", "iam:*"]).await, 1);
+    assert_eq!(found(&["--decision", "allow"]).await, 2);
+    assert_eq!(found(&["--rule", "jobs-*", "--region", "us-east-1"]).await, 1);
+    assert_eq!(found(&["--rule", "jobs-*", "--region", "eu-central-1"]).await, 0);
+    assert_eq!(found(&["--subject", "host:docs-bot"]).await, 1);
+    assert_eq!(found(&["--text", "FIX THE BUILD"]).await, 1);
+    assert_eq!(found(&["--account", "999999999999"]).await, 0);
+}

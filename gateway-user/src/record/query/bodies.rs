@@ -1,6 +1,7 @@
 //! The bodies of one call, unpacked and checked.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Json, QueryError, Reader, read};
@@ -9,9 +10,10 @@ use super::{Json, QueryError, Reader, read};
 const MOST: usize = 16 << 20;
 
 /// What is recorded of the bodies of one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bodies {
     /// What was asked for.
+    #[serde(skip)]
     pub params: Params,
     /// What was uploaded, where the call had a body that was not looked at.
     pub payload: Option<Answer>,
@@ -29,7 +31,7 @@ pub struct Params {
 }
 
 /// A body, as far as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// Its `Content-Type`.
     pub media_type: Option<String>,
@@ -37,10 +39,15 @@ pub struct Answer {
     pub digest: Option<String>,
     /// Bytes of all of it.
     pub length: u64,
-    /// Its beginning, or all of it.
+    /// Its beginning, or all of it. In JSON it is a text, in which U+FFFD stands for what is none.
+    #[serde(serialize_with = "as_text")]
     pub content: Option<Vec<u8>>,
     /// Why something is missing, in the words of docs/queries.md; empty where all is there.
     pub missing: Vec<String>,
+}
+
+fn as_text<S: Serializer>(content: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+    content.as_deref().map(String::from_utf8_lossy).serialize(to)
 }
 
 /// A row of `call_bodies`.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::statement::Statement;
+use super::{hints::Hints, statement::Statement};
 use crate::record::{Decision, stamp::stamp};
 
 /// Which sessions.
@@ -16,8 +16,14 @@ pub struct SessionFilter {
     pub until: Option<OffsetDateTime>,
     /// Of this workload.
     pub workload: Option<String>,
+    /// Of this subject.
+    pub subject: Option<String>,
     /// Not ended yet.
     pub open: bool,
+    /// With this text in id, subject, command, claims, host name or end reason.
+    pub text: Option<String>,
+    /// With a call like this; its `session`, `workload`, `subject` and times are not looked at.
+    pub calls: Option<CallFilter>,
 }
 
 /// Which calls.
@@ -29,6 +35,8 @@ pub struct CallFilter {
     pub until: Option<OffsetDateTime>,
     /// Of sessions of this workload.
     pub workload: Option<String>,
+    /// Of sessions of this subject.
+    pub subject: Option<String>,
     /// Of this session: its id, or the beginning of it.
     pub session: Option<String>,
     /// Needing an action that matches this pattern; `*` and `?` are wild, case does not matter (as in IAM).
@@ -37,10 +45,16 @@ pub struct CallFilter {
     pub resource: Option<String>,
     /// Decided so.
     pub decision: Option<Decision>,
+    /// Decided by a rule whose id matches this pattern; `*` and `?` are wild.
+    pub rule: Option<String>,
+    /// AWS account.
+    pub account: Option<String>,
     /// IAM service prefix.
     pub service: Option<String>,
     /// AWS region.
     pub region: Option<String>,
+    /// Ended so: `open`, `forwarded`, `denied`, `failed`, `aborted` or `unknown`.
+    pub outcome: Option<String>,
     /// HTTP status.
     pub status: Option<StatusFilter>,
     /// With this text in operation, resources, parameters, rules, reason, error code or AWS request id.
@@ -100,29 +114,69 @@ impl SessionFilter {
     pub(super) fn push(&self, query: &mut Statement) {
         push_times(query, "started", self.since, self.until);
         push_equal(query, "workload", self.workload.as_deref());
+        push_equal(query, "subject", self.subject.as_deref());
         if self.open {
             query.push(" AND ended IS NULL");
         }
+        push_text(
+            query,
+            "concat_ws(' ', id, subject, command, claims, hostname, end_reason)",
+            self.text.as_deref(),
+        );
+        if let Some(calls) = &self.calls {
+            query.push(" AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id");
+            calls.push_what(query);
+            query.push(")");
+        }
+    }
+}
+
+impl StatusFilter {
+    pub(super) fn push(self, query: &mut Statement) {
+        query.push(" BETWEEN ").bind(self.from).push(" AND ").bind(self.to);
     }
 }
 
 impl CallFilter {
     /// `session`: the whole id.
-    pub(super) fn push(&self, session: Option<&str>, query: &mut Statement) {
+    pub(super) fn push(&self, session: Option<&str>, hints: &Hints, query: &mut Statement) {
         push_times(query, "time", self.since, self.until);
         push_equal(query, "session", session);
-        push_equal(query, "workload", self.workload.as_deref());
+        // SQLite uses no index for what has a sign.
+        let [workload, subject] =
+            if hints.many_of_sessions { ["+workload", "+subject"] } else { ["workload", "subject"] };
+        push_equal(query, workload, self.workload.as_deref());
+        push_equal(query, subject, self.subject.as_deref());
+        for (lists, begins) in [
+            (&hints.actions, " AND seq IN (SELECT seq FROM calls WHERE substr(actions, 1, 200)"),
+            (&hints.rules, " AND seq IN (SELECT seq FROM calls WHERE substr(rules, 1, 200)"),
+        ] {
+            if let Some(lists) = lists {
+                query.push(begins).one_of(lists).push(")");
+            }
+        }
+        if let Some(status) = self.status {
+            query.push(if hints.many_of_status { " AND +status" } else { " AND status" });
+            status.push(query);
+        }
+        self.push_what(query);
+    }
+
+    /// What the calls were, whosoever made them.
+    fn push_what(&self, query: &mut Statement) {
         push_equal(query, "decision", self.decision.map(Decision::as_str));
+        push_equal(query, "outcome", self.outcome.as_deref());
+        push_equal(query, "account", self.account.as_deref());
         push_equal(query, "service", self.service.as_deref());
         push_equal(query, "region", self.region.as_deref());
-        if let Some(StatusFilter { from, to }) = self.status {
-            query.push(" AND status BETWEEN ").bind(from).push(" AND ").bind(to);
-        }
         if let Some(action) = &self.action {
             push_any(query, "actions", &glob(action));
         }
         if let Some(resource) = &self.resource {
             push_any(query, "resources", &containing(resource));
+        }
+        if let Some(rule) = &self.rule {
+            push_any(query, "rules", &glob(rule));
         }
         push_text(
             query,
@@ -140,7 +194,9 @@ impl EventFilter {
             push_like(query, "kind", &glob(kind));
         }
         if let Some(session) = &self.session {
-            push_like(query, "session", &format!("{}%", escape(session)));
+            // Ids are below `~`, and an index serves a range.
+            query.push(" AND session >= ").bind(session.as_str());
+            query.push(" AND session < ").bind(format!("{session}~"));
         }
         push_text(query, "concat_ws(' ', message, detail)", self.text.as_deref());
     }
@@ -160,7 +216,7 @@ fn push_times(
     }
 }
 
-fn push_equal(query: &mut Statement, column: &'static str, value: Option<&str>) {
+pub(super) fn push_equal(query: &mut Statement, column: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         query.push(" AND ").push(column).push(" = ").bind(value);
     }
@@ -183,7 +239,7 @@ fn push_like(query: &mut Statement, expression: &'static str, pattern: &str) {
 }
 
 /// A LIKE pattern from one with `*` and `?`.
-fn glob(pattern: &str) -> String {
+pub(super) fn glob(pattern: &str) -> String {
     escape(pattern).replace('*', "%").replace('?', "_")
 }
 

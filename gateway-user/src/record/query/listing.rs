@@ -76,7 +76,7 @@ pub(super) async fn fetch<T: Listed>(
         query.push(of(T::AFTER)).bind(time).push(", ").bind(seq).push(")");
     }
     // One more tells whether there is a next page.
-    query.push(of(T::ORDER)).push(" LIMIT ").bind(i64::from(page.limit) + 1);
+    query.push(of(T::ORDER)).push(" LIMIT ").bind(i64::from(page.limit) + 1).push(")").push(of(T::ORDER));
     let mut rows: Vec<T> = pool.all(query).await.map_err(read)?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
@@ -88,7 +88,9 @@ pub(super) async fn fetch<T: Listed>(
 /// The constants of a listing by the view's column of the time.
 macro_rules! by {
     ($view:literal, $seek:literal, $time:literal) => {
-        const SELECT: &'static str = concat!("SELECT * FROM ", $view, " WHERE TRUE");
+        // Found by little, then read in full: what is sorted on the way is small.
+        const SELECT: &'static str =
+            concat!("SELECT * FROM ", $view, " WHERE seq IN (SELECT seq FROM ", $view, " WHERE TRUE");
         const SEEK: &'static str = $seek;
         const AFTER: [&'static str; 2] =
             [concat!(" AND (", $time, ", seq) < ("), concat!(" AND (", $time, ", seq) > (")];

@@ -99,6 +99,9 @@ pub struct CallView {
     pub subject: String,
     /// Who vouches for the session.
     pub issuer: String,
+    /// The session's groups when the call was made.
+    #[sqlx(try_from = "String")]
+    pub groups: Json,
     /// The machine it came from.
     pub hostname: String,
     /// The connecting process.
@@ -141,6 +144,8 @@ pub struct CallView {
     pub request_digest: Option<String>,
     /// `open`, `forwarded`, `denied`, `failed`, `aborted` or `unknown`.
     pub outcome: String,
+    /// Order of writing of the outcomes.
+    pub outcome_seq: Option<i64>,
     /// When it ended.
     pub ended: Option<String>,
     /// HTTP status that the agent got.
@@ -190,4 +195,17 @@ pub struct EventView {
     /// Columns that were cut.
     #[sqlx(try_from = "String")]
     pub truncated: Json,
+}
+
+/// A value that was hidden in an answer: part of a row of `v_masked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct MaskedView {
+    /// Where it stood.
+    pub path: String,
+    /// Why it was hidden.
+    pub cause: String,
+    /// The same for the same value.
+    pub digest: Option<String>,
+    /// How many values the row stands for.
+    pub count: i64,
 }

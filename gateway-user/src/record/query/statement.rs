@@ -56,6 +56,15 @@ impl Statement {
         self
     }
 
+    /// That what was pushed last is one of these. Each is a parameter of its own: PostgreSQL looks up how common it is.
+    pub(super) fn one_of(&mut self, texts: &[String]) -> &mut Self {
+        self.push(" IN (NULL");
+        for text in texts {
+            self.push(", ").bind(text.as_str());
+        }
+        self.push(")")
+    }
+
     /// The values of a text that has its `$1` and so on already.
     pub(super) fn values(&mut self, values: impl IntoIterator<Item = String>) {
         self.values.extend(values.into_iter().map(Value::Text));

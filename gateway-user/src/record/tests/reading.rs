@@ -72,6 +72,15 @@ async fn filters_leave_the_right_calls(on: On) {
     check_calls(&night, CallFilter { decision: Some(Decision::Refused), ..all() }, &[6]).await;
     check_calls(&night, CallFilter { service: text("dynamodb"), ..all() }, &[7]).await;
     check_calls(&night, CallFilter { region: text("us-east-1"), ..all() }, &[5, 7]).await;
+    check_calls(&night, CallFilter { subject: text("host:docs-bot"), ..all() }, &[3, 4, 5]).await;
+    check_calls(&night, CallFilter { account: text("123456789012"), ..all() }, &[1, 2, 3, 4, 5, 7, 8, 9])
+        .await;
+    check_calls(&night, CallFilter { account: text("999999999999"), ..all() }, &[]).await;
+    check_calls(&night, CallFilter { rule: text("no-*"), ..all() }, &[3, 5]).await;
+    check_calls(&night, CallFilter { rule: text("builds-write"), ..all() }, &[8]).await;
+    check_calls(&night, CallFilter { rule: text("nobody"), ..all() }, &[]).await;
+    check_calls(&night, CallFilter { outcome: text("open"), ..all() }, &[9]).await;
+    check_calls(&night, CallFilter { outcome: text("aborted"), ..all() }, &[7]).await;
     check_calls(&night, CallFilter { status: "404".parse().ok(), ..all() }, &[8]).await;
     check_calls(&night, CallFilter { status: "4xx".parse().ok(), ..all() }, &[3, 5, 6, 8]).await;
     check_calls(&night, CallFilter { text: text("eve"), ..all() }, &[5]).await;

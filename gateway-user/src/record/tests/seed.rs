@@ -7,8 +7,8 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::support::{Bench, On, call_id, identity, session, session_id};
 use crate::record::{
-    Decision, Event, Holds, Intent, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart, Side,
-    query::Reader,
+    Decision, Event, Holds, Intent, MaskedValue, Outcome, OutcomeKind, Recorder, SessionEnd, SessionStart,
+    Side, query::Reader,
 };
 
 /// When someone looks at it.
@@ -157,8 +157,15 @@ async fn pass(bench: &Bench, recorder: &Recorder) {
     );
     let read = Intent { params: json!({"SecretId": "prod/db"}), ..read };
     let read = of("secretsmanager", "secretsmanager.eu-central-1.amazonaws.com", read);
+    let masked = MaskedValue {
+        path: "SecretString".to_owned(),
+        cause: "SecretString".to_owned(),
+        digest: Some([7; 16]),
+        count: 1,
+    };
+    let hidden = Outcome { masked: vec![masked], ..answered(200, "REQ4", 512) };
     let answer = br#"{"SecretString":"chaperone:masked"}"#;
-    got(recorder, read, 2, answered(200, "REQ4", 512), answer).await;
+    got(recorder, read, 2, hidden, answer).await;
 
     at(2, 17, 0);
     let user = "arn:aws:iam::123456789012:user/eve";

@@ -1,0 +1,101 @@
+//! `chaperone sessions tail`: calls and events while they are recorded.
+
+use std::time::Duration;
+
+use super::replay::{Form, tell, tell_event};
+use crate::{
+    cli::{calls::Whole, table::Screen},
+    record::query::{CallFilter, EventFilter, Marks, Reader},
+};
+
+/// Between two looks at the database.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Rows that are read at once.
+const AT_ONCE: u32 = 500;
+
+/// Follows until the session ends, or Ctrl-C.
+pub(super) async fn run(
+    reader: &Reader,
+    id: Option<&str>,
+    form: Form,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    let session = match id {
+        Some(id) => Some(reader.session(id).await?.id),
+        None => None,
+    };
+    let mut tail = Tail {
+        calls: CallFilter { session: session.clone(), ..CallFilter::default() },
+        events: EventFilter { session: session.clone(), ..EventFilter::default() },
+        at: reader.settled().await?,
+        form,
+    };
+    loop {
+        // Asked first: what the session did before its end is told before this returns.
+        let ended = match &session {
+            Some(id) => reader.session(id).await?.ended,
+            None => None,
+        };
+        tail.catch_up(reader, screen).await?;
+        screen.flush()?;
+        if let Some(ended) = ended {
+            screen.note(&format!("the session ended at {ended}"))?;
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
+        }
+    }
+}
+
+/// What is followed, and up to where it was told.
+pub(super) struct Tail {
+    pub(super) calls: CallFilter,
+    pub(super) events: EventFilter,
+    pub(super) at: Marks,
+    pub(super) form: Form,
+}
+
+impl Tail {
+    /// Tells what came since the last time. A call that is open is told twice: when it begins, and when it ends.
+    pub(super) async fn catch_up(&mut self, reader: &Reader, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+        let to = reader.settled().await?;
+        loop {
+            let events = reader.happened(&self.events, (self.at.events, to.events), AT_ONCE).await?;
+            for event in &events {
+                tell_event(event, None, self.form, screen)?;
+                self.at.events = event.seq;
+            }
+            if events.is_empty() {
+                break;
+            }
+        }
+        loop {
+            let calls = reader.begun(&self.calls, (self.at.calls, to.calls), AT_ONCE).await?;
+            if calls.is_empty() {
+                break;
+            }
+            for call in calls {
+                self.at.calls = call.seq;
+                // What ended within the mark comes below.
+                let ends = call.outcome_seq.is_some_and(|seq| seq <= to.outcomes);
+                if !ends {
+                    tell(&Whole::read(call, reader).await?, None, self.form, screen)?;
+                }
+            }
+        }
+        loop {
+            let calls = reader.ended(&self.calls, (self.at.outcomes, to.outcomes), AT_ONCE).await?;
+            if calls.is_empty() {
+                break;
+            }
+            for call in calls {
+                self.at.outcomes = call.outcome_seq.unwrap_or(to.outcomes);
+                tell(&Whole::read(call, reader).await?, None, self.form, screen)?;
+            }
+        }
+        self.at = to;
+        Ok(())
+    }
+}
