@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     config::Config,
     record::{
-        audit::{Audit, Audited, Progress, Request, audit},
+        audit::{Audit, Audited, Contents, Progress, Request, audit},
         log::note::VerifierKey,
     },
 };
@@ -120,7 +120,11 @@ fn as_text(audit: &Audit) -> String {
         .without_key
         .iter()
         .map(|name| format!("log {name}\n  not verified: no key of this log is given (--key)\n"));
-    logs.chain(missing).chain(without_key).collect()
+    let contents = match &audit.contents {
+        Contents { wrong: Some(wrong), .. } => format!("contents of bodies\n  DOES NOT FIT: {wrong}\n"),
+        Contents { fit, wrong: None } => format!("contents of bodies\n  fits: {fit} contents\n"),
+    };
+    logs.chain(missing).chain(without_key).chain([contents]).collect()
 }
 
 fn log_text(log: &Audited) -> String {
@@ -162,5 +166,9 @@ fn as_json(audit: &Audit) -> serde_json::Value {
         "logs": logs,
         "missing": audit.missing,
         "without_key": audit.without_key,
+        "contents": {
+            "fit": audit.contents.fit,
+            "discrepancy": audit.contents.wrong.as_ref().map(ToString::to_string),
+        },
     })
 }

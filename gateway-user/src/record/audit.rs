@@ -29,6 +29,11 @@ use super::{
     },
 };
 
+mod contents;
+
+use contents::contents;
+pub use contents::{Contents, Wrong};
+
 /// Rows that are read at a time.
 const CHUNK: i64 = 2000;
 
@@ -81,13 +86,17 @@ pub struct Audit {
     pub without_key: Vec<String>,
     /// Logs that a given checkpoint is of and that the database does not have.
     pub missing: Vec<String>,
+    /// The contents of bodies.
+    pub contents: Contents,
 }
 
 impl Audit {
     /// Whether something does not fit.
     #[must_use]
     pub fn has_discrepancy(&self) -> bool {
-        !self.missing.is_empty() || self.logs.iter().any(|log| log.found.is_err())
+        !self.missing.is_empty()
+            || self.contents.wrong.is_some()
+            || self.logs.iter().any(|log| log.found.is_err())
     }
 }
 
@@ -168,6 +177,7 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
             found: verified,
         });
     }
+    found.contents = contents(&mut conn.conn()).await?;
     Ok(found)
 }
 

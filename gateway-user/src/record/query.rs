@@ -21,6 +21,7 @@ mod used;
 pub mod when;
 
 pub use about::About;
+pub(in crate::record) use bodies::unpacked;
 pub use bodies::{Answer, Bodies, Params};
 pub use filter::{CallFilter, EventFilter, SessionFilter, StatusFilter};
 pub use follow::Marks;

@@ -320,6 +320,24 @@ account = "123456789012"
         runtime.block_on(self.store.change(self.dir.path(), sql))
     }
 
+    /// The same statement where nothing of the database stands against it.
+    #[must_use]
+    pub fn without_triggers(&self, table: &str, sql: &str) -> String {
+        self.store.without_triggers(table, sql)
+    }
+
+    /// What such a command prints when it fails, on both outputs.
+    ///
+    /// # Errors
+    /// When it succeeds.
+    pub fn fails(&self, args: &[&str]) -> Result<String> {
+        let output = self.chaperone(args)?.stdin(Stdio::null()).output()?;
+        let text =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        anyhow::ensure!(!output.status.success(), "chaperone {} succeeded: {text}", args.join(" "));
+        Ok(text)
+    }
+
     /// A command that becomes an agent: started by `chaperone run` in a cgroup of its own, with a
     /// clean environment, in a mount namespace whose `/etc/hosts` knows the AWS hosts.
     ///

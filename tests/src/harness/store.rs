@@ -60,6 +60,14 @@ impl Store {
         }
     }
 
+    /// `sql` after what guards `table` was taken away.
+    pub(super) fn without_triggers(&self, table: &str, sql: &str) -> String {
+        match &self.0 {
+            Kind::Sqlite => format!("DROP TRIGGER {table}_keep; {sql}"),
+            Kind::Postgres(..) => format!("ALTER TABLE {table} DISABLE TRIGGER ALL; {sql}"),
+        }
+    }
+
     /// Runs `sql` as whoever owns the database could.
     ///
     /// # Errors
@@ -68,8 +76,7 @@ impl Store {
         match &self.0 {
             Kind::Sqlite => crate::database::change(&file(dir), sql).await,
             Kind::Postgres(server, database) => {
-                server.sql(database, sql);
-                Ok(())
+                server.try_sql(database, sql).map(drop).map_err(anyhow::Error::msg)
             }
         }
     }

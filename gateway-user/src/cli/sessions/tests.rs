@@ -117,6 +117,7 @@ async fn a_replay_tells_the_session_in_order() {
     +0:15:00   allow    aws s3api list-objects-v2 --bucket builds --region eu-central-1
                         by builds-read
                         200 · 18.2 ms at AWS · 0.4 ms here · 2048 bytes · REQ2 · c-000000020000700080000000000000cc
+                        | <ListBucketResult></ListBucketResult>
     +0:18:00   refused  GET https://s3.eu-central-1.amazonaws.com/…
                         two Authorization headers
                         400 · InvalidRequest · 0.0 ms here · c-000000060000700080000000000000cc
@@ -148,6 +149,9 @@ async fn a_replay_tells_the_session_in_order() {
                         by docs-secrets
                         200 · 18.2 ms at AWS · 0.4 ms here · 512 bytes · REQ4 · c-000000040000700080000000000000cc
                         masked: SecretString
+                        | {
+                        |   "SecretString": "chaperone:masked"
+                        | }
     +0:12:00   deny     aws iam create-user --user-name eve --region us-east-1
                         by no-iam: rule no-iam forbids iam:CreateUser
                         403 · AccessDenied · 0.0 ms here · c-000000050000700080000000000000cc
@@ -168,6 +172,7 @@ async fn a_replay_for_programs_says_what_each_line_is() {
         "aws secretsmanager get-secret-value --secret-id prod/db --region eu-central-1"
     );
     assert_eq!(read["masked"][0]["path"], "SecretString");
+    assert_eq!(read["bodies"]["answer"]["content"], r#"{"SecretString":"chaperone:masked"}"#);
 }
 
 #[tokio::test]

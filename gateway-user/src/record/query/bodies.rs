@@ -117,7 +117,7 @@ impl Reader {
                 query.bind(kept.as_str());
                 // Each host has a copy of its own.
                 let copies: Vec<Copy> = self.pool.all(query).await.map_err(read)?;
-                let unpacked = copies.iter().map(|copy| copy.unpack(kept));
+                let unpacked = copies.iter().map(|copy| unpacked(&copy.content, copy.length, kept));
                 match unpacked.reduce(Result::or).unwrap_or(Err("its content is gone")) {
                     Ok(content) => Some(content),
                     Err(detail) => return Ok(Err(detail)),
@@ -134,18 +134,18 @@ impl Reader {
     }
 }
 
-impl Copy {
-    /// The content, which has this digest.
-    fn unpack(&self, expected: &str) -> Result<Vec<u8>, &'static str> {
-        // What a frame says of its own length is not believed: it may be all that somebody changed.
-        let length = usize::try_from(self.length).ok().filter(|length| *length <= MOST);
-        let length = length.ok_or("its content is longer than any that is kept")?;
-        let content = zstd::bulk::decompress(&self.content, length);
-        let content =
-            content.map_err(|_| "its content cannot be unpacked to the length that it should have")?;
-        let found = hex::encode(digest(&SHA256, &content));
-        if found == expected { Ok(content) } else { Err("its content has another digest") }
+/// The content in one frame of zstd that should have this length, whose SHA-256 is its name.
+pub(in crate::record) fn unpacked(frame: &[u8], length: i64, name: &str) -> Result<Vec<u8>, &'static str> {
+    // What a frame says of its own length is not believed: it may be all that somebody changed.
+    let length = usize::try_from(length).ok().filter(|length| *length <= MOST);
+    let length = length.ok_or("its content is longer than any that is kept")?;
+    let content = zstd::bulk::decompress(frame, length);
+    let content = content.map_err(|_| "its content cannot be unpacked to the length that it should have")?;
+    if content.len() != length {
+        return Err("its content has another length");
     }
+    let found = hex::encode(digest(&SHA256, &content));
+    if found == name { Ok(content) } else { Err("its content has another digest") }
 }
 
 impl Params {

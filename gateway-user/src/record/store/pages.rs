@@ -155,6 +155,44 @@ impl Conn<'_> {
         rows.into_iter().map(TombstoneRow::read).collect()
     }
 
+    /// A body that keeps a content that is not there: its call, its side, and the content's digest.
+    pub(in crate::record) async fn missing_content(
+        &mut self,
+    ) -> Result<Option<(String, String, String)>, sqlx::Error> {
+        const SQL: &str = "SELECT call, side, kept FROM call_bodies WHERE kept IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM bodies WHERE digest = kept) ORDER BY seq LIMIT 1";
+        with!(self, conn => sqlx::query_as(SQL).fetch_optional(&mut **conn).await)
+    }
+
+    /// The next contents, by their digests and hosts.
+    pub(in crate::record) async fn contents_after<T>(
+        &mut self,
+        digest: &str,
+        hostname: &str,
+        count: i64,
+    ) -> Result<Vec<T>, sqlx::Error>
+    where
+        T: Send + Unpin + for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        const OF_SQLITE: &str = "SELECT digest, $2 AS hostname, length, content FROM bodies WHERE digest > $1 \
+            ORDER BY digest LIMIT $3";
+        const OF_POSTGRES: &str = "SELECT digest, hostname, length, content FROM bodies \
+            WHERE (digest, hostname) > ($1, $2) ORDER BY digest, hostname LIMIT $3";
+        let sql = if matches!(self, Self::Sqlite(_)) { OF_SQLITE } else { OF_POSTGRES };
+        with!(self, conn => {
+            sqlx::query_as(sql).bind(digest).bind(hostname).bind(count).fetch_all(&mut **conn).await
+        })
+    }
+
+    /// The first body that keeps this content.
+    pub(in crate::record) async fn keeper_of<T>(&mut self, digest: &str) -> Result<Option<T>, sqlx::Error>
+    where
+        T: Send + Unpin + for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        const SQL: &str = "SELECT call, side FROM call_bodies WHERE kept = $1 ORDER BY seq LIMIT 1";
+        with!(self, conn => sqlx::query_as(SQL).bind(digest).fetch_optional(&mut **conn).await)
+    }
+
     /// Adds entries to a log.
     pub(in crate::record) async fn add_entries(
         &mut self,

@@ -183,7 +183,7 @@ async fn a_nul_is_replaced_and_flagged(on: On) {
     drop(recorder.intend(nul).await.unwrap());
     assert_eq!(
         bench.ask("SELECT concat_ws(' ', truncated, params, reason, resources) FROM v_calls").await,
-        "[\"resources\",\"params\",\"reason\"] {\"Key\u{fffd}\":\"\u{fffd}\"} a\u{fffd}b \
+        "[\"params\",\"resources\",\"reason\"] {\"Key\u{fffd}\":\"\u{fffd}\"} a\u{fffd}b \
          [\"arn:aws:s3:::builds/\u{fffd}\"]"
     );
 }

@@ -7,8 +7,9 @@ use sqlx::migrate::Migrator;
 
 use super::support::{Bench, HOST, On, call_id, intent, on_both, session, session_id};
 use crate::record::{
-    Config, Event, MaskedValue, Outcome, OutcomeKind, RecordError, Recorder, SessionEnd, StoreKind,
-    audit::{Audit, AuditError, Progress, Request, audit, verifier},
+    Config, Event, Holds, MaskedValue, Outcome, OutcomeKind, RecordError, Recorder, SessionEnd, Side,
+    StoreKind,
+    audit::{Audit, AuditError, Contents, Progress, Request, audit, verifier},
     log::{leaf::Form, tombstone::TABLE, verify::Report},
     restart_log,
     store::{
@@ -33,6 +34,7 @@ on_both!(
     a_file_that_cannot_be_written_stops_nothing,
     checkpoints_come_while_the_daemon_runs,
     rows_go_only_with_a_tombstone_and_without_a_hold,
+    what_is_changed_of_a_content_is_named,
 );
 
 /// A row in every table that the daemon fills.
@@ -49,6 +51,18 @@ async fn fill(bench: &Bench) {
         .session_ended(SessionEnd { session: session_id(1), reason: "cgroup removed".to_owned() })
         .await
         .unwrap();
+    recorder.close().await;
+}
+
+/// One more call, whose answer is kept.
+async fn answer(bench: &Bench) {
+    let recorder = bench.open().await.recorder;
+    let mut call = recorder.intend(intent(8)).await.unwrap();
+    let capture = recorder.capture(session_id(1), Holds::Document, Some("application/json"));
+    capture.push(br#"{"SecretString":"chaperone:masked"}"#);
+    capture.end();
+    call.capture(Side::Response, capture);
+    call.finish(Outcome::new(OutcomeKind::Forwarded));
     recorder.close().await;
 }
 
@@ -158,6 +172,7 @@ async fn leaves_are_made_of_the_tables_columns(on: On) {
 
 async fn a_change_of_any_column_is_named(on: On) {
     let bench = filled(on).await;
+    answer(&bench).await;
     for leaves in LEAVES {
         let table = leaves.table;
         if bench.ask(&format!("SELECT count(*) FROM {table}")).await == "0" {
@@ -201,6 +216,46 @@ fn free(on: On) -> &'static str {
         On::Sqlite => "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; ",
         On::Postgres => "",
     }
+}
+
+async fn what_is_changed_of_a_content_is_named(on: On) {
+    let bench = filled(on).await;
+    answer(&bench).await;
+    let contents = async || {
+        let audit = audited(&bench, Request::default()).await;
+        assert!(audit.logs.iter().all(|log| log.found.is_ok()), "{audit:?}");
+        assert_eq!(audit.has_discrepancy(), audit.contents.wrong.is_some());
+        audit.contents
+    };
+    assert_eq!(contents().await, Contents { fit: 1, wrong: None });
+    let digest = bench.ask("SELECT kept FROM call_bodies").await;
+    let of = format!("the content {digest}, kept of the response of the call {}", call_id(8));
+    tamper(&bench, "CREATE TABLE saved AS SELECT * FROM bodies").await;
+    let flipped = match on {
+        On::Sqlite => "CAST(substr(content, 1, length(content) - 1) || x'00' AS BLOB)",
+        On::Postgres => {
+            "set_byte(content, length(content) - 1, 255 - get_byte(content, length(content) - 1))"
+        }
+    };
+    for (change, words) in [
+        (format!("UPDATE bodies SET content = {flipped}"), format!("{of}: its content ")),
+        ("UPDATE bodies SET length = length + 1".to_owned(), format!("{of}: its content has another length")),
+        ("DELETE FROM bodies".to_owned(), format!("{of}: it is missing")),
+        (
+            format!(
+                "UPDATE bodies SET digest = '{}'; INSERT INTO bodies SELECT * FROM saved",
+                "0".repeat(64)
+            ),
+            format!("the content {} was added: it belongs to no call", "0".repeat(64)),
+        ),
+    ] {
+        bench.rows(&format!("{}{change}", free(on))).await.unwrap();
+        let said = contents().await.wrong.map(|wrong| wrong.to_string()).unwrap_or_default();
+        assert!(said.starts_with(&words), "{change}: {said}");
+        let back = "DELETE FROM bodies; INSERT INTO bodies SELECT * FROM saved";
+        bench.rows(&format!("{}{back}", free(on))).await.unwrap();
+    }
+    assert_eq!(contents().await, Contents { fit: 1, wrong: None });
 }
 
 async fn what_is_removed_added_or_moved_is_named(on: On) {

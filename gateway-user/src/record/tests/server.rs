@@ -131,6 +131,11 @@ impl Server {
 
     /// What `sql` answers, as the superuser in `database`.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
+        self.try_sql(database, sql).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same, or what it says against it.
+    pub(crate) fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
         let port = self.port.to_string();
         let output = self
             .program("psql")
@@ -140,7 +145,7 @@ impl Server {
             .arg(database)
             .output()
             .unwrap();
-        said(&output, sql).trim_end().to_owned()
+        said(&output, sql).map(|text| text.trim_end().to_owned())
     }
 
     /// A new, empty database.
@@ -204,8 +209,11 @@ fn drop_root(command: &mut Command) {
     }
 }
 
-fn said(output: &Output, what: &str) -> String {
+fn said(output: &Output, what: &str) -> Result<String, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{what}: {}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(format!("{what}: {}{}", text(&output.stdout), text(&output.stderr)))
+    }
 }

@@ -158,6 +158,47 @@ pub(crate) fn recorded(stage: &Stage, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
+/// A session reads like a story.
+pub(crate) fn replayed(stage: &Stage, checks: &mut Checks) -> Result<()> {
+    let id = sessions(stage)?.into_iter().next().context("no session is recorded")?;
+    let story = stage.gateway.ask(&["sessions", "replay", &id])?;
+    let beginning: Vec<&str> = story.lines().take(40).collect();
+    println!("\nchaperone sessions replay {id}\n{}\n…\n", beginning.join("\n"));
+    let told = [
+        format!("aws dynamodb put-item --table-name {TABLE} --item '{{\"greeting\":{{\"S\":\"hello\"}}"),
+        "aws secretsmanager get-secret-value --secret-id demo/db --region eu-central-1".to_owned(),
+        "masked: SecretString".to_owned(),
+        "by no-bucket-deletion".to_owned(),
+    ];
+    checks.add("a replay tells commands, rules, answers, and what was hidden", {
+        let missing = told.iter().find(|words| !story.contains(*words));
+        missing.map_or_else(
+            || Ok(format!("{} lines", story.lines().count())),
+            |words| Err(anyhow::anyhow!("{words:?} is missing in:\n{story}")),
+        )
+    });
+    Ok(())
+}
+
+/// Whoever changes the database is found out.
+pub(crate) fn verified(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
+    checks.add("chaperone verify: the record is what was written", stage.gateway.ask(&["verify"]));
+    let calls = stage.gateway.rows("SELECT max(seq) AS last FROM calls WHERE operation = 'GetItem'")?;
+    let last = calls.first().and_then(|row| row.get("last")).context("no GetItem is recorded")?;
+    let change = format!("UPDATE calls SET params = replace(params, 'demo', 'demi') WHERE seq = {last}");
+    let refused = stage.gateway.tamper(&change);
+    checks.add("SQL that changes a call is refused", {
+        let said = refused.err().map(|error| format!("{error:#}"));
+        said.context("it was not refused").and_then(|said| containing(Ok(said), "append-only"))
+    });
+    stage.gateway.tamper(&stage.gateway.without_triggers("calls", &change))?;
+    let found = stage.gateway.fails(&["verify"])?;
+    checks.add("whoever gets around that is found, with the row", {
+        containing(Ok(found), &format!("calls row {last} was altered"))
+    });
+    Ok(())
+}
+
 /// What a refused command said; each of the words must be in it.
 pub(crate) fn refusal(ran: Ran, words: &[&str]) -> Result<String> {
     ensure!(ran.code != 0, "it was not refused: {}", ran.output);

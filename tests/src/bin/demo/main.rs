@@ -62,5 +62,7 @@ fn play(records: Records, checks: &mut checks::Checks) -> Result<()> {
     identity::told_by_tokens(&stage, checks)?;
     identity::expired(&stage, checks)?;
     chain::killed(&mut stage, &chain, checks)?;
-    acts::recorded(&stage, checks)
+    acts::recorded(&stage, checks)?;
+    acts::replayed(&stage, checks)?;
+    acts::verified(&mut stage, checks)
 }
