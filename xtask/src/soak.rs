@@ -23,7 +23,8 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<()> {
     let Command::Kill { iterations } = command;
     sh::heading("kill -9");
-    Sh::new("cargo", &["test", "--workspace", "--lib", "--locked", "--", "record::tests::crash"])
+    // As the tests are built: nothing is compiled again.
+    Sh::new("cargo", &["nextest", "run", "--workspace", "--locked", "-E", "test(record::tests::crash)"])
         .env("CHAPERONE_TEST_CRASH_ROUNDS", iterations.to_string())
         .run()
 }

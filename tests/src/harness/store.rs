@@ -7,7 +7,12 @@ use serde_json::Value;
 
 // PostgreSQL for tests is one thing, whoever tests.
 #[path = "../../../gateway-user/src/record/tests/server.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "written for unit tests, which use all of it")]
+#[allow(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "written for unit tests, which use all of it"
+)]
 mod server;
 
 use server::Server;
