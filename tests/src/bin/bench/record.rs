@@ -65,7 +65,8 @@ pub(crate) fn measure() -> Result<Figures> {
     for round in 0..ROUNDS {
         figures.flushes.extend(flushes(dir.path())?);
         for callers in CALLERS {
-            let database = dir.path().join(format!("{round}-{callers}.db"));
+            // A log's key and its last checkpoint lie beside its database.
+            let database = dir.path().join(format!("{round}-{callers}/chaperone.db"));
             let config = Config { database: database.clone(), ..Config::default() };
             figures.rounds.push(runtime.block_on(calls(&config, callers))?);
             figures.verified.push(runtime.block_on(verified(&config))?);
