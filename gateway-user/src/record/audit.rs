@@ -264,14 +264,14 @@ struct Database {
 struct Rows {
     leaves: &'static Leaves,
     read: VecDeque<Found>,
-    after: i64,
+    from: i64,
     ended: bool,
 }
 
 impl Database {
     fn new(conn: ReadConnection, handle: Handle, log: i64, whose: Whose, progress: Progress) -> Self {
         let rows =
-            |leaves: &'static Leaves| Rows { leaves, read: VecDeque::new(), after: i64::MIN, ended: false };
+            |leaves: &'static Leaves| Rows { leaves, read: VecDeque::new(), from: i64::MIN, ended: false };
         Self {
             conn,
             handle,
@@ -317,10 +317,10 @@ impl Source for Database {
         let Some(rows) = tables.get_mut(table) else { return Ok(None) };
         if rows.read.is_empty() && !rows.ended {
             let read =
-                handle.block_on(async { conn.conn().rows(rows.leaves, *whose, rows.after, CHUNK).await })?;
+                handle.block_on(async { conn.conn().rows(rows.leaves, *whose, rows.from, CHUNK).await })?;
             rows.ended = (read.len() as u64) < CHUNK.cast_unsigned();
             if let Some(last) = read.last() {
-                rows.after = last.row();
+                rows.from = last.row().saturating_add(1);
             }
             rows.read = read.iter().map(|form| Found { row: form.row(), leaf: form.hash() }).collect();
         }

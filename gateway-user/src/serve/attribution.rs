@@ -4,6 +4,7 @@ use crate::{
     classify::{Operation, Param},
     identify::Caller,
     prim::SessionId,
+    tokens::is_token,
 };
 
 /// A call would name a session in AWS's records that is not the caller's.
@@ -30,7 +31,8 @@ pub(super) fn check(operation: &Operation, caller: &Caller) -> Result<(), OtherS
         let Some(Param::Text(name)) = operation.params.get(member) else { continue };
         // Who looks for rows may not look at case.
         let named: Option<SessionId> = name.to_ascii_lowercase().parse().ok();
-        if named.is_some_and(|named| named != caller.session.id) {
+        // What will stand in a token's place may be the name of any.
+        if is_token(name) || named.is_some_and(|named| named != caller.session.id) {
             return Err(OtherSession { member, name: name.clone() });
         }
     }

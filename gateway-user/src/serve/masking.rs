@@ -33,6 +33,8 @@ pub(super) struct Masking {
     call: CallId,
     operation: String,
     tokenizing: Option<Tokenizing>,
+    /// Whether a value was put into the request, which AWS may repeat.
+    inserts: bool,
 }
 
 /// Why an answer is not passed on.
@@ -105,7 +107,13 @@ impl Masking {
         let revealed = permit.revealed().iter().map(|part| &*part.field);
         let how = gateway.masks.of(Asked::of(operation), revealed);
         let tokenizing = how.is_reversible().then(|| Tokenizing::of(gateway, caller, operation)).flatten();
-        Self { how, call, operation: format!("{}:{}", operation.service, operation.name), tokenizing }
+        Self {
+            how,
+            call,
+            operation: format!("{}:{}", operation.service, operation.name),
+            tokenizing,
+            inserts: !permit.inserted().is_empty(),
+        }
     }
 
     /// With what head or body is masked.
@@ -124,7 +132,7 @@ impl Masking {
 
     /// What the body of an answer with this head holds.
     fn holds(&self, status: StatusCode, headers: &HeaderMap) -> Holds {
-        if self.how.reveals(status) {
+        if self.how.reveals(status) || self.inserts {
             Holds::Revealed
         } else if self.how.is_stored(status) {
             Holds::Object

@@ -49,7 +49,8 @@ impl Store {
         match &self.0 {
             Kind::Sqlite => format!("database = \"{}\"", file(dir).display()),
             Kind::Postgres(server, database) => {
-                format!("store = \"postgres\"\nurl = \"{}\"", server.url("postgres", database))
+                let (url, dir) = (server.url("postgres", database), dir.display());
+                format!("store = \"postgres\"\nurl = \"{url}\"\n\n[record.log]\nkey = \"{dir}/log.key\"")
             }
         }
     }

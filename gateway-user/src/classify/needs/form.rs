@@ -7,11 +7,15 @@ use super::{
     reach::Found,
     resource::{Arns, last},
 };
-use crate::{catalog::Form, parse::check_bucket, prim::AccountId};
+use crate::{catalog::Form, parse::check_bucket, prim::AccountId, tokens::is_token};
 
 impl Arns<'_> {
     /// A text as a piece of an ARN's resource; `None` where it cannot be one.
     pub(super) fn piece<'t>(&self, form: Form<'_>, text: &'t str) -> Option<Cow<'t, str>> {
+        // What will stand there is not told by what stands there now.
+        if is_token(text) {
+            return None;
+        }
         let fits = |fits: bool, text: &'t str| fits.then_some(Cow::Borrowed(text));
         match form {
             Form::Word => fits(is_word(text), text),
@@ -55,6 +59,9 @@ impl Arns<'_> {
     /// A text that is, or is made into, a whole ARN.
     pub(super) fn whole(&self, form: Form<'_>, found: &Found<'_>) -> Option<String> {
         let Found::Text(text) = found else { return None };
+        if is_token(text) {
+            return None;
+        }
         match form {
             Form::Arn(services) => self.arn_of(services, text).then(|| text.clone().into_owned()),
             Form::Queue => self.queue(text),

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::{ActionOn, Param};
-use crate::catalog::{Ask, Condition, Need, Resource};
+use crate::{
+    catalog::{Ask, Condition, Need, Resource},
+    tokens::is_token,
+};
 
 mod arn;
 mod case;
@@ -86,6 +89,8 @@ fn holds(condition: &Condition<'_>, scope: &Scope<'_>) -> bool {
     let any = condition.tests.iter().any(|test| {
         find(&test.path, scope).iter().any(|found| match (found, test.ask) {
             (Found::Text(text), Ask::Named) => !text.is_empty(),
+            // A value will stand there that could be the one that is asked for.
+            (Found::Text(text), Ask::Is(_) | Ask::Contains(_)) if is_token(text) => condition.when,
             (Found::Text(text), Ask::Is(value)) => text.eq_ignore_ascii_case(value),
             (Found::Text(text), Ask::Contains(part)) => {
                 text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())

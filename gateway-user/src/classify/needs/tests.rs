@@ -155,6 +155,8 @@ fn optional_resources_are_left_out_while_another_is_named() {
     check(&["k:A *", "k:B ~:k:${X}?"], "{}", &["k:A *", "k:B *"]);
 }
 
+const TOKEN: &str = "chaperone:secret:00112233445566778899aabbccddeeff";
+
 #[test]
 fn conditions() {
     let needs = &["x:A * when M", "x:B * unless M", "x:C * when M=v|N~part", "x:D * unless M=v"];
@@ -163,6 +165,8 @@ fn conditions() {
     check(needs, r#"{"M":"V"}"#, &["x:A *", "x:C *"]);
     check(needs, r#"{"M":"w","N":"aPARTb"}"#, &["x:A *", "x:C *", "x:D *"]);
     check(needs, r#"{"M":{}}"#, &["x:A *", "x:C *", "x:D *"]);
+    // In a token's place a value will stand that may be any.
+    check(needs, &format!(r#"{{"M":"{TOKEN}","N":"x"}}"#), &["x:A *", "x:C *", "x:D *"]);
     // What is no name at all hides nothing.
     check(needs, r#"{"M":true}"#, &["x:A *", "x:B *", "x:C *", "x:D *"]);
 }
@@ -242,6 +246,9 @@ fn forms() {
     form("tail", "/hostedzone/Z1", "~s:k/Z1");
     form("tail", "Z1", "~s:k/Z1");
     form("tail", "/hostedzone/", "*");
+    // Whatever a value in a token's place will name.
+    let forms = ["path", "plain", "key", "tail", "parameter", "qualifier", "folder", "bucket", "revision"];
+    forms.into_iter().for_each(|name| form(name, TOKEN, "*"));
     form("parameter", "/a/b:3", "~s:k/a/b");
     form("parameter", "a", "~s:k/a");
     form("parameter", "arn:aws:s:us-east-1:123456789012:k/a/b", "~s:k/a/b");

@@ -85,8 +85,8 @@ pub(in crate::record) enum BookError {
     )]
     Unbelieved { which: String, error: CheckpointError },
     #[error(
-        "the checkpoint file {path} is of the log {found:?}, which this database does not have: this is another database, or \
-         a new one in the place of one that is gone. {WAY_OUT}"
+        "the checkpoint file {path} is of the log {found:?}, which is not the last log of this database: this is another \
+         database, a new one in the place of one that is gone, or somebody began another log in it. {WAY_OUT}"
     )]
     Stranger { path: String, found: String },
     #[error("{error}. The newest checkpoint is {which}; compare it with copies elsewhere. {WAY_OUT}")]
@@ -111,7 +111,7 @@ impl Book {
         let logs = conn.logs().await?;
         let ours = logs.iter().rev().find(|log| !is_shared || log.hostname == host);
         let path = config.checkpoint_file();
-        let in_file = read_file(&path, &logs)?;
+        let in_file = read_file(&path, ours)?;
         let (row, is_first) = match ours {
             Some(row) => (row.clone(), logs.first() == Some(row)),
             None => begin(conn, &host, now).await?,
@@ -231,15 +231,15 @@ impl Book {
         let begin = self.log.size();
         let mut said = 0;
         for leaves in LEAVES {
-            let mut after = i64::MIN;
+            let mut from = i64::MIN;
             loop {
                 conn.execute("BEGIN").await?;
-                let forms = conn.rows(leaves, Whose::Nobody, after, ADOPT).await?;
+                let forms = conn.rows(leaves, Whose::Nobody, from, ADOPT).await?;
                 let draft = self.log.append(&forms);
                 conn.add_entries(self.id, draft.entries()).await?;
                 conn.execute("COMMIT").await?;
                 let Some(last) = forms.last() else { break };
-                after = last.row();
+                from = last.row().saturating_add(1);
                 self.commit(draft).map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
                 let rows = self.log.size() - begin;
                 if rows - said >= 100_000 {
@@ -340,13 +340,14 @@ async fn begin(conn: &mut Conn<'_>, host: &str, now: OffsetDateTime) -> Result<(
     Ok((LogRow { id, origin, hostname: host.to_owned() }, is_first))
 }
 
-/// The note of the checkpoint file, if it is of one of these logs.
-fn read_file(path: &Path, logs: &[LogRow]) -> Result<Option<Vec<u8>>, BookError> {
+/// The note of the checkpoint file, which must be of this log: with another one somebody could have begun a history in which
+/// what was signed does not stand.
+fn read_file(path: &Path, log: Option<&LogRow>) -> Result<Option<Vec<u8>>, BookError> {
     let name = || path.display().to_string();
     let note = file::read(path).map_err(|error| BookError::File { path: name(), error })?;
     let Some(note) = note else { return Ok(None) };
     let found = origin_of(&note);
-    if logs.iter().any(|log| log.origin == found) {
+    if log.is_some_and(|log| log.origin == found) {
         Ok(Some(note))
     } else {
         Err(BookError::Stranger { path: name(), found: found.chars().take(200).collect() })

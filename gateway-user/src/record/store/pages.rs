@@ -231,12 +231,12 @@ impl Conn<'_> {
         })
     }
 
-    /// The forms of rows of a table with numbers above `after`, in the order of these.
+    /// The forms of rows of a table with this number or greater ones, in the order of these.
     pub(in crate::record) async fn rows(
         &mut self,
         leaves: &Leaves,
         whose: Whose,
-        after: i64,
+        from: i64,
         limit: i64,
     ) -> Result<Vec<Form>, sqlx::Error> {
         let table = leaves.table;
@@ -255,11 +255,11 @@ impl Conn<'_> {
             Whose::LogOrNobody(log) => (format!("AND coalesce({its_log}, $3) = $3"), Some(log)),
         };
         let sql = format!(
-            "SELECT t.seq{columns} FROM {table} AS t WHERE t.seq > $1 {condition} ORDER BY t.seq LIMIT $2"
+            "SELECT t.seq{columns} FROM {table} AS t WHERE t.seq >= $1 {condition} ORDER BY t.seq LIMIT $2"
         );
         match self {
             Self::Sqlite(conn) => {
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
+                let query = sqlx::query(AssertSqlSafe(sql)).bind(from).bind(limit);
                 let query = match log {
                     Some(log) => query.bind(log),
                     None => query,
@@ -268,7 +268,7 @@ impl Conn<'_> {
                 rows.iter().map(|row| sqlite_form(row, leaves)).collect()
             }
             Self::Postgres(conn) => {
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
+                let query = sqlx::query(AssertSqlSafe(sql)).bind(from).bind(limit);
                 let query = match log {
                     Some(log) => query.bind(log),
                     None => query,

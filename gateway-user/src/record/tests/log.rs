@@ -279,6 +279,14 @@ async fn what_is_removed_added_or_moved_is_named(on: On) {
             "events row 1000 is not in the log".to_owned(),
         ),
         (
+            format!(
+                "INSERT INTO events (seq, time, kind, message, detail, truncated{hosted}) {overriding} \
+                 SELECT {}, time, kind, message, detail, truncated{hosted} FROM events WHERE seq = {row}",
+                i64::MIN
+            ),
+            format!("events row {} is not in the log", i64::MIN),
+        ),
+        (
             // Two calls change places.
             format!(
                 "UPDATE calls SET id = CASE WHEN seq = {call} THEN '{}' ELSE '{}' END WHERE seq IN ({call}, {call} + 1)",
@@ -486,7 +494,7 @@ async fn another_database_in_its_place_is_refused(on: On) {
         };
     });
     let said = refused(&other).await;
-    assert!(said.contains("which this database does not have"), "{said}");
+    assert!(said.contains("which is not the last log of this database"), "{said}");
     let audit = audit(&bench.config, Request::default(), Progress::default()).await.unwrap();
     assert!(!audit.has_discrepancy());
     // Who verifies the other one against the file is told, too.
