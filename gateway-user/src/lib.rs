@@ -23,6 +23,9 @@ pub mod awscli;
 /// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
 pub mod secret;
 
+/// Keys of the host's own, each in a file that only the daemon reads.
+pub mod key_file;
+
 /// The one place that reads the wall clock.
 pub mod clock;
 

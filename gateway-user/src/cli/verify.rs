@@ -31,8 +31,9 @@ pub struct Args {
     /// A checkpoint that was kept elsewhere: the log must have gone on from it. May be given more than once.
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
-    /// A key that is believed, as `chaperone log key` prints it. May be given more than once. Without any, the key file
-    /// of this host says it, which proves less: who could change the record might have changed that.
+    /// A key that is believed, as `chaperone log key` prints it. May be given more than once. Without any, the files of this
+    /// host say it, its key and its newest checkpoint, which proves less: who could change the record might have changed
+    /// those.
     #[arg(long, value_name = "VKEY")]
     key: Vec<VerifierKey>,
     /// Only the log of this name. May be given more than once.
@@ -113,8 +114,11 @@ fn as_text(audit: &Audit) -> String {
     let logs = audit.logs.iter().map(log_text);
     let missing = audit.missing.iter().map(|name| {
         format!(
-            "log {name}\n  MISSING: a given checkpoint is of this log, and the database has no such log\n"
+            "log {name}\n  MISSING: a checkpoint kept outside the database is of this log, and the database has no such log\n"
         )
+    });
+    let stray = audit.stray.map(|id| {
+        format!("log with the number {id}\n  DOES NOT FIT: entries or checkpoints are of it, and the database has no such log\n")
     });
     let without_key = audit
         .without_key
@@ -124,7 +128,7 @@ fn as_text(audit: &Audit) -> String {
         Contents { wrong: Some(wrong), .. } => format!("contents of bodies\n  DOES NOT FIT: {wrong}\n"),
         Contents { fit, wrong: None } => format!("contents of bodies\n  fits: {fit} contents\n"),
     };
-    logs.chain(missing).chain(without_key).chain([contents]).collect()
+    logs.chain(missing).chain(stray).chain(without_key).chain([contents]).collect()
 }
 
 fn log_text(log: &Audited) -> String {
@@ -165,6 +169,7 @@ fn as_json(audit: &Audit) -> serde_json::Value {
         "fits": code(audit) == 0,
         "logs": logs,
         "missing": audit.missing,
+        "stray": audit.stray,
         "without_key": audit.without_key,
         "contents": {
             "fit": audit.contents.fit,

@@ -40,7 +40,7 @@ pub use self::{
     boot::BootId,
     cgroup::{CgroupError, CgroupFs, CgroupTree, Scopes, TAG_MAX},
     identity::Identity,
-    master_key::{MasterKey, MasterKeyError},
+    master_key::MasterKey,
     minted::{GivenKeys, Minted},
     placeholder::{Nobody, Placeholders},
     registry::{Host, IdentifyError, Registry, StoredSession, StoredToken},

@@ -16,6 +16,7 @@ use super::{
     Config,
     log::{
         checkpoint::CheckpointError,
+        file,
         key::{LogKey, LogKeyError},
         note::{KeyName, Sign as _, VerifierKey},
         tombstone::Tombstone,
@@ -24,6 +25,7 @@ use super::{
     },
     query::{QueryError, Reader},
     store::{
+        book::RESTARTED,
         columns::{LEAVES, Leaves},
         pages::{Conn, LogRow, Whose},
     },
@@ -84,8 +86,11 @@ pub struct Audit {
     pub logs: Vec<Audited>,
     /// Those of whose keys none was given: nothing can be said of them.
     pub without_key: Vec<String>,
-    /// Logs that a given checkpoint is of and that the database does not have.
+    /// Logs that a checkpoint outside the database is of and that the database does not have.
     pub missing: Vec<String>,
+    /// The number of a log that the database does not have, although entries or checkpoints are said to be of it: rows
+    /// could be hidden under it.
+    pub stray: Option<i64>,
     /// The contents of bodies.
     pub contents: Contents,
 }
@@ -95,6 +100,7 @@ impl Audit {
     #[must_use]
     pub fn has_discrepancy(&self) -> bool {
         !self.missing.is_empty()
+            || self.stray.is_some()
             || self.contents.wrong.is_some()
             || self.logs.iter().any(|log| log.found.is_err())
     }
@@ -109,9 +115,17 @@ pub enum AuditError {
     /// There is nothing to verify with.
     #[error("no --key is given, and this host's key cannot be read: {0}")]
     Key(#[from] LogKeyError),
-    /// A given checkpoint is none.
-    #[error("the given checkpoint is not believed: {0}")]
+    /// A checkpoint of outside is none.
+    #[error("a checkpoint kept outside the database is not believed: {0}")]
     Against(CheckpointError),
+    /// This host's own is there and cannot be read.
+    #[error("the checkpoint file {path}: {error}")]
+    File {
+        /// The file.
+        path: String,
+        /// The system's words.
+        error: std::io::Error,
+    },
     /// There is no log, or none of the wanted name.
     #[error("the database has no log{}", .0.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default())]
     NoLog(Option<String>),
@@ -134,6 +148,8 @@ impl From<sqlx::Error> for AuditError {
 /// # Errors
 /// [`AuditError`]: nothing can be said. That something does not fit is no error.
 pub async fn audit(config: &Config, request: Request, progress: Progress) -> Result<Audit, AuditError> {
+    // Before the database: what is in the file is in the database by then.
+    let request = with_own_checkpoint(config, request)?;
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let begin = conn.begin();
     conn.conn().execute(begin).await?;
@@ -144,7 +160,12 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
     }
     let wanted: Vec<&LogRow> =
         logs.iter().filter(|log| request.only.is_empty() || request.only.contains(&log.origin)).collect();
-    let mut found = Audit { missing: missing(&request.against, &logs), ..Audit::default() };
+    let mut found = Audit {
+        missing: missing(&request.against, &logs),
+        stray: conn.conn().stray_log(&logs).await?,
+        ..Audit::default()
+    };
+    let foundings = foundings(&mut conn.conn(), config, &logs).await?;
     let mut entries = 0;
     for log in &wanted {
         entries += conn.conn().size(log.id).await?;
@@ -152,7 +173,16 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
     progress.0.all.store(entries, Ordering::Relaxed);
     for log in wanted {
         let origin: KeyName = log.origin.parse().map_err(|_| AuditError::Name(log.origin.clone()))?;
-        let keys = keys(config, &request, log, &origin)?;
+        let founding = foundings.get(&log.id).copied().unwrap_or_default();
+        let audited = |found| Audited { origin: log.origin.clone(), hostname: log.hostname.clone(), found };
+        if !founding.fits {
+            found.logs.push(audited(Err(Discrepancy::Unfounded)));
+            continue;
+        }
+        let keys = match founding.is_key_gone && request.keys.is_empty() {
+            true => Vec::new(),
+            false => keys(config, &request, log, &origin)?,
+        };
         if keys.is_empty() {
             found.without_key.push(log.origin.clone());
             continue;
@@ -167,18 +197,76 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
         let (verified, back) = verified.map_err(|error| AuditError::Read(error.to_string()))?;
         conn = back;
         let verified = match verified {
+            // What nobody signed, anybody could have begun.
+            Ok(report) if founding.is_later && report.signed == 0 => Err(Discrepancy::Unfounded),
             Ok(report) => Ok(report),
             Err(VerifyError::Discrepancy(discrepancy)) => Err(discrepancy),
             Err(VerifyError::Source(error)) => return Err(error.into()),
         };
-        found.logs.push(Audited {
-            origin: log.origin.clone(),
-            hostname: log.hostname.clone(),
-            found: verified,
-        });
+        found.logs.push(audited(verified));
     }
     found.contents = contents(&mut conn.conn()).await?;
     Ok(found)
+}
+
+/// How a log came to be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Founding {
+    /// Whether its host had a log before.
+    is_later: bool,
+    /// Whether it begins as it must: a later one with a person's word, which names the one before.
+    fits: bool,
+    /// Whether its host's key was another by the time of a later log.
+    is_key_gone: bool,
+}
+
+/// How each log came to be, by its number.
+async fn foundings(
+    conn: &mut Conn<'_>,
+    config: &Config,
+    logs: &[LogRow],
+) -> Result<HashMap<i64, Founding>, sqlx::Error> {
+    let mut foundings: HashMap<i64, Founding> = HashMap::new();
+    let is_shared = config.store == super::StoreKind::Postgres;
+    for (at, log) in logs.iter().enumerate() {
+        let earlier = logs.iter().take(at).filter(|other| !is_shared || other.hostname == log.hostname);
+        let earlier: Vec<&LogRow> = earlier.collect();
+        let Some(before) = earlier.last() else {
+            foundings.insert(log.id, Founding { fits: true, ..Founding::default() });
+            continue;
+        };
+        let detail = match conn.first_event(log.id).await? {
+            Some((kind, detail)) if kind == RESTARTED => serde_json::from_str(&detail).unwrap_or_default(),
+            Some(_) | None => serde_json::Value::Null,
+        };
+        let said = |name: &str| detail.get(name).unwrap_or(&serde_json::Value::Null);
+        let fits = *said("old_log") == before.origin.as_str();
+        foundings.insert(log.id, Founding { is_later: true, fits, is_key_gone: false });
+        if *said("same_key") == false {
+            for log in earlier {
+                foundings.entry(log.id).or_default().is_key_gone = true;
+            }
+        }
+    }
+    Ok(foundings)
+}
+
+/// Who verifies with this host's key has its checkpoint file, too.
+fn with_own_checkpoint(config: &Config, mut request: Request) -> Result<Request, AuditError> {
+    if !request.keys.is_empty() {
+        return Ok(request);
+    }
+    let path = config.checkpoint_file();
+    let read = file::read(&path);
+    let note = read.map_err(|error| AuditError::File { path: path.display().to_string(), error })?;
+    let is_wanted = |note: &Vec<u8>| {
+        let is_asked = request.only.is_empty() || request.only.iter().any(|only| *only == names(note));
+        is_asked && !request.against.contains(note)
+    };
+    if let Some(note) = note.filter(is_wanted) {
+        request.against.push(note);
+    }
+    Ok(request)
 }
 
 /// The log that a note says it is of: nobody's word.

@@ -46,6 +46,11 @@ impl Unit {
         rows + self.bodies().count() as u64
     }
 
+    /// Bytes of its contents: by far the most of what is sent to the database.
+    pub(super) fn content_bytes(&self) -> usize {
+        self.bodies().filter_map(|row| row.content.as_ref()).map(|row| row.content.len()).sum()
+    }
+
     pub(super) fn session(&self) -> Option<&SessionRow> {
         if let Self::Session(row) = self { Some(row) } else { None }
     }

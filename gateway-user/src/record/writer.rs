@@ -1,6 +1,6 @@
 //! The one task that writes: whatever waits goes into one transaction.
 
-use std::{mem, time::Duration};
+use std::{iter::Peekable, mem, time::Duration};
 
 use tokio::{
     select,
@@ -24,6 +24,10 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 /// and a transaction of their own would delay the intents that come meanwhile. What a crash can turn
 /// into `unknown` grows by this much.
 const OUTCOMES_WAIT: Duration = Duration::from_millis(10);
+
+/// Bytes of contents of bodies in one transaction, if more than one unit brings some: on a slow way to the database a
+/// greater one would not end in time, however often it is tried.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Pause before a checkpoint that could not be stored is tried again.
 const SIGN_AGAIN: Duration = Duration::from_secs(1);
@@ -96,6 +100,9 @@ impl Writer {
         let mut state = State::default();
         while let Some(batch) = self.gather(&mut state).await {
             self.commit(batch, &mut state).await;
+            if state.kept.is_empty() && state.doubtful.is_none() {
+                state.retry_at = None;
+            }
             if state.checkpoint_at(&self.store).is_some_and(|due| due <= Instant::now()) {
                 self.checkpoint(&mut state).await;
             }
@@ -197,11 +204,15 @@ impl Writer {
             return;
         }
         let outcomes = mem::take(&mut state.kept).into_iter().map(|row| (Unit::Outcome(row), Ack::Nobody));
-        let (units, acks): (Vec<Unit>, Vec<Ack>) =
-            outcomes.chain(commands.into_iter().map(|command| (command.unit, command.ack))).unzip();
-        if !units.is_empty() {
-            // Who waits has been told.
-            let _ = self.offer(Offer { batch: Batch::new(units), acks }, state).await;
+        let mut waiting =
+            outcomes.chain(commands.into_iter().map(|command| (command.unit, command.ack))).peekable();
+        while waiting.peek().is_some() {
+            let (units, acks) = next_batch(&mut waiting);
+            if let Err(error) = self.offer(Offer { batch: Batch::new(units), acks }, state).await {
+                // Who waits for the batch has been told.
+                state.put_off(waiting, &error);
+                return;
+            }
         }
     }
 
@@ -225,19 +236,23 @@ impl Writer {
                     state.doubtful = Some(offer);
                     return Err(error);
                 }
-                for (unit, ack) in offer.batch.units.into_iter().zip(offer.acks) {
-                    match (ack, unit) {
-                        (Ack::Nobody, Unit::Outcome(row)) => state.kept.push(row),
-                        (ack, _) => refuse(ack, &error),
-                    }
-                }
-                if state.kept.is_empty() {
-                    state.retry_at = None;
-                }
+                state.put_off(offer.batch.units.into_iter().zip(offer.acks), &error);
                 Err(error)
             }
         }
     }
+}
+
+/// As much of what waits as one transaction takes, at least one unit.
+fn next_batch(waiting: &mut Peekable<impl Iterator<Item = (Unit, Ack)>>) -> (Vec<Unit>, Vec<Ack>) {
+    let mut bytes = 0_usize;
+    let mut fits = |(unit, _): &(Unit, Ack)| {
+        let content = unit.content_bytes();
+        let fits = bytes == 0 || content == 0 || bytes.saturating_add(content) <= BATCH_BYTES;
+        bytes = bytes.saturating_add(content);
+        fits
+    };
+    std::iter::from_fn(|| waiting.next_if(&mut fits)).unzip()
 }
 
 /// A batch on its way to the store, and who waits for its units.
@@ -281,6 +296,16 @@ impl Default for State {
 }
 
 impl State {
+    /// Keeps outcomes, and tells who waits for anything else that nothing was written.
+    fn put_off(&mut self, waiting: impl Iterator<Item = (Unit, Ack)>, error: &RecordError) {
+        for (unit, ack) in waiting {
+            match (ack, unit) {
+                (Ack::Nobody, Unit::Outcome(row)) => self.kept.push(row),
+                (ack, _) => refuse(ack, error),
+            }
+        }
+    }
+
     fn recovered(&mut self) {
         self.failures = 0;
         self.retry_at = None;

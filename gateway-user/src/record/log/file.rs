@@ -38,18 +38,19 @@ pub fn write(path: &Path, note: &str) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// Moves the file of a log that is not gone on with out of the way, where it stays. `None` where there is none.
+/// Gives the file of a log that is not gone on with a second name, under which it stays when the first is taken. `None` where
+/// there is none.
 ///
 /// # Errors
 /// The system's.
-pub fn retire(path: &Path, suffix: &str) -> io::Result<Option<PathBuf>> {
-    let old = beside(path, suffix);
-    match fs::rename(path, &old) {
+pub fn keep(path: &Path, suffix: &str) -> io::Result<Option<PathBuf>> {
+    let kept = beside(path, suffix);
+    match fs::hard_link(path, &kept) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        renamed => renamed?,
+        linked => linked?,
     }
     sync_directory(path)?;
-    Ok(Some(old))
+    Ok(Some(kept))
 }
 
 /// `path` with one more suffix.

@@ -292,6 +292,24 @@ impl Resuming {
 }
 
 impl Draft {
+    /// Signs what is committed when the draft is: a new log begins with its first checkpoint.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if none of the keys has the log's name.
+    pub fn checkpoint(
+        &self,
+        origin: &KeyName,
+        keys: &[&dyn Sign],
+    ) -> Result<SignedCheckpoint, CheckpointError> {
+        Checkpoint::new(origin, self.tree.size(), self.tree.root()).sign(keys)
+    }
+
+    /// The frontier, to be stored with that checkpoint.
+    #[must_use]
+    pub fn frontier(&self) -> &[Hash] {
+        self.tree.frontier()
+    }
+
     /// Adds the row as the next leaf.
     pub fn append(&mut self, row: &Form) -> LeafHash {
         let leaf = row.hash();

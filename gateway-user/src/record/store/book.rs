@@ -32,6 +32,11 @@ const ADOPT: i64 = 10_000;
 /// How much longer systemd is asked to wait for the start with every such transaction, in microseconds.
 const EXTEND_USEC: u32 = 60_000_000;
 
+/// The event of a host's first log.
+pub(in crate::record) const BEGUN: &str = "log-begun";
+/// The event that every later one begins with.
+pub(in crate::record) const RESTARTED: &str = "log-restarted";
+
 /// Said wherever the log is not gone on with.
 const WAY_OUT: &str = "Nothing is recorded until this is settled. If it has an innocent reason, such as a backup that was \
     put back, put the right copy in place, or `chaperone log restart --reason TEXT` begins a new log, which says why the old \
@@ -47,8 +52,18 @@ pub(in crate::record) struct Book {
     cadence: Cadence,
     /// For rows of PostgreSQL that say which host they are of.
     host: Option<String>,
-    /// What the start has to record of the log.
+    /// What the start has to record of the log, before all else.
     news: Option<Event>,
+    /// A log that begins with what the start records: the database does not have it yet.
+    unborn: Option<Unborn>,
+}
+
+/// A log before its first entry.
+#[derive(Debug)]
+struct Unborn {
+    origin: KeyName,
+    host: String,
+    created: String,
 }
 
 /// The leaves of one transaction.
@@ -117,8 +132,8 @@ impl Book {
             None => begin(conn, &host, now).await?,
         };
         let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host)).await?;
-        if is_first && book.log.signed_size() == 0 {
-            book.adopt(conn).await?;
+        if book.log.signed_size() == 0 && !conn.has_begun(row.id).await? {
+            book.adopt(conn, is_first).await?;
         }
         Ok(book)
     }
@@ -138,29 +153,43 @@ impl Book {
             Some(old) => conn.last_checkpoint(old.id).await?,
             None => None,
         };
+        let origin = new_name(&host)?;
+        let key_path = config.log_key();
+        create_parent(&key_path)?;
+        let key = LogKey::load_or_create(&key_path, origin.clone())?;
+        let is_same_key = match (old, &last) {
+            (Some(old), Some(last)) => signed_by(&key_path, &old.origin, &last.note),
+            _ => true,
+        };
         let path = config.checkpoint_file();
         let file_failed = |error| BookError::File { path: path.display().to_string(), error };
         let in_file = file::read(&path).map_err(file_failed)?;
+        let suffix = origin.as_str().rsplit('/').next().map(|name| format!("before-{name}"));
+        let kept = file::keep(&path, &suffix.unwrap_or_default()).map_err(file_failed)?;
         let text = |note: &[u8]| {
             let text = String::from_utf8_lossy(note);
             // The text without its signatures: that says what was signed, and the file stays where it can be checked.
             text.split("\n\n").next().unwrap_or_default().to_owned()
         };
-        let (row, _) = begin(conn, &host, now).await?;
-        let retired = row.origin.rsplit('/').next().map(|name| format!("before-{name}")).unwrap_or_default();
-        let kept = file::retire(&path, &retired).map_err(file_failed)?;
-        let mut book = Self::resume(conn, config, &row, None, is_shared.then_some(host)).await?;
         let detail = serde_json::json!({
-            "log": row.origin,
-            "verifier": book.key.verifier().to_string(),
+            "log": origin.as_str(),
+            "verifier": key.verifier().to_string(),
             "old_log": old.map(|old| old.origin.clone()),
             "old_checkpoint": last.map(|last| text(&last.note)),
             "old_file": in_file.map(|note| text(&note)),
             "old_file_is_now": kept.map(|path| path.display().to_string()),
+            "same_key": is_same_key,
             "reason": reason,
         });
-        book.news = Some(Event { detail, ..Event::new("log-restarted", "a person began a new log") });
-        Ok(book)
+        Ok(Self {
+            id: 0,
+            log: Log::new(origin.clone()),
+            key,
+            cadence: cadence(config),
+            host: is_shared.then(|| host.clone()),
+            news: Some(Event { detail, ..Event::new(RESTARTED, "a person began a new log") }),
+            unborn: Some(Unborn { origin, host, created: stamp(now) }),
+        })
     }
 
     async fn resume(
@@ -174,8 +203,7 @@ impl Book {
         let path = config.log_key();
         let stored = conn.last_checkpoint(row.id).await?;
         let in_file = in_file.filter(|note| origin_of(note) == row.origin);
-        super::create_parent(&path)
-            .map_err(|error| BookError::File { path: path.display().to_string(), error })?;
+        create_parent(&path)?;
         let key = if stored.is_some() || in_file.is_some() {
             LogKey::load(&path, origin.clone()).map_err(|error| match error.is_missing() {
                 true => BookError::KeyGone { path: path.display().to_string(), origin: origin.clone() },
@@ -219,18 +247,14 @@ impl Book {
             }
         }
         let log = resuming.finish(Instant::now()).map_err(failed)?;
-        let cadence = Cadence {
-            rows: config.log.checkpoint_rows,
-            interval: std::time::Duration::from_secs(config.log.checkpoint_secs),
-        };
-        Ok(Self { id: row.id, log, key, cadence, host, news: None })
+        Ok(Self { id: row.id, log, key, cadence: cadence(config), host, news: None, unborn: None })
     }
 
-    /// Rows of before the log become its first leaves. What was changed before that cannot be seen.
-    async fn adopt(&mut self, conn: &mut Conn<'_>) -> Result<(), BookError> {
-        let begin = self.log.size();
-        let mut said = 0;
-        for leaves in LEAVES {
+    /// Rows of before the database's first log become its first leaves. What was changed before that cannot be seen. Every
+    /// log has its event `log-begun`, after which nothing is adopted.
+    async fn adopt(&mut self, conn: &mut Conn<'_>, is_first: bool) -> Result<(), BookError> {
+        let mut said = self.log.size();
+        for leaves in LEAVES.iter().filter(|_| is_first) {
             let mut from = i64::MIN;
             loop {
                 conn.execute("BEGIN").await?;
@@ -241,7 +265,7 @@ impl Book {
                 let Some(last) = forms.last() else { break };
                 from = last.row().saturating_add(1);
                 self.commit(draft).map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-                let rows = self.log.size() - begin;
+                let rows = self.log.size();
                 if rows - said >= 100_000 {
                     said = rows;
                     tracing::info!(rows, table = leaves.table, "rows of before the log become leaves");
@@ -250,25 +274,38 @@ impl Book {
                 let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
             }
         }
-        let rows = self.log.size() - begin;
-        if rows > 0 {
-            tracing::info!(rows, "rows of before the log have become leaves");
-            let detail = serde_json::json!({
-                "log": self.key.verifier().name().as_str(),
-                "verifier": self.key.verifier().to_string(),
-                "rows": rows,
-                "rows_before": begin,
-            });
-            let message =
-                "rows of before the log became its leaves; what was changed before this cannot be seen";
-            self.news = Some(Event { detail, ..Event::new("log-begun", message) });
-        }
+        // Also those of an attempt that did not come to its end.
+        let rows = self.log.size();
+        let message = match rows {
+            0 => "the log of what is recorded begins",
+            _ => "rows of before the log became its leaves; what was changed before this cannot be seen",
+        };
+        tracing::info!(rows, log = self.key.verifier().name().as_str(), "{message}");
+        let detail = serde_json::json!({
+            "log": self.key.verifier().name().as_str(),
+            "verifier": self.key.verifier().to_string(),
+            "rows": rows,
+        });
+        self.news = Some(Event { detail, ..Event::new(BEGUN, message) });
         Ok(())
     }
 
-    /// What the start has to record of the log, once.
-    pub(super) fn news(&mut self) -> Option<Event> {
-        self.news.take()
+    /// What the start has to record of the log, once, before all else. A log that begins here is noted in the same
+    /// transaction.
+    pub(super) async fn begin(&mut self, conn: &mut Conn<'_>) -> Result<Option<Event>, sqlx::Error> {
+        if let Some(Unborn { origin, host, created }) = &self.unborn {
+            conn.lock_logs().await?;
+            self.id = conn.begin_log(origin.as_str(), host, created).await?;
+        }
+        Ok(self.news.take())
+    }
+
+    /// Ends the transaction in which a log begins: its first checkpoint is in it, because an unsigned log is nobody's.
+    pub(super) async fn found(&mut self, conn: &mut Conn<'_>, draft: &Draft) -> Result<(), sqlx::Error> {
+        let Some(Unborn { origin, .. }) = self.unborn.take() else { return Ok(()) };
+        let signed = draft.checkpoint(&origin, &[&self.key]);
+        let signed = signed.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+        conn.add_checkpoint(self.id, signed.checkpoint().size(), draft.frontier(), signed.note()).await
     }
 
     /// Begins a transaction.
@@ -326,18 +363,41 @@ impl Pages {
 
 /// Notes a log of a new name. Also says whether it is the database's first.
 async fn begin(conn: &mut Conn<'_>, host: &str, now: OffsetDateTime) -> Result<(LogRow, bool), BookError> {
-    let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| BookError::NoRandomness)?;
-    // A key's name has no spaces and no plus.
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    let name: String = host.chars().map(plain).collect();
-    let origin = format!("chaperone/{name}/{}", hex::encode(random));
+    let origin = new_name(host)?.as_str().to_owned();
     conn.execute("BEGIN").await?;
     conn.lock_logs().await?;
     let is_first = conn.logs().await?.is_empty();
     let id = conn.begin_log(&origin, host, &stamp(now)).await?;
     conn.execute("COMMIT").await?;
     Ok((LogRow { id, origin, hostname: host.to_owned() }, is_first))
+}
+
+/// A name that no log has.
+fn new_name(host: &str) -> Result<KeyName, BookError> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| BookError::NoRandomness)?;
+    // A key's name has no spaces and no plus.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let name: String = host.chars().map(plain).collect();
+    let origin = format!("chaperone/{name}/{}", hex::encode(random));
+    origin.parse().map_err(|_| BookError::Name(origin))
+}
+
+/// Whether the key in this file signed the checkpoint of another log.
+fn signed_by(key: &Path, origin: &str, note: &[u8]) -> bool {
+    let key = origin.parse().ok().and_then(|origin| LogKey::load(key, origin).ok());
+    key.is_some_and(|key| SignedCheckpoint::open(note, &[key.verifier().clone()]).is_ok())
+}
+
+fn create_parent(path: &Path) -> Result<(), BookError> {
+    super::create_parent(path).map_err(|error| BookError::File { path: path.display().to_string(), error })
+}
+
+fn cadence(config: &Config) -> Cadence {
+    Cadence {
+        rows: config.log.checkpoint_rows,
+        interval: std::time::Duration::from_secs(config.log.checkpoint_secs),
+    }
 }
 
 /// The note of the checkpoint file, which must be of this log: with another one somebody could have begun a history in which

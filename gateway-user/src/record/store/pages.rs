@@ -6,7 +6,10 @@ use sqlx::{
     sqlite::{SqliteRow, SqliteValueRef},
 };
 
-use super::columns::{HOST, LEAVES, Leaves};
+use super::{
+    book::BEGUN,
+    columns::{HOST, LEAVES, Leaves},
+};
 use crate::record::log::{
     hash::{Hash, LeafHash},
     leaf::{Form, Value},
@@ -90,6 +93,43 @@ impl Conn<'_> {
         with!(self, conn => {
             sqlx::query_scalar(SQL).bind(origin).bind(host).bind(created).fetch_one(&mut **conn).await
         })
+    }
+
+    /// Whether a log's event [`BEGUN`] is in it.
+    pub(in crate::record) async fn has_begun(&mut self, log: i64) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM events AS e JOIN log AS l \
+            ON l.table_name = 'events' AND l.row_seq = e.seq WHERE e.kind = $1 AND l.log_id = $2)";
+        with!(self, conn => sqlx::query_scalar(SQL).bind(BEGUN).bind(log).fetch_one(&mut **conn).await)
+    }
+
+    /// The event that a log begins with, where it begins with one: its kind, and its detail as JSON.
+    pub(in crate::record) async fn first_event(
+        &mut self,
+        log: i64,
+    ) -> Result<Option<(String, String)>, sqlx::Error> {
+        const SQL: &str = "SELECT e.kind, CAST(e.detail AS text) FROM log AS l JOIN events AS e \
+            ON l.table_name = 'events' AND l.row_seq = e.seq WHERE l.log_id = $1 AND l.leaf_index = 0";
+        with!(self, conn => sqlx::query_as(SQL).bind(log).fetch_optional(&mut **conn).await)
+    }
+
+    /// A log that entries, or checkpoints, are said to be of, and that is none: rows could be hidden under it.
+    pub(in crate::record) async fn stray_log(&mut self, logs: &[LogRow]) -> Result<Option<i64>, sqlx::Error> {
+        // From one to the next, however many entries each has.
+        const ENTRIES: &str = "SELECT min(log_id) FROM log WHERE log_id > $1";
+        const CHECKPOINTS: &str = "SELECT min(log_id) FROM checkpoints WHERE log_id > $1";
+        for sql in [ENTRIES, CHECKPOINTS] {
+            let mut last = i64::MIN;
+            loop {
+                let next: Option<i64> =
+                    with!(self, conn => sqlx::query_scalar(sql).bind(last).fetch_one(&mut **conn).await)?;
+                match next {
+                    None => break,
+                    Some(id) if logs.iter().any(|log| log.id == id) => last = id,
+                    stray => return Ok(stray),
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// How many entries a log has.
@@ -218,17 +258,21 @@ impl Conn<'_> {
         frontier: &[Hash],
         note: &str,
     ) -> Result<(), sqlx::Error> {
-        const STORED: &str = "SELECT EXISTS (SELECT 1 FROM checkpoints WHERE log_id = $1 AND size = $2)";
+        const STORED: &str = "SELECT note FROM checkpoints WHERE log_id = $1 AND size = $2";
         const SQL: &str = "INSERT INTO checkpoints (log_id, size, frontier, note) VALUES ($1, $2, $3, $4)";
         let frontier: Vec<u8> = frontier.iter().flat_map(Hash::as_bytes).copied().collect();
         let size = index(size)?;
-        let is_stored: bool = with!(self, conn => sqlx::query_scalar(STORED).bind(log).bind(size).fetch_one(&mut **conn).await)?;
-        if is_stored {
-            return Ok(());
+        let stored: Option<String> = with!(self, conn => {
+            sqlx::query_scalar(STORED).bind(log).bind(size).fetch_optional(&mut **conn).await
+        })?;
+        match stored {
+            // The key signs the same in the same way.
+            Some(stored) if stored == note => Ok(()),
+            Some(_) => Err(corrupt("a checkpoint of this size that this daemon did not sign")),
+            None => with!(self, conn => {
+                sqlx::query(SQL).bind(log).bind(size).bind(frontier).bind(note).execute(&mut **conn).await.map(drop)
+            }),
         }
-        with!(self, conn => {
-            sqlx::query(SQL).bind(log).bind(size).bind(frontier).bind(note).execute(&mut **conn).await.map(drop)
-        })
     }
 
     /// The forms of rows of a table with this number or greater ones, in the order of these.

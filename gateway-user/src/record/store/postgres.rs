@@ -30,14 +30,17 @@ use super::{
     recover, refused,
 };
 use crate::record::{
-    Config, Event, RecordError,
+    Config, RecordError,
     log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{SessionRow, Unit},
+    stored::{EventRow, SessionRow, Unit},
 };
 
 /// Where sqlx notes which migrations were made.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+
+/// Bytes of contents that are sent in a second, at least.
+const SECOND_BYTES: usize = 1 << 20;
 
 /// Longest time in which a connection is said goodbye to.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -100,12 +103,16 @@ impl Store {
         let database = self.server.database.clone();
         let failed = |error: sqlx::Error| RecordError::Open { database, detail: error.to_string() };
         let mut conn = self.connection().await?;
-        let news = self.book.news();
         let recovered = async {
             let mut tx = conn.begin().await?;
+            let news = self.book.begin(&mut Conn::Postgres(&mut tx)).await?;
             let mut pages = self.book.pages(&mut Conn::Postgres(&mut tx)).await?;
-            let leftovers = recover(&mut tx, &self.server.host, &mut pages, news, now).await?;
+            if let Some(news) = news {
+                insert(&mut tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
+            }
+            let leftovers = recover(&mut tx, &self.server.host, &mut pages, now).await?;
             Conn::Postgres(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
+            self.book.found(&mut Conn::Postgres(&mut tx), &pages.draft).await?;
             tx.commit().await?;
             connect::limit(&mut conn, self.server.statement_timeout).await?;
             Ok((leftovers, pages.draft))
@@ -164,7 +171,9 @@ impl Store {
 
     /// After a failure the connection is gone: whatever state it was in, a new one is in a known one.
     async fn attempt(&mut self, batch: &Batch) -> Result<Vec<Written>, Failure> {
-        let limit = self.server.statement_timeout;
+        let bytes: usize = batch.units.iter().map(Unit::content_bytes).sum();
+        // What has to be sent takes its time, on a slow way, too.
+        let limit = self.server.statement_timeout + Duration::from_secs((bytes / SECOND_BYTES) as u64);
         let mut conn = self.connection().await.map_err(Failure::Before)?;
         let mut done = transact(&mut conn, batch, &self.book, insert_together, limit).await;
         if matches!(done, Err(Failure::Row)) {
@@ -431,7 +440,6 @@ async fn recover(
     tx: &mut PgConnection,
     host: &str,
     pages: &mut Pages,
-    news: Option<Event>,
     now: OffsetDateTime,
 ) -> Result<Leftovers, sqlx::Error> {
     let (last_call, last_end): (i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
@@ -465,7 +473,7 @@ async fn recover(
     let opened = recover::opened(serde_json::json!({
         "last_call": last_call, "last_end": last_end, "closed_calls": closed_calls, "host": host,
     }));
-    insert(tx, &recover::units(open, news, opened, now), pages).await?;
+    insert(tx, &recover::units(open, opened, now), pages).await?;
     let open_sessions = sqlx::query_as(recover::OPEN_SESSIONS).bind(host).fetch_all(&mut *tx).await?;
     let killed =
         sqlx::query_as(recover::ENDED_CGROUPS).bind(recover::KILLED.as_str()).fetch_all(&mut *tx).await?;

@@ -58,12 +58,11 @@ pub(super) fn opened(mut detail: Value) -> Event {
     Event { detail, ..Event::new(OPENED, "the daemon opened the session database") }
 }
 
-/// What a start writes: that what was `open` ended unknown, what is new of the log, and that there was a start.
-pub(super) fn units(open: Vec<String>, news: Option<Event>, opened: Event, now: OffsetDateTime) -> Vec<Unit> {
+/// What a start writes: that what was `open` ended unknown, and that there was a start.
+pub(super) fn units(open: Vec<String>, opened: Event, now: OffsetDateTime) -> Vec<Unit> {
     let unknown =
         |call| Unit::Outcome(OutcomeRow::new(call, Outcome::new(OutcomeKind::Unknown), Vec::new(), now));
-    let events = news.into_iter().chain([opened]);
-    open.into_iter().map(unknown).chain(events.map(|event| Unit::Event(EventRow::new(event, now)))).collect()
+    open.into_iter().map(unknown).chain([Unit::Event(EventRow::new(opened, now))]).collect()
 }
 
 /// What the rows say.

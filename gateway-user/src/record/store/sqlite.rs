@@ -25,10 +25,10 @@ use super::{
     recover, refused,
 };
 use crate::record::{
-    Config, Event, RecordError,
+    Config, RecordError,
     log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{SessionRow, Unit},
+    stored::{EventRow, SessionRow, Unit},
 };
 
 /// The database, with the exclusive right to write to it.
@@ -76,12 +76,16 @@ impl Store {
     /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
     pub(super) async fn recover(&mut self, now: OffsetDateTime) -> Result<Leftovers, RecordError> {
         let database = self.file.path.display().to_string();
-        let news = self.book.news();
         let mut tx = self.file.begin().await.map_err(refused)?;
         let recovered = async {
+            let news = self.book.begin(&mut Conn::Sqlite(&mut tx)).await?;
             let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
-            let leftovers = recover(&mut tx, &mut pages, news, now).await?;
+            if let Some(news) = news {
+                insert(&mut tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
+            }
+            let leftovers = recover(&mut tx, &mut pages, now).await?;
             Conn::Sqlite(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
+            self.book.found(&mut Conn::Sqlite(&mut tx), &pages.draft).await?;
             tx.commit().await?;
             Ok::<_, sqlx::Error>((leftovers, pages.draft))
         };
@@ -301,7 +305,6 @@ async fn finish(
 async fn recover(
     tx: &mut SqliteConnection,
     pages: &mut Pages,
-    news: Option<Event>,
     now: OffsetDateTime,
 ) -> Result<Leftovers, sqlx::Error> {
     // Only calls that came after the last start can be open: that start closed all before it.
@@ -318,7 +321,7 @@ async fn recover(
     let last_call: i64 =
         sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM calls").fetch_one(&mut *tx).await?;
     let opened = recover::opened(serde_json::json!({ "last_call": last_call, "closed_calls": closed_calls }));
-    insert(tx, &recover::units(open, news, opened, now), pages).await?;
+    insert(tx, &recover::units(open, opened, now), pages).await?;
     let open_sessions = sqlx::query_as(recover::OPEN_SESSIONS).bind(None::<&str>).fetch_all(&mut *tx).await?;
     let killed =
         sqlx::query_as(recover::ENDED_CGROUPS).bind(recover::KILLED.as_str()).fetch_all(&mut *tx).await?;

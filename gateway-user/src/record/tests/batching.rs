@@ -1,11 +1,12 @@
 //! Group commit: many rows, few transactions.
 
 use super::support::{On, call_id, intent, on_both, session_id};
-use crate::record::{Event, Intent, Outcome, OutcomeKind, RecordError};
+use crate::record::{Event, Holds, Intent, Outcome, OutcomeKind, RecordError, Side};
 
 on_both!(
     what_waits_together_is_committed_together,
     a_batch_has_a_bound,
+    a_batch_has_a_bound_of_bytes,
     open_calls_have_a_bound_and_give_their_slots_back,
     no_slot_in_time_refuses_the_call,
     every_statement_size_is_correct,
@@ -52,6 +53,33 @@ async fn a_batch_has_a_bound(on: On) {
         event.await.unwrap().unwrap();
     }
     assert_eq!(recorder.health().transactions - before, 3);
+}
+
+async fn a_batch_has_a_bound_of_bytes(on: On) {
+    const MIB: usize = 1 << 20;
+    let bench = on.with(|config| config.body_max_bytes = 8 * MIB);
+    let recorder = bench.recorder().await;
+    let mut calls = Vec::new();
+    for n in 1..=6 {
+        calls.push((n, recorder.intend(intent(n)).await.unwrap()));
+    }
+    let before = recorder.health();
+    // What cannot be compressed: 3 MiB each of four calls, and two without.
+    for (n, mut call) in calls {
+        if n <= 4 {
+            let mut data = vec![0; 3 * MIB];
+            aws_lc_rs::rand::fill(&mut data).unwrap();
+            let capture = recorder.capture(session_id(1), Holds::Document, Some("text/plain"));
+            data.chunks(MIB).for_each(|part| capture.push(part));
+            capture.end();
+            call.capture(Side::Response, capture);
+        }
+        call.finish(Outcome::new(OutcomeKind::Forwarded));
+    }
+    recorder.healthy_when(|health| health.rows == before.rows + 10).await;
+    assert_eq!(recorder.health().transactions - before.transactions, 4);
+    recorder.close().await;
+    assert_eq!(bench.ask("SELECT count(*) FROM bodies").await, "4");
 }
 
 async fn open_calls_have_a_bound_and_give_their_slots_back(on: On) {

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use serde_json::json;
 use sqlx::migrate::Migrator;
 
 use super::support::{Bench, HOST, On, call_id, intent, on_both, session, session_id};
@@ -13,7 +14,7 @@ use crate::record::{
     log::{leaf::Form, tombstone::TABLE, verify::Report},
     restart_log,
     store::{
-        POSTGRES, SQLITE,
+        POSTGRES, SQLITE, Store,
         columns::{HOST as HOST_COLUMN, LEAVES},
     },
 };
@@ -34,6 +35,9 @@ on_both!(
     a_file_that_cannot_be_written_stops_nothing,
     checkpoints_come_while_the_daemon_runs,
     rows_go_only_with_a_tombstone_and_without_a_hold,
+    a_log_that_nobody_founded_is_named,
+    a_log_begins_and_begins_again_as_a_whole,
+    a_checkpoint_of_somebody_else_is_not_taken_for_ours,
     what_is_changed_of_a_content_is_named,
 );
 
@@ -121,19 +125,19 @@ async fn tamper(bench: &Bench, sql: &str) {
 async fn what_was_written_fits(on: On) {
     let bench = filled(on).await;
     let report = found(&bench).await.unwrap();
-    // One session with who it is and its end, three calls with outcomes and what was masked, four events.
-    assert_eq!((report.rows, report.size, report.pruned), (16, 16, 0));
-    assert_eq!((report.checkpoints, report.signed), (1, 16), "a daemon that stops in order signs all");
-    // The file has the same.
+    // One session with who it is and its end, three calls with outcomes and what was masked, five events.
+    assert_eq!((report.rows, report.size, report.pruned), (17, 17, 0));
+    // That of the database, and that of the file.
+    assert_eq!((report.checkpoints, report.signed), (2, 17), "a daemon that stops in order signs all");
     let audit = audited(&bench, against_file(&bench)).await;
-    assert_eq!(audit.logs[0].found.as_ref().unwrap().checkpoints, 2);
+    assert_eq!(audit.logs[0].found.as_ref().unwrap().checkpoints, 2, "the same note counts once");
     assert!(audit.logs[0].origin.starts_with("chaperone/build7/"), "{audit:?}");
     // A crash leaves what was written since the last checkpoint unsigned, and the next start goes on.
     let recorder = bench.open().await.recorder;
     std::mem::forget(recorder.intend(intent(9)).await);
     recorder.event(Event::new("tick", "unsigned")).await.unwrap();
     let report = found(&bench).await.unwrap();
-    assert_eq!((report.size, report.signed), (19, 16));
+    assert_eq!((report.size, report.signed), (20, 17));
     let again = Request { keys: vec![verifier(&bench.config).await.unwrap()], ..against_file(&bench) };
     assert!(!audited(&bench, again).await.has_discrepancy());
     // Nobody's key says nothing.
@@ -302,11 +306,11 @@ async fn what_is_removed_added_or_moved_is_named(on: On) {
         (
             // The row and its entry, with a hash that is right.
             format!("UPDATE events SET message = 'never' WHERE seq = {row}; {}", forged(&bench, &row).await),
-            "the stored checkpoint of size 16 does not fit the log".to_owned(),
+            "of size 17 does not fit the log".to_owned(),
         ),
         (
-            "UPDATE checkpoints SET size = 15".to_owned(),
-            "the checkpoint that is stored as that of size 15 was altered".to_owned(),
+            "UPDATE checkpoints SET size = 16".to_owned(),
+            "the checkpoint that is stored as that of size 16 was altered".to_owned(),
         ),
         (
             "UPDATE checkpoints SET note = replace(note, 'chaperone/', 'chaperon/')".to_owned(),
@@ -375,17 +379,21 @@ async fn cut(bench: &Bench, from: u64) {
 async fn a_shortened_log_is_known_by_the_file(on: On) {
     let bench = filled(on).await;
     fill_again(&bench).await;
-    cut(&bench, 16).await;
+    cut(&bench, 17).await;
     // By itself it fits.
-    assert_eq!(found(&bench).await.unwrap().size, 16);
-    let audit = audited(&bench, against_file(&bench)).await;
-    let said = audit.logs[0].found.as_ref().unwrap_err().to_string();
-    assert_eq!(
-        said,
-        "the log ends with 16 entries, but the given checkpoint covers 18: the last ones were removed"
-    );
+    let key = verifier(&bench.config).await.unwrap();
+    let audit = audited(&bench, Request { keys: vec![key.clone()], ..Request::default() }).await;
+    assert_eq!(audit.logs[0].found.as_ref().unwrap().size, 17);
+    // What is beside it says otherwise, to whoever looks for it and to whoever does not say what to look for.
+    for request in [Request { keys: vec![key], ..against_file(&bench) }, Request::default()] {
+        let audit = audited(&bench, request).await;
+        assert_eq!(
+            audit.logs[0].found.as_ref().unwrap_err().to_string(),
+            "the log ends with 17 entries, but the checkpoint kept outside the database covers 19: the last ones were removed"
+        );
+    }
     let refused = refused(&bench).await;
-    assert!(refused.contains("the log has 16 leaves, the last checkpoint covers 18"), "{refused}");
+    assert!(refused.contains("the log has 17 leaves, the last checkpoint covers 19"), "{refused}");
     assert!(refused.contains("chaperone log restart --reason"), "{refused}");
 }
 
@@ -413,7 +421,7 @@ async fn an_older_copy_is_not_gone_on_with(on: On) {
         fs::copy(&copy, &bench.config.database).unwrap();
     } else {
         fill_again(&bench).await;
-        cut(&bench, 16).await;
+        cut(&bench, 17).await;
     }
     let said = refused(&bench).await;
     assert!(said.contains("this is an older copy of the database"), "{said}");
@@ -426,10 +434,10 @@ async fn an_older_copy_is_not_gone_on_with(on: On) {
     assert!(!audit.has_discrepancy(), "{audit:?}");
     let detail = bench.ask("SELECT detail FROM events WHERE kind = 'log-restarted'").await;
     let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
-    assert_eq!(detail["reason"], "the disk was lost");
+    assert_eq!((&detail["reason"], &detail["same_key"]), (&json!("the disk was lost"), &json!(true)));
     assert_eq!(detail["old_log"], audit.logs[0].origin);
     assert!(
-        detail["old_file"].as_str().unwrap().starts_with(&format!("{}\n18\n", audit.logs[0].origin)),
+        detail["old_file"].as_str().unwrap().starts_with(&format!("{}\n19\n", audit.logs[0].origin)),
         "{detail}"
     );
     // What it said is still there, and shows that the old log was longer.
@@ -480,8 +488,103 @@ async fn a_lost_key_is_not_replaced_in_silence(on: On) {
     let said = refused(&bench).await;
     assert!(said.contains("is not believed"), "{said}");
     fs::remove_file(bench.config.log_key()).unwrap();
+    let old = bench.ask("SELECT origin FROM logs").await;
     assert_eq!(restart_log(&bench.config, "the key was lost", &bench.clock).await, Ok(()));
     bench.open().await.recorder.close().await;
+    // Of the old log this host can say nothing any more, and says so.
+    let audit = audited(&bench, Request::default()).await;
+    assert!(!audit.has_discrepancy() && audit.logs.len() == 1, "{audit:?}");
+    assert_eq!(audit.without_key, [old]);
+}
+
+/// Rows of nobody's making, and a log that says otherwise.
+async fn a_log_that_nobody_founded_is_named(on: On) {
+    let bench = filled(on).await;
+    let hosted = if on == On::Postgres { ", hostname" } else { "" };
+    let overriding = if on == On::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    let row = bench.ask("SELECT min(seq) FROM events WHERE kind = 'tick'").await;
+    let forged = format!(
+        "INSERT INTO events (seq, time, kind, message, detail, truncated{hosted}) {overriding} \
+         SELECT 1000, time, kind, message, detail, truncated{hosted} FROM events WHERE seq = {row}; \
+         INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) \
+         SELECT 99, 0, 'events', 1000, leaf FROM log WHERE leaf_index = 0; "
+    );
+    tamper(&bench, &forged).await;
+    let audit = audited(&bench, Request::default()).await;
+    assert_eq!((audit.stray, audit.has_discrepancy()), (Some(99), true));
+    // Under a name of its own, later and earlier than the host's.
+    for id in [99, -1] {
+        let named = format!(
+            "UPDATE log SET log_id = {id} WHERE row_seq = 1000; DELETE FROM logs WHERE origin = 'other'; \
+             INSERT INTO logs (id, origin, hostname, created) {overriding} \
+             SELECT {id}, 'other', hostname, created FROM logs"
+        );
+        bench.rows(&format!("{}{named}", free(on))).await.unwrap();
+        let audit = audited(&bench, Request::default()).await;
+        let wrong: Vec<String> =
+            audit.logs.iter().filter_map(|log| log.found.as_ref().err()).map(ToString::to_string).collect();
+        assert!(audit.has_discrepancy() && audit.stray.is_none(), "{audit:?}");
+        assert!(
+            wrong.iter().any(|wrong| wrong.starts_with("nobody has signed for this log's beginning")),
+            "{wrong:?}"
+        );
+    }
+    // A checkpoint of no log hides nothing, and is named all the same.
+    bench
+        .rows(&format!(
+            "{}DELETE FROM log WHERE row_seq = 1000; DELETE FROM events WHERE seq = 1000; \
+        DELETE FROM logs WHERE origin = 'other'; UPDATE checkpoints SET log_id = 98",
+            free(on)
+        ))
+        .await
+        .unwrap();
+    assert_eq!(audited(&bench, Request::default()).await.stray, Some(98));
+}
+
+/// The daemon dies between what a start does first and what it does then.
+async fn a_log_begins_and_begins_again_as_a_whole(on: On) {
+    let bench = on.bench();
+    // A database in which rows became leaves, and no more.
+    drop(Store::open(&bench.config, bench.clock.now()).await.unwrap());
+    assert_eq!(bench.ask("SELECT count(*) FROM logs").await, "1");
+    fill(&bench).await;
+    assert_eq!(bench.ask("SELECT count(*) FROM events WHERE kind = 'log-begun'").await, "1");
+    fs::remove_file(bench.config.log_key()).unwrap();
+    // A restart that comes to nothing leaves the log that is there, and its file.
+    let before = fs::read(bench.config.checkpoint_file()).unwrap();
+    drop(Store::restart_log(&bench.config, "a try", bench.clock.now()).await.unwrap());
+    assert_eq!(bench.ask("SELECT count(*) FROM logs").await, "1");
+    assert_eq!(fs::read(bench.config.checkpoint_file()).unwrap(), before);
+    // One that was cut off before its file was written is signed, and can be made again.
+    let mut store = Store::restart_log(&bench.config, "cut off", bench.clock.now()).await.unwrap();
+    store.recover(bench.clock.now()).await.unwrap();
+    drop(store);
+    let first = "SELECT kind FROM events JOIN log ON table_name = 'events' AND row_seq = seq \
+                 WHERE leaf_index = 0 AND log_id = (SELECT max(id) FROM logs)";
+    assert_eq!(bench.ask(first).await, "log-restarted");
+    assert!(refused(&bench).await.contains("which is not the last log of this database"));
+    assert_eq!(restart_log(&bench.config, "again", &bench.clock).await, Ok(()));
+    bench.open().await.recorder.close().await;
+    let audit = audited(&bench, Request::default()).await;
+    assert_eq!(
+        (audit.logs.len(), audit.without_key.len(), audit.has_discrepancy()),
+        (2, 1, false),
+        "{audit:?}"
+    );
+}
+
+async fn a_checkpoint_of_somebody_else_is_not_taken_for_ours(on: On) {
+    let bench = on.with(|config| config.log.checkpoint_secs = 3600);
+    let recorder = bench.recorder().await;
+    let size = "(SELECT max(leaf_index) + 1 FROM log)";
+    let frontier = if on == On::Sqlite { "x''" } else { "''" };
+    let forged =
+        format!("INSERT INTO checkpoints (log_id, size, frontier, note) VALUES (1, {size}, {frontier}, 'x')");
+    bench.rows(&forged).await.unwrap();
+    recorder.close().await;
+    let said = refused(&bench).await;
+    assert!(said.contains("the newest checkpoint of the database is not believed"), "{said}");
+    assert!(!bench.config.checkpoint_file().exists(), "nothing was signed");
 }
 
 async fn another_database_in_its_place_is_refused(on: On) {
@@ -546,7 +649,7 @@ async fn rows_of_before_become_leaves(on: On) {
     }
     fill(&bench).await;
     let report = found(&bench).await.unwrap();
-    assert_eq!((report.rows, report.signed), (25 + 16 + 1, 25 + 16 + 1));
+    assert_eq!((report.rows, report.signed), (25 + 17, 25 + 17));
     let detail = bench.ask("SELECT detail FROM events WHERE kind = 'log-begun'").await;
     let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
     assert_eq!(detail["rows"], 25);
@@ -685,7 +788,7 @@ async fn every_host_has_a_log_of_its_own() {
     let request = Request { keys, ..Request::default() };
     let all = audited(&bench, request.clone()).await;
     let rows: Vec<u64> = all.logs.iter().map(|log| log.found.as_ref().unwrap().rows).collect();
-    assert_eq!(rows, [16 + 11, 11]);
+    assert_eq!(rows, [17 + 11, 12]);
     // A row that no log names is found by whoever looks.
     tamper(
         &bench,

@@ -68,7 +68,8 @@ fn the_page_lists_every_kind_of_event() {
         .iter()
         .flat_map(|text| text.lines())
         .flat_map(|line| {
-            ["Event::new(\"", "(_) => \"", "OPENED: &str = \"", "_KIND: &str = \""].map(|start| (line, start))
+            let starts = ["Event::new(\"", "(_) => \"", "ED: &str = \"", "UN: &str = \"", "_KIND: &str = \""];
+            starts.map(|start| (line, start))
         })
         .filter_map(|(line, start)| Some(line.split_once(start)?.1.split_once('"')?.0))
         .collect();

@@ -122,7 +122,7 @@ async fn sessions_and_events_are_filtered_too(on: On) {
     let all = EventFilter::default;
     assert_eq!(
         events(all()).await,
-        ["record-opened", "route-refused", "revealed", "night-over", "night-over"]
+        ["log-begun", "record-opened", "route-refused", "revealed", "night-over", "night-over"]
     );
     assert_eq!(events(EventFilter { kind: Some("route-*".to_owned()), ..all() }).await, ["route-refused"]);
     assert_eq!(events(EventFilter { session: Some(second.clone()), ..all() }).await, ["route-refused"]);

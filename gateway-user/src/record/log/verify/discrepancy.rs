@@ -148,6 +148,11 @@ pub enum Discrepancy {
         /// Up to here the log is what was signed.
         since: u64,
     },
+    /// Somebody began the log who has not its key.
+    #[error(
+        "nobody has signed for this log's beginning: it is not its host's first, and a later one begins with a signed event `log-restarted`, which names the one before"
+    )]
+    Unfounded,
     /// The log is less than what was signed.
     #[error("the log ends with {found} entries, but {which} covers {size}: the last ones were removed")]
     LogShorter {
@@ -165,7 +170,7 @@ pub enum Discrepancy {
 pub enum Which {
     /// One in the database.
     Stored,
-    /// One that was kept elsewhere.
+    /// One that was kept elsewhere: given, or in the host's own file.
     Given,
 }
 
@@ -173,7 +178,7 @@ impl fmt::Display for Which {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stored => "the stored checkpoint",
-            Self::Given => "the given checkpoint",
+            Self::Given => "the checkpoint kept outside the database",
         })
     }
 }
