@@ -27,6 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
     api::{Api, Launcher, SessionLog, Socket},
+    archive::Archive,
     cgroup2,
     clock::Clock,
     config::Config,
@@ -81,6 +82,8 @@ struct Daemon {
     api: Api,
     socket: Socket,
     writer: JoinHandle<()>,
+    /// What takes the record's checkpoints elsewhere, where it is to.
+    archive: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -93,7 +96,7 @@ impl Daemon {
         let policies = crate::config::policies::load(&config.policy.dir).context("loading the policies")?;
         tracing::info!(digest = policies.digest(), rules = policies.rule_count(), "policies loaded");
         let terminator = Terminator::new(&config.terminate, clock.clone()).context("loading the CA")?;
-        let Opened { recorder, writer, open_sessions, killed, tokens, closed_calls } =
+        let Opened { recorder, writer, open_sessions, killed, tokens, closed_calls, checkpoints } =
             Recorder::open(&config.record, clock.clone()).await.context("opening the session database")?;
         if closed_calls > 0 {
             tracing::warn!(closed_calls, "calls of a former run were closed as unknown");
@@ -123,6 +126,7 @@ impl Daemon {
         let upstream = Upstream::new(&config.forward, &roots).context("setting up the client towards AWS")?;
         let credentials = credentials::Source::new(config.credentials.clone(), &roots, clock.clone())
             .context("setting up the client towards STS")?;
+        let archive = Archive::new(&config.record.log, &credentials, checkpoints);
         let masks = masks(config).context("setting up the masks")?;
         let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
@@ -183,6 +187,7 @@ impl Daemon {
             api,
             socket,
             writer,
+            archive: archive.map(|archive| tokio::spawn(archive.run())),
         })
     }
 
@@ -200,6 +205,7 @@ impl Daemon {
             api,
             socket,
             writer,
+            archive,
         } = self;
         let tasks = TaskTracker::new();
         let connections = TaskTracker::new();
@@ -231,7 +237,7 @@ impl Daemon {
 
         signals.until_told_to_stop(&reloader, writer).await?;
         notify(&[NotifyState::Stopping]);
-        drain(config, &gateway, tasks, connections).await;
+        drain(config, &gateway, tasks, connections, archive).await;
         Ok(())
     }
 }
@@ -340,7 +346,13 @@ impl Signals {
 }
 
 /// Lets calls in flight end, up to the deadline, then writes what is left.
-async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connections: TaskTracker) {
+async fn drain(
+    config: &Config,
+    gateway: &Gateway,
+    tasks: TaskTracker,
+    connections: TaskTracker,
+    archive: Option<JoinHandle<()>>,
+) {
     let within = Duration::from_secs(config.serve.drain_timeout_secs);
     gateway.shutdown.cancel();
     tasks.close();
@@ -357,10 +369,16 @@ async fn drain(config: &Config, gateway: &Gateway, tasks: TaskTracker, connectio
     if let Err(error) = gateway.recorder.event(stopped).await {
         tracing::error!(%error, "the end could not be recorded");
     }
-    // Together with the drain and the event this stays below the unit's TimeoutStopSec.
+    // Together with the drain and the event these stay below the unit's TimeoutStopSec.
     const WRITING: Duration = Duration::from_secs(5);
+    const ARCHIVING: Duration = Duration::from_secs(3);
     if tokio::time::timeout(WRITING, gateway.recorder.close()).await.is_err() {
         tracing::error!("records are unwritten at the end; the next start closes their calls as unknown");
+    }
+    if let Some(archive) = archive
+        && tokio::time::timeout(ARCHIVING, archive).await.is_err()
+    {
+        tracing::error!("the last checkpoint is not in its bucket");
     }
 }
 

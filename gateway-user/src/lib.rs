@@ -102,6 +102,9 @@ pub mod respond;
 /// The whole story in two functions: one connection, one call.
 pub mod serve;
 
+/// Signed checkpoints of the record leave the host, for a bucket.
+pub mod archive;
+
 /// The daemon's unix socket: status, and the launcher's requests.
 pub mod api;
 

@@ -22,7 +22,7 @@ pub struct Args {
     /// Measure only this part: `understand` is reading, classifying and deciding, without any connection;
     /// `keys` is what keys of a role cost, `tokens` what it takes to check a token of an agent's,
     /// `masks` how fast answers pass that are looked through, `record` what a call's record takes,
-    /// and verifying it
+    /// and verifying it, `lists` how long lists from a large record take
     #[arg(long, conflicts_with = "write")]
     only: Option<String>,
 }

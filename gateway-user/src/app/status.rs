@@ -56,8 +56,9 @@ impl DaemonStatus {
     }
 
     fn store(&self) -> Health {
-        match self.gateway.recorder.health().failing {
-            None => match self.gateway.recorder.health().unsigned {
+        let health = self.gateway.recorder.health();
+        match health.failing {
+            None => match health.unsigned.or(health.unarchived) {
                 None => Health { ok: true, detail: String::new() },
                 Some(why) => {
                     Health { ok: false, detail: format!("{why}; calls are recorded, and it is tried again") }

@@ -237,10 +237,20 @@ impl Problems {
         let ranges = [
             ("checkpoint_rows", log.checkpoint_rows, 1, 1_000_000),
             ("checkpoint_secs", log.checkpoint_secs, 1, DAY),
+            ("s3_secs", log.s3_secs, 1, DAY),
         ];
         for (key, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
                 self.add(here(key), format!("`{key}` must be between {low} and {high}"));
+            }
+        }
+        if log.s3.is_some() && log.s3_region.is_none() {
+            self.add(here("s3"), "`s3` needs `s3_region`");
+        }
+        let of_bucket = [("s3_region", log.s3_region.is_some()), ("s3_endpoint", log.s3_endpoint.is_some())];
+        for (key, is_set) in of_bucket {
+            if is_set && log.s3.is_none() {
+                self.add(here(key), format!("`{key}` says nothing without `s3`"));
             }
         }
         for (key, path) in [("key", &log.key), ("checkpoint_file", &log.checkpoint_file)] {

@@ -222,6 +222,16 @@ impl Source {
         Ok(Self::asking(http::client(roots)?, provider, config, clock))
     }
 
+    /// What the gateway does in its own name: its keys, and a client that believes whom it believes. `None` where
+    /// there are none of its own.
+    #[must_use]
+    pub fn own(&self) -> Option<aws_config::SdkConfig> {
+        match &self.origin {
+            Origin::Own { sts, .. } => Some(sts.sdk()),
+            Origin::Fixed(_) => None,
+        }
+    }
+
     fn asking(
         http: SharedHttpClient,
         provider: SharedCredentialsProvider,

@@ -78,6 +78,15 @@ impl Clients {
         client
     }
 
+    /// For other clients of the SDK: the gateway's own keys, and the way by which STS is asked.
+    pub(super) fn sdk(&self) -> aws_config::SdkConfig {
+        aws_config::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .credentials_provider(self.provider.clone())
+            .build()
+    }
+
     /// Asks for keys of the role with the gateway's own, with the SDK's usual retries within the time.
     pub(super) async fn assume_role(
         &self,

@@ -38,6 +38,7 @@ pub use row::{
     AcceptedToken, Decision, Event, IdentityRenewal, Intent, KilledCgroup, MaskedValue, OpenSession, Outcome,
     OutcomeKind, SessionEnd, SessionStart,
 };
+pub use sink::Checkpoints;
 pub use url::DatabaseUrl;
 pub use writer::Health;
 

@@ -13,7 +13,7 @@ use super::{
     AcceptedToken, Capture, Config, Event, Health, Holds, IdentityRenewal, Intent, KilledCgroup, OpenSession,
     Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart, Side,
     capture::Room,
-    sink::Sink,
+    sink::{Checkpoints, Sink},
     store::{Leftovers, Store},
     stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
     writer::{Ack, Command, Writer},
@@ -60,6 +60,8 @@ pub struct Opened {
     pub tokens: Vec<AcceptedToken>,
     /// How many calls of a former run were closed as unknown.
     pub closed_calls: u64,
+    /// What will be signed, for who takes it elsewhere.
+    pub checkpoints: Checkpoints,
 }
 
 impl Recorder {
@@ -77,13 +79,15 @@ impl Recorder {
         let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
         #[cfg(test)]
         let (faults, fault_queue) = mpsc::channel(1);
+        let sink = Sink::start(config, health_sender.clone());
+        let checkpoints = sink.checkpoints(health_sender.clone());
         let writer = Writer {
             store,
             commands: command_queue,
             outcomes: outcome_queue,
             batch_rows: config.batch_rows.max(1),
             retry_max: Duration::from_secs(config.retry_max_secs),
-            sink: Sink::start(config, health_sender.clone()),
+            sink,
             health: health_sender,
             closing: closing.clone(),
             stopped: stopped.clone().drop_guard(),
@@ -111,6 +115,7 @@ impl Recorder {
             killed,
             tokens,
             closed_calls,
+            checkpoints,
         })
     }
 

@@ -38,6 +38,11 @@ impl Sink {
         Self { newest, task: tokio::spawn(run(checkpoints, path, journaled, health)) }
     }
 
+    /// Those to come, for who takes them elsewhere.
+    pub(super) fn checkpoints(&self, health: watch::Sender<Health>) -> Checkpoints {
+        Checkpoints { newest: self.newest.subscribe(), health }
+    }
+
     /// The newest checkpoint.
     pub(super) fn take(&self, signed: SignedCheckpoint) {
         self.newest.send_replace(Some(Arc::new(signed)));
@@ -49,6 +54,33 @@ impl Sink {
         if timeout(LAST, self.task).await.is_err() {
             tracing::error!("the last checkpoint is in the database, but not in its file");
         }
+    }
+}
+
+/// Checkpoints as they are stored.
+#[derive(Debug)]
+pub struct Checkpoints {
+    newest: watch::Receiver<Newest>,
+    health: watch::Sender<Health>,
+}
+
+impl Checkpoints {
+    /// The newest one, once there is one that was not asked for. `None` after the last.
+    pub async fn next(&mut self) -> Option<Arc<SignedCheckpoint>> {
+        // Its end is told after the last one was seen.
+        self.newest.changed().await.ok()?;
+        self.newest.borrow_and_update().clone()
+    }
+
+    /// Waits until none will come any more.
+    pub async fn ended(&self) {
+        // Only the end makes it return.
+        let _ = self.newest.clone().wait_for(|_| false).await;
+    }
+
+    /// Notes in the record's health whether the newest is where it was to be taken.
+    pub fn taken(&self, failed: Option<String>) {
+        self.health.send_modify(|health| health.unarchived = failed);
     }
 }
 

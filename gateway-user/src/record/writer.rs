@@ -73,6 +73,8 @@ pub struct Health {
     pub signed: u64,
     /// Why the newest checkpoint is not where it should be; `None` while it is. Recording goes on.
     pub unsigned: Option<String>,
+    /// Why the newest checkpoint has not left the host; `None` while it has, or is not to. Recording goes on.
+    pub unarchived: Option<String>,
 }
 
 /// The task's state.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use gateway_user::record::{self, StoreKind};
 use serde_json::Value;
 
 // PostgreSQL for tests is one thing, whoever tests.
@@ -42,6 +43,19 @@ impl Store {
         let server = Server::start("", &std::env::temp_dir());
         let database = server.create_database();
         Self(Kind::Postgres(server, database))
+    }
+
+    /// The configuration of a record whose files are in `dir`.
+    #[must_use]
+    pub fn record(&self, dir: &Path) -> record::Config {
+        let files = record::Config { database: file(dir), ..record::Config::default() };
+        match &self.0 {
+            Kind::Sqlite => files,
+            Kind::Postgres(server, database) => {
+                let url = server.url("postgres", database).parse().ok();
+                record::Config { store: StoreKind::Postgres, url, ..files }
+            }
+        }
     }
 
     /// What stands below `[record]` in the configuration of a daemon whose files are in `dir`.

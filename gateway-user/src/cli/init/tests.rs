@@ -59,6 +59,9 @@ fn the_guide_names_every_key() {
         key: Some("/k".into()),
         checkpoint_file: Some("/c".into()),
         journald: Some(true),
+        s3: Some("s3://abc/def".to_owned().try_into().unwrap()),
+        s3_region: Some("eu-central-1".parse().unwrap()),
+        s3_endpoint: Some("https://x".to_owned()),
         ..Default::default()
     };
     config.forward.extra_ca = Some("/x".into());

@@ -27,4 +27,4 @@ pub mod tree;
 pub mod verify;
 pub mod writer;
 
-pub use config::Config;
+pub use config::{Bucket, Config};

@@ -5,6 +5,7 @@
 
 mod keys;
 mod legs;
+mod lists;
 mod masks;
 mod memory;
 mod peers;
@@ -58,6 +59,8 @@ enum Part {
     Understand,
     /// Making records durable, and verifying them
     Record,
+    /// Lists from a large record, on both stores
+    Lists,
     /// Keys of a role: kept ones, and those made for one call
     Keys,
     /// Checking the tokens of agents, with the issuer's keys at hand
@@ -81,6 +84,7 @@ fn run(args: &Args) -> Result<()> {
         Some(Part::Understand) => publish(args, &understand::measure()?.report()),
         Some(Part::Keys) => publish(args, &keys::measure()?.report()),
         Some(Part::Record) => publish(args, &record::measure()?.report()),
+        Some(Part::Lists) => publish(args, &lists::measure()?.report()),
         Some(Part::Tokens) => publish(args, &tokens::measure()?.report()),
         Some(Part::Masks) => publish(args, &masks::measure()?.report()),
         None => everything(args),

@@ -130,7 +130,7 @@ async fn verified(config: &Config) -> Result<f64> {
     Ok(reports.map(|report| report.rows as f64).sum::<f64>() / took.as_secs_f64())
 }
 
-fn start(id: SessionId) -> SessionStart {
+pub(crate) fn start(id: SessionId) -> SessionStart {
     let workload = "bench".parse().unwrap_or_else(|_| unreachable!("a name"));
     SessionStart {
         id,
@@ -147,7 +147,7 @@ fn start(id: SessionId) -> SessionStart {
 }
 
 /// A call of usual length: 300 bytes of parameters.
-fn intent(session: SessionId, turn: usize) -> Intent {
+pub(crate) fn intent(session: SessionId, turn: usize) -> Intent {
     let table = "arn:aws:dynamodb:eu-central-1:123456789012:table/orders";
     Intent {
         account: Some("123456789012".to_owned()),
@@ -174,7 +174,7 @@ fn intent(session: SessionId, turn: usize) -> Intent {
     }
 }
 
-fn outcome() -> Outcome {
+pub(crate) fn outcome() -> Outcome {
     Outcome {
         status: Some(200),
         aws_request_id: Some("OQKDNVGGH7A7EXAMPLEVRT3PJVVV4KQNSO5AEMVJF66Q9EXAMPLE".to_owned()),
