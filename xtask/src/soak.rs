@@ -24,7 +24,8 @@ pub fn run(command: &Command) -> Result<()> {
     let Command::Kill { iterations } = command;
     sh::heading("kill -9");
     // As the tests are built: nothing is compiled again.
-    Sh::new("cargo", &["nextest", "run", "--workspace", "--locked", "-E", "test(record::tests::crash)"])
-        .env("CHAPERONE_TEST_CRASH_ROUNDS", iterations.to_string())
-        .run()
+    let selected = "test(record::tests::crash)";
+    let arguments =
+        ["nextest", "run", "--workspace", "--locked", "--profile", "soak", "--no-capture", "-E", selected];
+    Sh::new("cargo", &arguments).env("CHAPERONE_TEST_CRASH_ROUNDS", iterations.to_string()).run()
 }

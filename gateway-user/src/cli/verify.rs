@@ -177,3 +177,6 @@ fn as_json(audit: &Audit) -> serde_json::Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;
