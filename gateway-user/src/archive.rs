@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for it. What cannot be put there is tried again, and the newest counts.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -58,25 +58,35 @@ impl Archive {
     /// Puts checkpoints there as they come, until the last: that one is tried once.
     pub async fn run(mut self) {
         let mut pause = AGAIN;
-        let mut failed = None;
+        let mut failed: Option<(Arc<SignedCheckpoint>, String)> = None;
         loop {
-            let signed = match failed.take() {
+            let signed = match &failed {
                 None => self.checkpoints.next().await,
-                Some(failed) => tokio::select! {
-                    () = sleep(pause) => Some(failed),
-                    newer = self.checkpoints.next() => newer,
-                },
+                Some((failed, _)) => {
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        () = self.checkpoints.ended() => {}
+                    }
+                    pause = pause.saturating_mul(2).min(AGAIN_MAX);
+                    // At the end, what was tried is not tried again.
+                    tokio::select! {
+                        biased;
+                        newer = self.checkpoints.next() => newer,
+                        () = std::future::ready(()) => Some(Arc::clone(failed)),
+                    }
+                }
             };
             let Some(signed) = signed else { return };
             if let Err(error) = self.put(&signed).await {
-                tracing::error!(%error, "a checkpoint is not in its bucket; it is tried again");
-                self.checkpoints.taken(Some(error));
-                failed = Some(signed);
-                pause = pause.saturating_mul(2).min(AGAIN_MAX);
+                if failed.as_ref().is_none_or(|(_, before)| *before != error) {
+                    tracing::error!(%error, "a checkpoint is not in its bucket; it is tried again");
+                }
+                self.checkpoints.taken(Some(error.clone()));
+                failed = Some((signed, error));
                 continue;
             }
             self.checkpoints.taken(None);
-            pause = AGAIN;
+            (failed, pause) = (None, AGAIN);
             tokio::select! {
                 () = sleep(self.every) => {}
                 () = self.checkpoints.ended() => {}
@@ -86,8 +96,10 @@ impl Archive {
 
     async fn put(&self, signed: &SignedCheckpoint) -> Result<(), String> {
         let checkpoint = signed.checkpoint();
-        // In the order of the names, in the order of time.
-        let key = self.bucket.key(&format!("{}/{:020}", checkpoint.origin(), checkpoint.size()));
+        // In the order of the names, in the order of time. With the root, nobody can take a name before it is known, and a
+        // second history does not meet the first.
+        let (origin, size, root) = (checkpoint.origin(), checkpoint.size(), checkpoint.root());
+        let key = self.bucket.key(&format!("{origin}/{size:020}-{root}"));
         let put = self
             .client
             .put_object()
@@ -99,9 +111,9 @@ impl Archive {
             .send();
         match put.await {
             Ok(_) => Ok(()),
-            // An attempt whose answer was lost.
+            // The same: an attempt whose answer was lost.
             Err(error) if status(&error) == Some(412) => Ok(()),
-            Err(error) => Err(format!("s3://{}/{key}: {}", self.bucket.name(), words(&error))),
+            Err(error) => Err(format!("the bucket {}: {}", self.bucket.name(), words(&error))),
         }
     }
 }

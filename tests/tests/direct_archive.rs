@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use base64::Engine as _;
 use chaperone_tests::{
     direct::GATEWAY_KEY,
     pki::TestCa,
@@ -75,10 +76,13 @@ impl Kept {
     }
 }
 
+/// The log's name, the number of entries and the root in hex.
 fn key_of(note: &str) -> String {
-    let mut lines = note.lines();
-    let (origin, size) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    format!("/audit/hosts/{origin}/{size:0>20}")
+    let mut lines = note.lines().map(str::to_owned);
+    let mut line = || lines.next().unwrap_or_default();
+    let (origin, size, root) = (line(), line(), line());
+    let root = base64::engine::general_purpose::STANDARD.decode(root).map(hex::encode).unwrap_or_default();
+    format!("/audit/hosts/{origin}/{size:0>20}-{root}")
 }
 
 fn sha256(text: &str) -> String {

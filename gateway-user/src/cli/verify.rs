@@ -103,10 +103,10 @@ fn bar(read: u64, all: u64) -> String {
 }
 
 fn code(audit: &Audit) -> u8 {
-    match (audit.has_discrepancy(), audit.without_key.is_empty()) {
+    match (audit.has_discrepancy(), audit.is_silent()) {
         (true, _) => 1,
-        (false, true) => 0,
-        (false, false) => UNKNOWN,
+        (false, false) => 0,
+        (false, true) => UNKNOWN,
     }
 }
 
@@ -114,11 +114,22 @@ fn as_text(audit: &Audit) -> String {
     let logs = audit.logs.iter().map(log_text);
     let missing = audit.missing.iter().map(|name| {
         format!(
-            "log {name}\n  MISSING: a checkpoint kept outside the database is of this log, and the database has no such log\n"
+            "log {name}\n  MISSING: a key or a checkpoint kept outside the database is of this log, and the database has no such log\n"
         )
     });
     let stray = audit.stray.map(|id| {
         format!("log with the number {id}\n  DOES NOT FIT: entries or checkpoints are of it, and the database has no such log\n")
+    });
+    let unread = audit.unread.map(|rows| {
+        format!(
+            "rows\n  DOES NOT FIT: {rows} rows are in no log, and are hidden from whoever reads by the log\n"
+        )
+    });
+    let unsigned = audit.unsigned.iter().map(|name| {
+        format!(
+            "log {name}\n  not verified: nobody has signed anything of it, so it may be anybody's; a daemon that runs signs within \
+             record.log.checkpoint_secs\n"
+        )
     });
     let without_key = audit
         .without_key
@@ -128,7 +139,13 @@ fn as_text(audit: &Audit) -> String {
         Contents { wrong: Some(wrong), .. } => format!("contents of bodies\n  DOES NOT FIT: {wrong}\n"),
         Contents { fit, wrong: None } => format!("contents of bodies\n  fits: {fit} contents\n"),
     };
-    logs.chain(missing).chain(stray).chain(without_key).chain([contents]).collect()
+    logs.chain(missing)
+        .chain(stray)
+        .chain(unread)
+        .chain(unsigned)
+        .chain(without_key)
+        .chain([contents])
+        .collect()
 }
 
 fn log_text(log: &Audited) -> String {
@@ -170,6 +187,8 @@ fn as_json(audit: &Audit) -> serde_json::Value {
         "logs": logs,
         "missing": audit.missing,
         "stray": audit.stray,
+        "unread": audit.unread,
+        "unsigned": audit.unsigned,
         "without_key": audit.without_key,
         "contents": {
             "fit": audit.contents.fit,

@@ -247,6 +247,11 @@ impl Problems {
         if log.s3.is_some() && log.s3_region.is_none() {
             self.add(here("s3"), "`s3` needs `s3_region`");
         }
+        if let Some(endpoint) = &log.s3_endpoint
+            && let Some(wrong) = wrong_endpoint(endpoint)
+        {
+            self.add(here("s3_endpoint"), wrong);
+        }
         let of_bucket = [("s3_region", log.s3_region.is_some()), ("s3_endpoint", log.s3_endpoint.is_some())];
         for (key, is_set) in of_bucket {
             if is_set && log.s3.is_none() {
@@ -501,7 +506,7 @@ fn wrong_target(address: SocketAddr, config: &Config) -> Option<&'static str> {
         .then_some("is a listener of the gateway itself")
 }
 
-/// Why STS cannot be asked there: its answers are secret, so they cross no network in the clear.
+/// Why AWS cannot be asked there: keys are secret, so they cross no network in the clear.
 fn wrong_endpoint(endpoint: &str) -> Option<String> {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return Some(format!("{endpoint:?} is not a URL")) };
     let host = uri.host().unwrap_or_default();

@@ -25,16 +25,17 @@ use super::{
     },
     query::{QueryError, Reader},
     store::{
-        book::RESTARTED,
         columns::{LEAVES, Leaves},
         pages::{Conn, LogRow, Whose},
     },
 };
 
 mod contents;
+mod founding;
 
 use contents::contents;
 pub use contents::{Contents, Wrong};
+use founding::{Founding, foundings};
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 2000;
@@ -91,6 +92,10 @@ pub struct Audit {
     /// The number of a log that the database does not have, although entries or checkpoints are said to be of it: rows
     /// could be hidden under it.
     pub stray: Option<i64>,
+    /// Rows that are in no log that was read, where all were: somebody hid them.
+    pub unread: Option<u64>,
+    /// Logs with entries of which nobody has signed anything yet: nothing can be said of them either.
+    pub unsigned: Vec<String>,
     /// The contents of bodies.
     pub contents: Contents,
 }
@@ -101,8 +106,41 @@ impl Audit {
     pub fn has_discrepancy(&self) -> bool {
         !self.missing.is_empty()
             || self.stray.is_some()
+            || self.unread.is_some()
             || self.contents.wrong.is_some()
             || self.logs.iter().any(|log| log.found.is_err())
+    }
+
+    /// Whether there is a log of which nothing can be said.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !self.without_key.is_empty() || !self.unsigned.is_empty()
+    }
+
+    /// A log that is not gone on with is what the one after it says in its signed beginning, neither more nor less. Of others
+    /// that nobody signed nothing is known.
+    fn vouch(&mut self, logs: &[LogRow], foundings: &HashMap<i64, Founding>) {
+        let is_signed = |log: &&Audited| log.found.as_ref().is_ok_and(|report| report.signed > 0);
+        let mut vouched = HashMap::new();
+        for later in self.logs.iter().filter(is_signed) {
+            let row = logs.iter().find(|log| log.origin == later.origin);
+            if let Some(before) = row.and_then(|row| foundings.get(&row.id)?.before.clone()) {
+                vouched.insert(before.origin.clone(), before);
+            }
+        }
+        for log in &mut self.logs {
+            let Ok(report) = &log.found else { continue };
+            match vouched.get(&log.origin) {
+                Some(before)
+                    if (report.size, report.root.to_string()) != (before.size, before.root.clone()) =>
+                {
+                    log.found = Err(Discrepancy::GoneOn { size: before.size, found: report.size });
+                }
+                Some(_) => {}
+                None if report.size > 0 && report.signed == 0 => self.unsigned.push(log.origin.clone()),
+                None => {}
+            }
+        }
     }
 }
 
@@ -129,8 +167,8 @@ pub enum AuditError {
     /// There is no log, or none of the wanted name.
     #[error("the database has no log{}", .0.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default())]
     NoLog(Option<String>),
-    /// A log's name is none.
-    #[error("the name {0:?} of a log in the database is none")]
+    /// The name of this host's log is none.
+    #[error("the name {0:?} of this host's log is none")]
     Name(String),
     /// Reading failed on the way.
     #[error("the database cannot be read on: {0}")]
@@ -161,7 +199,7 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
     let wanted: Vec<&LogRow> =
         logs.iter().filter(|log| request.only.is_empty() || request.only.contains(&log.origin)).collect();
     let mut found = Audit {
-        missing: missing(&request.against, &logs),
+        missing: missing(&request, &logs),
         stray: conn.conn().stray_log(&logs).await?,
         ..Audit::default()
     };
@@ -172,18 +210,17 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
     }
     progress.0.all.store(entries, Ordering::Relaxed);
     for log in wanted {
-        let origin: KeyName = log.origin.parse().map_err(|_| AuditError::Name(log.origin.clone()))?;
-        let founding = foundings.get(&log.id).copied().unwrap_or_default();
         let audited = |found| Audited { origin: log.origin.clone(), hostname: log.hostname.clone(), found };
-        if !founding.fits {
-            found.logs.push(audited(Err(Discrepancy::Unfounded)));
+        let Ok(origin) = log.origin.parse::<KeyName>() else {
+            found.logs.push(audited(Err(Discrepancy::Unnamed)));
             continue;
-        }
+        };
+        let founding = foundings.get(&log.id).cloned().unwrap_or_default();
         let keys = match founding.is_key_gone && request.keys.is_empty() {
             true => Vec::new(),
             false => keys(config, &request, log, &origin)?,
         };
-        if keys.is_empty() {
+        if keys.is_empty() && founding.fits {
             found.without_key.push(log.origin.clone());
             continue;
         }
@@ -198,57 +235,23 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
         conn = back;
         let verified = match verified {
             // What nobody signed, anybody could have begun.
-            Ok(report) if founding.is_later && report.signed == 0 => Err(Discrepancy::Unfounded),
+            Ok(report) if !founding.fits || (founding.is_later && report.signed == 0) => {
+                Err(Discrepancy::Unfounded)
+            }
             Ok(report) => Ok(report),
             Err(VerifyError::Discrepancy(discrepancy)) => Err(discrepancy),
             Err(VerifyError::Source(error)) => return Err(error.into()),
         };
         found.logs.push(audited(verified));
     }
+    found.vouch(&logs, &foundings);
+    if found.logs.len() == logs.len() && found.logs.iter().all(|log| log.found.is_ok()) {
+        let rows: u64 =
+            found.logs.iter().filter_map(|log| log.found.as_ref().ok()).map(|report| report.rows).sum();
+        found.unread = conn.conn().leaf_rows().await?.checked_sub(rows).filter(|unread| *unread > 0);
+    }
     found.contents = contents(&mut conn.conn()).await?;
     Ok(found)
-}
-
-/// How a log came to be.
-#[derive(Debug, Clone, Copy, Default)]
-struct Founding {
-    /// Whether its host had a log before.
-    is_later: bool,
-    /// Whether it begins as it must: a later one with a person's word, which names the one before.
-    fits: bool,
-    /// Whether its host's key was another by the time of a later log.
-    is_key_gone: bool,
-}
-
-/// How each log came to be, by its number.
-async fn foundings(
-    conn: &mut Conn<'_>,
-    config: &Config,
-    logs: &[LogRow],
-) -> Result<HashMap<i64, Founding>, sqlx::Error> {
-    let mut foundings: HashMap<i64, Founding> = HashMap::new();
-    let is_shared = config.store == super::StoreKind::Postgres;
-    for (at, log) in logs.iter().enumerate() {
-        let earlier = logs.iter().take(at).filter(|other| !is_shared || other.hostname == log.hostname);
-        let earlier: Vec<&LogRow> = earlier.collect();
-        let Some(before) = earlier.last() else {
-            foundings.insert(log.id, Founding { fits: true, ..Founding::default() });
-            continue;
-        };
-        let detail = match conn.first_event(log.id).await? {
-            Some((kind, detail)) if kind == RESTARTED => serde_json::from_str(&detail).unwrap_or_default(),
-            Some(_) | None => serde_json::Value::Null,
-        };
-        let said = |name: &str| detail.get(name).unwrap_or(&serde_json::Value::Null);
-        let fits = *said("old_log") == before.origin.as_str();
-        foundings.insert(log.id, Founding { is_later: true, fits, is_key_gone: false });
-        if *said("same_key") == false {
-            for log in earlier {
-                foundings.entry(log.id).or_default().is_key_gone = true;
-            }
-        }
-    }
-    Ok(foundings)
 }
 
 /// Who verifies with this host's key has its checkpoint file, too.
@@ -274,9 +277,16 @@ fn names(note: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(note.split(|byte| *byte == b'\n').next().unwrap_or_default())
 }
 
-fn missing(against: &[Vec<u8>], logs: &[LogRow]) -> Vec<String> {
-    let is_there = |name: &Cow<'_, str>| logs.iter().any(|log| log.origin == *name);
-    against.iter().map(|note| names(note)).filter(|name| !is_there(name)).map(Cow::into_owned).collect()
+/// Logs of which something is known and that are not there: who has a key has seen the log.
+fn missing(request: &Request, logs: &[LogRow]) -> Vec<String> {
+    let is_asked = |name: &str| request.only.is_empty() || request.only.iter().any(|only| only == name);
+    let keys = request.keys.iter().map(|key| key.name().as_str().to_owned()).filter(|name| is_asked(name));
+    let mut names: Vec<String> =
+        request.against.iter().map(|note| names(note).into_owned()).chain(keys).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !logs.iter().any(|log| log.origin == *name));
+    names
 }
 
 /// Those that were given, or that of the key file, which is this host's.

@@ -46,6 +46,8 @@ fn what_fits_is_said_in_full() {
             }],
             "missing": [],
             "stray": null,
+            "unread": null,
+            "unsigned": [],
             "without_key": [],
             "contents": { "fit": 4, "discrepancy": null },
         })
@@ -66,6 +68,7 @@ fn each_thing_that_does_not_fit_is_named_and_is_exit_code_1() {
         ),
         (Audit { missing: vec!["chaperone/x/1".to_owned()], ..fits() }, "log chaperone/x/1\n  MISSING: "),
         (Audit { stray: Some(99), ..fits() }, "log with the number 99\n  DOES NOT FIT: "),
+        (Audit { unread: Some(2), ..fits() }, "rows\n  DOES NOT FIT: 2 rows are in no log"),
         (
             Audit { contents: Contents { fit: 0, wrong: Some(added) }, ..fits() },
             "contents of bodies\n  DOES NOT FIT: the content 5f5f was added",
@@ -87,6 +90,9 @@ fn without_a_key_nothing_is_said() {
     assert_eq!(code(&audit), UNKNOWN);
     assert!(as_text(&audit).contains("not verified: no key of this log is given (--key)"));
     assert_eq!(as_json(&audit)["without_key"][0], ORIGIN);
+    let unsigned = Audit { unsigned: vec![ORIGIN.to_owned()], ..fits() };
+    assert_eq!(code(&unsigned), UNKNOWN);
+    assert!(as_text(&unsigned).contains("not verified: nobody has signed anything of it"));
 }
 
 #[test]

@@ -104,6 +104,10 @@ pub(in crate::record) enum BookError {
          database, a new one in the place of one that is gone, or somebody began another log in it. {WAY_OUT}"
     )]
     Stranger { path: String, found: String },
+    #[error(
+        "the log {origin} is not this host's first, and nobody has signed it: somebody else began it in this database. {WAY_OUT}"
+    )]
+    Unsigned { origin: String },
     #[error("{error}. The newest checkpoint is {which}; compare it with copies elsewhere. {WAY_OUT}")]
     Resume { error: ResumeError, which: String },
     #[error("the name of the log {0:?} in the database is none")]
@@ -131,7 +135,12 @@ impl Book {
             Some(row) => (row.clone(), logs.first() == Some(row)),
             None => begin(conn, &host, now).await?,
         };
-        let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host)).await?;
+        let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host.clone())).await?;
+        // A later one is born signed.
+        let is_later = logs.iter().any(|log| log.id < row.id && (!is_shared || log.hostname == host));
+        if is_later && book.log.signed_size() == 0 {
+            return Err(BookError::Unsigned { origin: row.origin });
+        }
         if book.log.signed_size() == 0 && !conn.has_begun(row.id).await? {
             book.adopt(conn, is_first).await?;
         }
@@ -157,13 +166,19 @@ impl Book {
         let key_path = config.log_key();
         create_parent(&key_path)?;
         let key = LogKey::load_or_create(&key_path, origin.clone())?;
-        let is_same_key = match (old, &last) {
-            (Some(old), Some(last)) => signed_by(&key_path, &old.origin, &last.note),
-            _ => true,
-        };
         let path = config.checkpoint_file();
         let file_failed = |error| BookError::File { path: path.display().to_string(), error };
         let in_file = file::read(&path).map_err(file_failed)?;
+        let signed =
+            |note: Option<&[u8]>| old.zip(note).map(|(old, note)| signed_by(&key_path, &old.origin, note));
+        let (stored_by_us, filed_by_us) =
+            (signed(last.as_ref().map(|last| last.note.as_slice())), signed(in_file.as_deref()));
+        // Where neither is there, nobody knows.
+        let is_same_key = stored_by_us.into_iter().chain(filed_by_us).reduce(|one, other| one || other);
+        let end = match old {
+            Some(old) => stored_end(conn, old.id).await?,
+            None => None,
+        };
         let suffix = origin.as_str().rsplit('/').next().map(|name| format!("before-{name}"));
         let kept = file::keep(&path, &suffix.unwrap_or_default()).map_err(file_failed)?;
         let text = |note: &[u8]| {
@@ -175,8 +190,12 @@ impl Book {
             "log": origin.as_str(),
             "verifier": key.verifier().to_string(),
             "old_log": old.map(|old| old.origin.clone()),
+            "old_entries": end.as_ref().map(Tree::size),
+            "old_root": end.as_ref().map(|tree| tree.root().to_string()),
             "old_checkpoint": last.map(|last| text(&last.note)),
+            "old_checkpoint_believed": stored_by_us,
             "old_file": in_file.map(|note| text(&note)),
+            "old_file_believed": filed_by_us,
             "old_file_is_now": kept.map(|path| path.display().to_string()),
             "same_key": is_same_key,
             "reason": reason,
@@ -358,6 +377,23 @@ impl Pages {
     pub(super) fn rewind(&mut self, mark: PagesMark) {
         self.draft.rewind(mark.draft);
         self.numbers = mark.numbers;
+    }
+}
+
+/// A log as it is stored. `None` where it has a gap.
+async fn stored_end(conn: &mut Conn<'_>, log: i64) -> Result<Option<Tree>, sqlx::Error> {
+    let mut tree = Tree::new();
+    loop {
+        let entries = conn.entries(log, tree.size().cast_signed(), READ).await?;
+        if entries.is_empty() {
+            return Ok(Some(tree));
+        }
+        for entry in entries {
+            if entry.index != tree.size() {
+                return Ok(None);
+            }
+            tree.append(entry.leaf);
+        }
     }
 }
 

@@ -115,21 +115,34 @@ impl Conn<'_> {
     /// A log that entries, or checkpoints, are said to be of, and that is none: rows could be hidden under it.
     pub(in crate::record) async fn stray_log(&mut self, logs: &[LogRow]) -> Result<Option<i64>, sqlx::Error> {
         // From one to the next, however many entries each has.
-        const ENTRIES: &str = "SELECT min(log_id) FROM log WHERE log_id > $1";
-        const CHECKPOINTS: &str = "SELECT min(log_id) FROM checkpoints WHERE log_id > $1";
-        for sql in [ENTRIES, CHECKPOINTS] {
-            let mut last = i64::MIN;
+        const ENTRIES: [&str; 2] =
+            ["SELECT min(log_id) FROM log", "SELECT min(log_id) FROM log WHERE log_id > $1"];
+        const CHECKPOINTS: [&str; 2] =
+            ["SELECT min(log_id) FROM checkpoints", "SELECT min(log_id) FROM checkpoints WHERE log_id > $1"];
+        for [least, next] in [ENTRIES, CHECKPOINTS] {
+            let mut last = None;
             loop {
-                let next: Option<i64> =
-                    with!(self, conn => sqlx::query_scalar(sql).bind(last).fetch_one(&mut **conn).await)?;
-                match next {
+                let found: Option<i64> = with!(self, conn => match last {
+                    None => sqlx::query_scalar(least).fetch_one(&mut **conn).await,
+                    Some(last) => sqlx::query_scalar(next).bind::<i64>(last).fetch_one(&mut **conn).await,
+                })?;
+                match found {
                     None => break,
-                    Some(id) if logs.iter().any(|log| log.id == id) => last = id,
+                    Some(id) if logs.iter().any(|log| log.id == id) => last = Some(id),
                     stray => return Ok(stray),
                 }
             }
         }
         Ok(None)
+    }
+
+    /// How many rows there are that are leaves.
+    pub(in crate::record) async fn leaf_rows(&mut self) -> Result<u64, sqlx::Error> {
+        let counts: Vec<String> =
+            LEAVES.iter().map(|leaves| format!("(SELECT count(*) FROM {})", leaves.table)).collect();
+        let sql = AssertSqlSafe(format!("SELECT {}", counts.join(" + ")));
+        let rows: i64 = with!(self, conn => sqlx::query_scalar(sql).fetch_one(&mut **conn).await)?;
+        Ok(rows.try_into().unwrap_or_default())
     }
 
     /// How many entries a log has.

@@ -36,6 +36,8 @@ on_both!(
     checkpoints_come_while_the_daemon_runs,
     rows_go_only_with_a_tombstone_and_without_a_hold,
     a_log_that_nobody_founded_is_named,
+    what_is_done_to_a_former_log_is_named,
+    what_nobody_signed_says_nothing,
     a_log_begins_and_begins_again_as_a_whole,
     a_checkpoint_of_somebody_else_is_not_taken_for_ours,
     what_is_changed_of_a_content_is_named,
@@ -342,19 +344,32 @@ async fn what_is_removed_added_or_moved_is_named(on: On) {
 
 /// Gives the entry of an event whose message is `never` the hash that it then has.
 async fn forged(bench: &Bench, row: &str) -> String {
+    let form = event_form(bench, row, row.parse().unwrap(), Some("never")).await;
+    let hash = match bench.config.store {
+        StoreKind::Sqlite => format!("x'{}'", form.hash()),
+        StoreKind::Postgres => format!("decode('{}', 'hex')", form.hash()),
+    };
+    format!("UPDATE log SET leaf = {hash} WHERE table_name = 'events' AND row_seq = {row}")
+}
+
+/// An event as it would be under another number.
+async fn renumbered(bench: &Bench, row: &str, number: i64) -> Form {
+    event_form(bench, row, number, None).await
+}
+
+async fn event_form(bench: &Bench, row: &str, number: i64, message: Option<&str>) -> Form {
     let columns = LEAVES.iter().find(|leaves| leaves.table == "events").unwrap().columns;
     let stored =
         bench.rows(&format!("SELECT {} FROM events WHERE seq = {row}", columns.join(", "))).await.unwrap();
-    let mut form = Form::new("events", row.parse().unwrap());
+    let mut form = Form::new("events", number);
     for (name, text) in columns.iter().zip(&stored[1]) {
-        let text = if *name == "message" { "never" } else { text.as_str() };
+        let text = message.filter(|_| *name == "message").unwrap_or(text.as_str());
         form = form.column(name, (text != "NULL").then_some(text));
     }
-    let hash = match bench.config.store {
-        StoreKind::Sqlite => format!("x'{}'", form.hash()),
-        StoreKind::Postgres => format!("decode('{}', 'hex')", form.later_column(HOST_COLUMN, HOST).hash()),
-    };
-    format!("UPDATE log SET leaf = {hash} WHERE table_name = 'events' AND row_seq = {row}")
+    match bench.config.store {
+        StoreKind::Sqlite => form,
+        StoreKind::Postgres => form.later_column(HOST_COLUMN, HOST),
+    }
 }
 
 /// Removes everything from this entry on, with what was signed of it.
@@ -539,6 +554,88 @@ async fn a_log_that_nobody_founded_is_named(on: On) {
         .await
         .unwrap();
     assert_eq!(audited(&bench, Request::default()).await.stray, Some(98));
+}
+
+/// A log that is not gone on with is not anybody's to add to.
+async fn what_is_done_to_a_former_log_is_named(on: On) {
+    let bench = filled(on).await;
+    let old = verifier(&bench.config).await.unwrap();
+    assert_eq!(restart_log(&bench.config, "a new beginning", &bench.clock).await, Ok(()));
+    bench.open().await.recorder.close().await;
+    let logs = audited(&bench, Request::default()).await.logs;
+    assert!(logs.len() == 2 && logs.iter().all(|log| log.found.is_ok()), "{logs:?}");
+    // With one more row at its end, and the hash that it has.
+    let hosted = if on == On::Postgres { ", hostname" } else { "" };
+    let overriding = if on == On::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    let row = bench.ask("SELECT min(seq) FROM events WHERE kind = 'tick'").await;
+    let form = renumbered(&bench, &row, 1000).await;
+    let hash = match on {
+        On::Sqlite => format!("x'{}'", form.hash()),
+        On::Postgres => format!("decode('{}', 'hex')", form.hash()),
+    };
+    let added = format!(
+        "INSERT INTO events (seq, time, kind, message, detail, truncated{hosted}) {overriding} \
+         SELECT 1000, time, kind, message, detail, truncated{hosted} FROM events WHERE seq = {row}; \
+         INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) \
+         SELECT 1, max(leaf_index) + 1, 'events', 1000, {hash} FROM log WHERE log_id = 1"
+    );
+    tamper(&bench, &added).await;
+    let audit = audited(&bench, Request::default()).await;
+    is_named(
+        &audit.logs[0].found.clone().map_err(|error| error.to_string()),
+        "as the signed beginning of the log after it says",
+        &added,
+    );
+    assert!(audit.logs[1].found.is_ok());
+    // Under the least number that there is, it is in no log that is read.
+    let least = format!("UPDATE log SET log_id = {}, leaf_index = 0 WHERE row_seq = 1000", i64::MIN);
+    bench.rows(&format!("{}{least}", free(on))).await.unwrap();
+    let audit = audited(&bench, Request::default()).await;
+    assert_eq!((audit.stray, audit.unread), (Some(i64::MIN), Some(1)));
+    bench
+        .rows(&format!(
+            "{}DELETE FROM log WHERE row_seq = 1000; DELETE FROM events WHERE seq = 1000",
+            free(on)
+        ))
+        .await
+        .unwrap();
+    assert!(!audited(&bench, Request::default()).await.has_discrepancy());
+    // The new one is gone, with everything in it: who has its key has seen it.
+    let new = verifier(&bench.config).await.unwrap();
+    let second = "(SELECT max(id) FROM logs)";
+    let mut gone = String::new();
+    for leaves in LEAVES {
+        let table = leaves.table;
+        gone += &format!(
+            "DELETE FROM {table} WHERE seq IN (SELECT row_seq FROM log WHERE table_name = '{table}' AND log_id = {second}); "
+        );
+    }
+    gone += &format!(
+        "DELETE FROM log WHERE log_id = {second}; DELETE FROM checkpoints WHERE log_id = {second}; DELETE FROM logs WHERE id = {second}"
+    );
+    bench.rows(&format!("{}{gone}", free(on))).await.unwrap();
+    let keys = Request { keys: vec![old, new.clone()], ..Request::default() };
+    let audit = audited(&bench, keys).await;
+    assert_eq!((audit.missing, audit.logs.len()), (vec![new.name().as_str().to_owned()], 1));
+}
+
+async fn what_nobody_signed_says_nothing(on: On) {
+    let bench = filled(on).await;
+    let keys = Request { keys: vec![verifier(&bench.config).await.unwrap()], ..Request::default() };
+    tamper(&bench, "DELETE FROM checkpoints").await;
+    let audit = audited(&bench, keys).await;
+    assert!(!audit.has_discrepancy() && audit.is_silent(), "{audit:?}");
+    assert_eq!(audit.unsigned, [audit.logs[0].origin.clone()]);
+    // Nor is it gone on with where somebody began it who has no key, and the file is not there.
+    fs::remove_file(bench.config.checkpoint_file()).unwrap();
+    let overriding = if on == On::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    let begun = format!(
+        "INSERT INTO logs (id, origin, hostname, created) {overriding} \
+         SELECT 99, 'chaperone/build7/00', hostname, created FROM logs"
+    );
+    bench.rows(&format!("{}{begun}", free(on))).await.unwrap();
+    let said = refused(&bench).await;
+    assert!(said.contains("is not this host's first, and nobody has signed it"), "{said}");
 }
 
 /// The daemon dies between what a start does first and what it does then.

@@ -153,6 +153,19 @@ pub enum Discrepancy {
         "nobody has signed for this log's beginning: it is not its host's first, and a later one begins with a signed event `log-restarted`, which names the one before"
     )]
     Unfounded,
+    /// No key can have the log's name.
+    #[error("the name of this log is none that a key has: nobody can have signed it")]
+    Unnamed,
+    /// Something was added to a log that is not gone on with, or the log was replaced.
+    #[error(
+        "the log ended with {size} entries and another root, as the signed beginning of the log after it says; it has {found} entries"
+    )]
+    GoneOn {
+        /// How many entries it had.
+        size: u64,
+        /// How many it has.
+        found: u64,
+    },
     /// The log is less than what was signed.
     #[error("the log ends with {found} entries, but {which} covers {size}: the last ones were removed")]
     LogShorter {
