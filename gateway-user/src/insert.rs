@@ -67,6 +67,9 @@ pub enum InsertError {
         "the value of a token names a resource or a role that this call was not decided for: name it in the clear"
     )]
     Names,
+    /// The values are more than can be looked for in the answer, which may repeat them.
+    #[error("the values that the request's tokens stand for have more than {0} bytes together")]
+    TooMuch(usize),
     /// It would have more bytes than a body may have that is read. That tells how long a value is, as AWS's own bounds do.
     #[error("with the values in the place of the tokens the body is longer than {0} bytes")]
     TooLong(usize),

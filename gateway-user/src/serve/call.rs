@@ -295,7 +295,8 @@ async fn carry_out(
 ) -> Result<Masked, Refused> {
     let Allowed { permit, request, stream, reservation, keys, inserting } = allowed;
     let minting = Minting::of(permit.operation(), call);
-    let masking = Masking::of(gateway, caller, &permit, call);
+    let inserted = inserting.as_ref().map(Inserting::known);
+    let masking = Masking::of(gateway, caller, &permit, call, inserted);
     let revealing = Revealing::of(&permit, call);
     let keys = match keys {
         WhoseKeys::Own => {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Gateway, refused::Refused};
+use super::{Gateway, masking, refused::Refused};
 use crate::{
     decide::{Permit, Permitted},
     identify::Caller,
     insert::{InsertError, Inserted},
+    mask::{KNOWN_MAX, Known, KnownError},
     parse::VerifiedRequest,
     prim::CallId,
     record::Event,
@@ -25,6 +26,8 @@ pub(super) struct Inserting {
     operation: String,
     resources: Vec<String>,
     inserted: Vec<(Permitted, Arc<Value>)>,
+    /// By which the values are found in the answer.
+    known: Option<Arc<Known>>,
     /// Bytes that the new body may have.
     most: usize,
 }
@@ -33,7 +36,7 @@ impl Inserting {
     /// `None` for a call that nothing is put into.
     ///
     /// # Errors
-    /// [`InsertError::Gone`]: what was known when the call was decided is not any more.
+    /// [`InsertError::Gone`]: what was known when the call was decided is not any more; [`InsertError::TooMuch`].
     pub(super) fn of(
         gateway: &Gateway,
         caller: &Caller,
@@ -46,19 +49,33 @@ impl Inserting {
             let value = gateway.tokens.value(caller.session.id, &one.token.text);
             Ok((one.clone(), value.ok_or(InsertError::Gone)?))
         };
+        let inserted: Vec<(Permitted, Arc<Value>)> =
+            permit.inserted().iter().map(value).collect::<Result<_, _>>()?;
+        let known = Known::new(inserted.iter().map(|(_, value)| (value.expose(), value.digest)));
+        let known = known.map_err(|error| match error {
+            KnownError::TooMuch => InsertError::TooMuch(KNOWN_MAX),
+            KnownError::Search => InsertError::Unfaithful,
+        })?;
         let operation = permit.operation();
         Ok(Some(Self {
             operation: operation.full_name(),
             resources: operation.resources(),
-            inserted: permit.inserted().iter().map(value).collect::<Result<_, _>>()?,
+            inserted,
+            known: known.map(Arc::new),
             most: gateway.config.inspect_max_bytes,
         }))
     }
 
-    /// Bytes that the new body may take, besides the body itself.
+    /// Bytes that the new body may take besides the body itself, and what looks for its values in the answer.
     pub(super) fn room(&self, body: Option<&Bytes>) -> usize {
         let values = self.inserted.iter().map(|(_, value)| value.expose().len().saturating_mul(ESCAPED_MAX));
-        values.fold(body.map_or(0, Bytes::len), usize::saturating_add).min(self.most)
+        let room = values.fold(body.map_or(0, Bytes::len), usize::saturating_add).min(self.most);
+        room.saturating_add(self.known.as_ref().map_or(0, |known| known.size()))
+    }
+
+    /// For who looks for the values in the answer.
+    pub(super) fn known(&self) -> masking::Inserted {
+        masking::Inserted { known: self.known.clone() }
     }
 
     /// Puts the values of all tokens into the request that they were permitted in.
