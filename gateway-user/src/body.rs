@@ -1,6 +1,7 @@
 //! HTTP bodies: streams with constant memory, and the bounded exception.
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
 
 /// Why a body ended before its end.
@@ -19,6 +20,31 @@ pub enum BodyError {
 
 /// A streamed body, in either direction.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Makes the headers those of a body of other bytes than its author's: what is said of the bytes goes. `length`: how many there
+/// are, where that is known.
+pub fn rewritten(headers: &mut HeaderMap, length: Option<usize>) {
+    const OF_THE_BYTES: [HeaderName; 7] = [
+        header::TRAILER,
+        header::CONTENT_LENGTH,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("repr-digest"),
+        HeaderName::from_static("x-amz-crc32"),
+    ];
+    for name in OF_THE_BYTES {
+        headers.remove(name);
+    }
+    let checksums: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-amz-checksum-")).cloned().collect();
+    for name in checksums {
+        headers.remove(name);
+    }
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
 
 /// A body of these bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
@@ -62,4 +88,30 @@ pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, CollectError
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_head_says_of_the_bytes_goes() {
+        let headers = |lines: &[(&'static str, &'static str)]| -> HeaderMap {
+            let line = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            lines.iter().map(line).collect()
+        };
+        let mut found = headers(&[
+            ("content-length", "7"),
+            ("x-amz-crc32", "1"),
+            ("x-amz-checksum-sha256", "y"),
+            ("content-md5", "z"),
+            ("x-amzn-requestid", "r"),
+        ]);
+        rewritten(&mut found, Some(9));
+        assert_eq!(found, headers(&[("content-length", "9"), ("x-amzn-requestid", "r")]));
+        rewritten(&mut found, None);
+        assert_eq!(found, headers(&[("x-amzn-requestid", "r")]));
+    }
 }

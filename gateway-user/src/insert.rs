@@ -22,11 +22,11 @@ use std::{
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::{
-    classify::{Param, Written, reread},
-    decide::Permit,
+    classify::{ActionOn, Operation, Param, Reread, Written, reread, wipe},
+    decide::{Permit, Permitted},
     parse::{RequestDigest, VerifiedBy, VerifiedRequest},
     tokens::Value,
 };
@@ -62,7 +62,15 @@ pub enum InsertError {
     /// The session has ended meanwhile.
     #[error("a token is unknown in this session: read the secret again")]
     Gone,
-    /// It would have more bytes than a body may have that is read.
+    /// A value names what the call was not decided for: another resource, a role that is passed.
+    #[error(
+        "the value of a token names a resource or a role that this call was not decided for: name it in the clear"
+    )]
+    Names,
+    /// The values are more than can be looked for in the answer, which may repeat them.
+    #[error("the values that the request's tokens stand for have more than {0} bytes together")]
+    TooMuch(usize),
+    /// It would have more bytes than a body may have that is read. That tells how long a value is, as AWS's own bounds do.
     #[error("with the values in the place of the tokens the body is longer than {0} bytes")]
     TooLong(usize),
     /// The format has no words for the value, or the new body would not say what it should.
@@ -103,16 +111,19 @@ impl Inserted {
             let token = permitted.token.text.as_str();
             values.insert(token, value(token).ok_or(InsertError::Gone)?);
         }
-        let read = |body: &[u8]| {
-            reread(request.request(), &operation.name, body).map_err(|_| InsertError::Unfaithful)
-        };
-        let (written, before) = read(body)?;
+        let read =
+            |body: &[u8]| reread(request.request(), operation, body).map_err(|_| InsertError::Unfaithful);
+        let Reread { written, params: before, .. } = read(body)?;
         let values = Values { written: Escaped::all(written, &values)?, plain: values };
         let wanted = Wanted::of(before, &values);
-        let body = values.put_into(written, body, most)?;
-        let after = Wiped(read(&body.text)?.1);
+        let body = values.put_into(written, body, permit.inserted(), most)?;
+        let Reread { params: after, actions, .. } = read(&body.text)?;
+        let after = Wiped(after);
         if body.count != wanted.count || body.count != permit.inserted().len() || after.0 != wanted.params.0 {
             return Err(InsertError::Unfaithful);
+        }
+        if !actions.iter().all(|on| was_decided(operation, on)) {
+            return Err(InsertError::Names);
         }
         Ok(Some(Self { body: body.text, digest: request.digest() }))
     }
@@ -133,6 +144,13 @@ impl Inserted {
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.body)
     }
+}
+
+/// Whether a call was decided for this, or for this on anything.
+fn was_decided(operation: &Operation, on: &ActionOn) -> bool {
+    operation.actions.iter().any(|decided| {
+        decided.action == on.action && (decided.resource == on.resource || decided.resource == "*")
+    })
 }
 
 /// What the tokens of a request stand for.
@@ -188,35 +206,34 @@ impl Out {
 }
 
 impl Values<'_> {
-    fn put_into(&self, written: Written, body: &[u8], most: usize) -> Result<Out, InsertError> {
+    fn put_into(
+        &self,
+        written: Written,
+        body: &[u8],
+        permitted: &[Permitted],
+        most: usize,
+    ) -> Result<Out, InsertError> {
         let put = match written {
             Written::Json => json::replaced,
             Written::Cbor => cbor::replaced,
             Written::Form => form::replaced,
             Written::Xml => xml::replaced,
         };
-        // How often each is there is not known before: what is too much is not written at all.
-        let mut out = Out::new(most.saturating_add(1).min(self.room(body)));
+        let room = self.room(body, permitted);
+        let mut out = Out::new(most.saturating_add(1).min(room));
         match put(body, &self.written, &mut out) {
             Some(()) if out.text.len() <= most => Ok(out),
             Some(()) => Err(InsertError::TooLong(most)),
-            None if self.room(body) > most => Err(InsertError::TooLong(most)),
+            None if room > most => Err(InsertError::TooLong(most)),
             None => Err(InsertError::Unfaithful),
         }
     }
 
-    /// Bytes that a body may have once every token in it is replaced.
-    fn room(&self, body: &[u8]) -> usize {
-        let occurrences = |token: &str| memchr::memmem::find_iter(body, &last_part(token)).count().max(1);
-        let more =
-            self.written.0.iter().map(|(token, written)| written.len().saturating_mul(occurrences(token)));
-        more.fold(body.len(), usize::saturating_add)
+    /// Bytes that a body may have once each token that is permitted is replaced. What else looks like one stays.
+    fn room(&self, body: &[u8], permitted: &[Permitted]) -> usize {
+        let written = |one: &Permitted| self.written.of(&one.token.text).map_or(0, <[u8]>::len);
+        permitted.iter().map(written).fold(body.len(), usize::saturating_add)
     }
-}
-
-/// The part of a token that no format writes in another way, unless somebody escapes letters that need none.
-fn last_part(token: &str) -> Vec<u8> {
-    token.rsplit(':').next().unwrap_or(token).as_bytes().to_vec()
 }
 
 /// What the parameters should be.
@@ -251,14 +268,6 @@ struct Wiped(BTreeMap<String, Param>);
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        fn wipe(param: &mut Param) {
-            match param {
-                Param::Text(text) => text.zeroize(),
-                Param::List(items) => items.iter_mut().for_each(wipe),
-                Param::Record(fields) => fields.values_mut().for_each(wipe),
-                Param::Number(_) | Param::Bool(_) => {}
-            }
-        }
-        self.0.values_mut().for_each(wipe);
+        wipe(std::mem::take(&mut self.0));
     }
 }

@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_lc_rs::{hmac, rand::SystemRandom};
+use aws_lc_rs::{
+    hmac,
+    rand::{self, SystemRandom},
+};
 use time::OffsetDateTime;
 
 use crate::{identify::Session, prim::SessionId, secret::SecretText};
@@ -17,6 +20,10 @@ use crate::{identify::Session, prim::SessionId, secret::SecretText};
 pub const PREFIX: &str = "chaperone:secret:";
 /// Bytes of a token's own part: 128 bits, in hexadecimal.
 const OWN: usize = 16;
+/// Bytes that a value takes in memory besides its own and those of where it came from: its token, and the tables' share.
+const OVERHEAD: usize = 256;
+/// One session has no more than this part of all memory.
+const SHARE: usize = 4;
 /// Values that were not kept, and of which no event tells yet.
 const UNKEPT: usize = 64;
 
@@ -28,16 +35,41 @@ pub fn is_token(text: &str) -> bool {
 }
 
 /// Where a value came from: all that policy and records know of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secret {
     /// The call whose answer it was in, `service:Operation`.
     pub operation: String,
     /// Where in that answer, as masks write it.
     pub field: String,
+    /// The region of that call.
+    pub region: String,
+    /// The account that it was made in; empty where that is not known.
+    pub account: String,
     /// The one resource of that call; `*` where there is none, or several.
     pub resource: String,
     /// What that call named it by; empty where that is not one parameter.
     pub id: String,
+}
+
+impl Secret {
+    /// All of it, by the names that policy and records have for it.
+    #[must_use]
+    pub fn parts(&self) -> [(&'static str, &str); 6] {
+        let Self { operation, field, region, account, resource, id } = self;
+        [
+            ("operation", operation),
+            ("field", field),
+            ("region", region),
+            ("account", account),
+            ("resource", resource),
+            ("id", id),
+        ]
+    }
+
+    /// Whether this is where one value came from, and no other: the call named one thing, of which the field is one part.
+    fn tells_apart(&self) -> bool {
+        !self.id.is_empty() && !self.field.contains(['[', '{'])
+    }
 }
 
 /// A value that a token stands for.
@@ -71,8 +103,15 @@ pub struct Bounds {
     pub per_session: usize,
     /// Bytes of one value.
     pub value_max: usize,
-    /// Bytes of all values of all sessions.
+    /// Bytes that all values of all sessions take.
     pub memory: usize,
+}
+
+impl Bounds {
+    /// Bytes that the values of one session take.
+    fn of_session(&self) -> usize {
+        self.memory / SHARE
+    }
 }
 
 /// Why a value is not kept, so that nothing stands for it.
@@ -84,6 +123,11 @@ pub enum NotKept {
     /// It is too long.
     #[error("the value is longer than one may be that a token stands for (mask.token_max_bytes)")]
     Value,
+    /// Its session's values take as much as those of one may.
+    #[error(
+        "the session's values take as much memory as one session may have (a quarter of mask.tokens_memory_bytes)"
+    )]
+    Share,
     /// All sessions together have as much as is kept.
     #[error("the values of all sessions are as much as is kept (mask.tokens_memory_bytes)")]
     Memory,
@@ -129,6 +173,8 @@ struct OfSession {
     /// Makes the tokens: known to nobody else, and to no other session.
     key: hmac::Key,
     values: HashMap<String, Arc<Value>>,
+    /// That these take.
+    bytes: usize,
 }
 
 impl Tokens {
@@ -138,7 +184,8 @@ impl Tokens {
         Self { bounds, kept: Mutex::default() }
     }
 
-    /// The token of a value in `session`, which is kept: for an equal value of equal origin the same.
+    /// The token of a value in `session`, which is kept: for an equal value of equal origin the same. Where the origin does not
+    /// tell values apart, each has a token of its own, every time: that two are equal is part of what they say.
     ///
     /// # Errors
     /// [`NotKept`]: no token may stand for it.
@@ -162,22 +209,27 @@ impl Tokens {
         let left = self.bounds.memory.saturating_sub(kept.bytes);
         let mine = match kept.sessions.entry(session.id) {
             Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(place) => place.insert(OfSession { key: key()?, values: HashMap::new() }),
+            Entry::Vacant(place) => place.insert(OfSession { key: key()?, values: HashMap::new(), bytes: 0 }),
         };
-        let token = token(&mine.key, secret, text);
+        let token = if secret.tells_apart() { token(&mine.key, secret, text) } else { random()? };
         if mine.values.contains_key(&token) {
             return Ok(token);
         }
         if mine.values.len() >= self.bounds.per_session {
             return Err(NotKept::Session);
         }
-        if text.len() > left {
+        let takes = takes(secret, text);
+        if takes > self.bounds.of_session().saturating_sub(mine.bytes) {
+            return Err(NotKept::Share);
+        }
+        if takes > left {
             return Err(NotKept::Memory);
         }
         let value =
             Value { secret: Arc::new(secret.clone()), digest, text: SecretText::new(text.to_owned()) };
         mine.values.insert(token.clone(), Arc::new(value));
-        kept.bytes += text.len();
+        mine.bytes += takes;
+        kept.bytes += takes;
         Ok(token)
     }
 
@@ -191,11 +243,10 @@ impl Tokens {
     pub fn forget(&self, session: SessionId) {
         let mut kept = self.lock();
         let Some(gone) = kept.sessions.remove(&session) else { return };
-        let bytes: usize = gone.values.values().map(|value| value.text.expose().len()).sum();
-        kept.bytes = kept.bytes.saturating_sub(bytes);
+        kept.bytes = kept.bytes.saturating_sub(gone.bytes);
     }
 
-    /// How many values are kept, and their bytes.
+    /// How many values are kept, and the bytes that they take.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
         let kept = self.lock();
@@ -225,16 +276,32 @@ fn key() -> Result<hmac::Key, NotKept> {
     hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| NotKept::NoRandomness)
 }
 
+/// Bytes that a value takes.
+fn takes(secret: &Secret, text: &str) -> usize {
+    let origin: usize = secret.parts().iter().map(|(_, part)| part.len()).sum();
+    OVERHEAD + text.len() + origin
+}
+
 /// HMAC-SHA256 of origin and value, each with its length, cut to 128 bits.
 fn token(key: &hmac::Key, secret: &Secret, value: &str) -> String {
-    let Secret { operation, field, resource, id } = secret;
     let mut context = hmac::Context::with_key(key);
-    for part in [operation, field, resource, id, value] {
+    for part in secret.parts().into_iter().map(|(_, part)| part).chain([value]) {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
     let tag = context.sign();
-    format!("{PREFIX}{}", hex::encode(tag.as_ref().get(..OWN).unwrap_or_default()))
+    written(tag.as_ref().get(..OWN).unwrap_or_default())
+}
+
+/// A token that nothing but the session's table knows the value of.
+fn random() -> Result<String, NotKept> {
+    let mut own = [0; OWN];
+    rand::fill(&mut own).map_err(|_| NotKept::NoRandomness)?;
+    Ok(written(&own))
+}
+
+fn written(own: &[u8]) -> String {
+    format!("{PREFIX}{}", hex::encode(own))
 }
 
 #[cfg(test)]

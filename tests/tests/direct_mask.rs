@@ -241,3 +241,58 @@ async fn what_was_hidden_is_not_written_back() -> Result<()> {
     assert!(direct.upstream.requests().is_empty());
     Ok(())
 }
+
+/// AWS's errors are looked through, also where its answers are not.
+#[tokio::test]
+async fn errors_about_objects_and_messages_are_looked_through() -> Result<()> {
+    let direct = start("").await?;
+    let error = |content_type: &'static str, body: String| {
+        let (status, body) = (StatusCode::FORBIDDEN, body.into());
+        direct.upstream.script([Behaviour::Answer { status, content_type, body }]);
+    };
+    error(
+        "application/xml",
+        format!("<Error><Code>SignatureDoesNotMatch</Code><a>{PRIVATE_KEY}</a></Error>"),
+    );
+    let reply = direct.agent(S3).ask(Method::GET, "/bucket/key.pem", &[], "", &Signing::new("s3")).await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.text().contains("<a>chaperone:masked</a>"), "{}", reply.text());
+
+    error("application/x-amz-json-1.0", serde_json::json!({ "message": PRIVATE_KEY }).to_string());
+    let headers =
+        [("x-amz-target", "AmazonSQS.ReceiveMessage"), ("content-type", "application/x-amz-json-1.0")];
+    let asked = r#"{"QueueUrl":"https://sqs.eu-central-1.amazonaws.com/123456789012/q"}"#;
+    let agent = direct.agent("sqs.eu-central-1.amazonaws.com");
+    let reply = agent.ask(Method::POST, "/", &headers, asked, &Signing::new("sqs")).await?;
+    assert_eq!(
+        (reply.status, reply.text().as_str()),
+        (StatusCode::FORBIDDEN, r#"{"message":"chaperone:masked"}"#)
+    );
+    direct.row("SELECT * FROM v_masked", |row| row["operation"] == "ReceiveMessage").await?;
+    assert_eq!(direct.rows("SELECT * FROM v_masked").await?.len(), 2);
+    Ok(())
+}
+
+/// SDKs ask for compressed answers, and some sign that they do: AWS is asked for others all the same.
+#[tokio::test]
+async fn a_signed_wish_for_a_compressed_answer_is_not_passed_on() -> Result<()> {
+    let direct = start("").await?;
+    let text = secret_value(0);
+    answer(&direct, JSON, text.clone());
+    let headers = [
+        ("x-amz-target", "secretsmanager.GetSecretValue"),
+        ("content-type", JSON),
+        ("accept-encoding", "gzip, deflate, br"),
+    ];
+    let signing = Signing::new("secretsmanager");
+    let agent = direct.agent(SECRETS);
+    let signed = agent.signed(Method::POST, "/", &headers, r#"{"SecretId":"db"}"#, &signing).await?;
+    let authorization = signed.headers()["authorization"].to_str()?;
+    assert!(authorization.contains("accept-encoding;"), "the test signs it: {authorization}");
+    let reply = agent.send(signed).await?;
+    assert_eq!((reply.status, reply.text()), (StatusCode::OK, masked(&text)));
+    let [asked] = direct.upstream.requests().try_into().map_err(|all| anyhow::anyhow!("{all:?}"))?;
+    assert_eq!(asked.header("accept-encoding"), "identity");
+    assert!(asked.refused.is_none(), "what leaves is signed anew: {asked:?}");
+    Ok(())
+}

@@ -23,13 +23,17 @@ const INSERT: &str = r#"@id("environment") permit (principal, action == Action::
            context.secret.operation == "secretsmanager:GetSecretValue" };"#;
 
 fn config() -> mask::Config {
-    let rule = mask::Rule {
-        operation: "secretsmanager:GetSecretValue".to_owned(),
-        path: "SecretString".to_owned(),
+    let rule = |(operation, path): (&str, &str)| mask::Rule {
+        operation: operation.to_owned(),
+        path: path.to_owned(),
         effect: mask::Effect::Hide,
         reversible: true,
     };
-    mask::Config { rule: vec![rule], ..mask::Config::default() }
+    let rules = [
+        ("secretsmanager:GetSecretValue", "SecretString"),
+        ("secretsmanager:BatchGetSecretValue", "SecretValues[].SecretString"),
+    ];
+    mask::Config { rule: rules.map(rule).to_vec(), ..mask::Config::default() }
 }
 
 async fn start(policies: &str) -> Result<Direct> {
@@ -40,14 +44,18 @@ async fn start(policies: &str) -> Result<Direct> {
 
 /// What the agent gets for a secret.
 async fn read(direct: &Direct, id: &str) -> Result<String> {
-    let body = serde_json::json!({ "Name": id, "SecretString": SECRET }).to_string();
+    read_as(direct, id, SECRET).await
+}
+
+async fn read_as(direct: &Direct, id: &str, secret: &str) -> Result<String> {
+    let body = serde_json::json!({ "Name": id, "SecretString": secret }).to_string();
     let (status, content_type) = (StatusCode::OK, JSON);
     direct.upstream.script([Behaviour::Answer { status, content_type, body: body.into() }]);
     let headers = [("x-amz-target", "secretsmanager.GetSecretValue"), ("content-type", JSON)];
     let asked = serde_json::json!({ "SecretId": id }).to_string();
     let signing = Signing::new("secretsmanager");
     let reply = direct.agent(SECRETS).ask(Method::POST, "/", &headers, asked, &signing).await?;
-    assert!(!reply.text().contains("horse"), "{}", reply.text());
+    assert!(!reply.text().contains(secret), "{}", reply.text());
     let answer: serde_json::Value = serde_json::from_str(&reply.text())?;
     assert_eq!(answer["Name"], id);
     Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned())
@@ -112,6 +120,8 @@ async fn the_value_arrives_and_the_token_does_not() -> Result<()> {
         serde_json::json!({
             "operation": "secretsmanager:GetSecretValue",
             "field": "SecretString",
+            "region": "eu-central-1",
+            "account": "123456789012",
             "resource": "*",
             "id": "db",
         })
@@ -184,7 +194,7 @@ async fn what_is_not_kept_is_hidden_for_good_and_said_to_be() -> Result<()> {
     let tight: [(Bound, &str); 3] = [
         (|mask| mask.tokens_per_session = 1, "mask.tokens_per_session"),
         (|mask| mask.token_max_bytes = 8, "mask.token_max_bytes"),
-        (|mask| mask.tokens_memory_bytes = SECRET.len(), "mask.tokens_memory_bytes"),
+        (|mask| mask.tokens_memory_bytes = 4 * 500, "mask.tokens_memory_bytes"),
     ];
     for (bound, reason) in tight {
         let mut mask = config();
@@ -194,6 +204,151 @@ async fn what_is_not_kept_is_hidden_for_good_and_said_to_be() -> Result<()> {
         assert_eq!(read(&direct, "other").await?, mask::MASKED);
         let event = direct.row("SELECT * FROM events WHERE kind = 'token-not-kept'", |_| true).await?;
         assert!(event["detail"].to_string().contains(reason), "{event}");
+    }
+    Ok(())
+}
+
+/// Equal tokens would tell that two secrets are equal.
+#[tokio::test]
+async fn equal_values_of_a_batch_have_different_tokens() -> Result<()> {
+    let direct = start(INSERT).await?;
+    let headers = [("x-amz-target", "secretsmanager.BatchGetSecretValue"), ("content-type", JSON)];
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let values = ["a", "b"].map(|name| serde_json::json!({ "Name": name, "SecretString": SECRET }));
+        let body = serde_json::json!({ "SecretValues": values }).to_string();
+        let (status, content_type) = (StatusCode::OK, JSON);
+        direct.upstream.script([Behaviour::Answer { status, content_type, body: body.into() }]);
+        let asked = r#"{"SecretIdList":["a","b"]}"#;
+        let signing = Signing::new("secretsmanager");
+        let reply = direct.agent(SECRETS).ask(Method::POST, "/", &headers, asked, &signing).await?;
+        let answer: serde_json::Value = serde_json::from_str(&reply.text())?;
+        for number in 0..2 {
+            let token = &answer["SecretValues"][number]["SecretString"];
+            tokens.push(token.as_str().unwrap_or_default().to_owned());
+        }
+    }
+    assert!(tokens.iter().all(|token| token.starts_with("chaperone:secret:")), "{tokens:?}");
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 4);
+    // The call did not name one thing, and the rule wants one.
+    refused(&direct, environment(&tokens[0]), StatusCode::FORBIDDEN, "is permitted by no rule").await
+}
+
+/// A secret of the same name elsewhere is another one.
+#[tokio::test]
+async fn policy_tells_where_a_secret_is_from() -> Result<()> {
+    for (condition, inserts) in [
+        (r#"context.secret.region == "eu-central-1" && context.secret.account == "123456789012""#, true),
+        (r#"context.secret.region == "us-east-1""#, false),
+        (r#"context.secret.account == "210987654321""#, false),
+    ] {
+        let direct = start(&INSERT.replace("when {", &format!("when {{ {condition} && "))).await?;
+        let token = read(&direct, "db").await?;
+        if inserts {
+            let (status, content_type) = (StatusCode::OK, "application/json");
+            direct.upstream.script([Behaviour::Answer { status, content_type, body: "{}".into() }]);
+            let reply = update(&direct, environment(&token)).await?;
+            assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        } else {
+            refused(&direct, environment(&token), StatusCode::FORBIDDEN, "is permitted by no rule").await?;
+        }
+    }
+    Ok(())
+}
+
+/// What AWS repeats of a value, in errors and answers, however it writes it and whether or not anything else is hidden.
+#[tokio::test]
+async fn what_aws_repeats_of_a_value_does_not_reach_the_agent() -> Result<()> {
+    let json = serde_json::json!({ "message": format!("Value '{SECRET}' is wrong"), "Description": SECRET });
+    let ascii: String = SECRET.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let xml = SECRET.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let long = serde_json::json!({ "Layers": vec!["x"; 100_000], "Description": SECRET });
+    let bodies = [
+        ("application/json", json.to_string()),
+        ("application/json", serde_json::json!({ "message": json.to_string() }).to_string()),
+        ("application/json", format!(r#"{{"Description":"{ascii}"}}"#)),
+        ("application/json", serde_json::json!({ SECRET: 1 }).to_string()),
+        ("application/json", long.to_string()),
+        ("text/xml", format!("<Error><Message a=\"{xml}\">{xml}</Message></Error>")),
+        ("text/plain", format!("{SECRET}{SECRET}")),
+        ("text/event-stream", SECRET.to_owned()),
+        ("application/octet-stream", SECRET.to_owned()),
+    ];
+    for detect in [true, false] {
+        let mask = mask::Config { detect, ..config() };
+        let policies = format!("{ALLOW_ALL}{INSERT}");
+        let direct = Direct::start(Setup { policies, mask, ..Setup::default() }).await?;
+        let token = read(&direct, "db").await?;
+        for status in [StatusCode::BAD_REQUEST, StatusCode::OK] {
+            for (content_type, body) in bodies.clone() {
+                // As JSON it is what the model says, or withheld.
+                if status == StatusCode::OK && content_type != "application/json" {
+                    continue;
+                }
+                let body = body.into();
+                direct.upstream.script([Behaviour::Answer { status, content_type, body }]);
+                let reply = update(&direct, environment(&token)).await?;
+                assert_eq!(reply.status, status, "{}", reply.text());
+                for part in ["horse", "battery", "staple", "\\u0068\\u006f\\u0072"] {
+                    assert!(!reply.text().contains(part), "{content_type}: {}", reply.text());
+                }
+                assert!(reply.text().contains(mask::MASKED), "{content_type}: {}", reply.text());
+            }
+        }
+        let rows = direct.rows("SELECT * FROM v_masked WHERE cause = 'detector:inserted'").await?;
+        let read = direct.row("SELECT * FROM v_masked", |row| row["path"] == "SecretString").await?;
+        assert!(
+            rows.len() >= bodies.len() && rows.iter().all(|row| row["digest"] == read["digest"]),
+            "{rows:?}"
+        );
+        // Of what is not shown to the agent nothing is kept, either.
+        let kept = direct.rows("SELECT * FROM v_bodies").await?;
+        assert!(kept.iter().all(|row| !row.to_string().contains("battery")), "{kept:?}");
+        let mut database = std::fs::read(direct.database())?;
+        database.extend(std::fs::read(direct.database().with_extension("db-wal")).unwrap_or_default());
+        assert!(!database.windows(9).any(|window| window == b"<battery>"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_what_it_repeats_in_a_header_or_compressed() -> Result<()> {
+    const PLAIN: &str = "correct horse battery";
+    let direct = start(INSERT).await?;
+    let token = read_as(&direct, "db", PLAIN).await?;
+    let answer_with = |name: &'static str, value: &'static str| {
+        let (status, content_type, body) = (StatusCode::BAD_REQUEST, "application/json", "{}".into());
+        direct.upstream.script([Behaviour::AnswerWith { name, value, status, content_type, body }]);
+    };
+    answer_with("x-amzn-errormessage", "the value correct horse battery is wrong");
+    let reply = update(&direct, environment(&token)).await?;
+    assert_eq!(reply.headers["x-amzn-errormessage"], "the value chaperone:masked***** is wrong");
+    assert_eq!(reply.headers["content-length"], "2");
+    answer_with("content-encoding", "gzip");
+    let reply = update(&direct, environment(&token)).await?;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+    Ok(())
+}
+
+/// Where a detector finds a secret in a value, nothing of the rest of the value is shown.
+#[tokio::test]
+async fn nor_what_is_left_of_it_where_a_part_looks_like_a_secret() -> Result<()> {
+    const URL: &str = "postgres://admin:hunter2hunter2@db.internal/prod?a=\"b\"";
+    let direct = start(INSERT).await?;
+    let token = read_as(&direct, "db", URL).await?;
+    for (status, content_type) in
+        [(StatusCode::BAD_REQUEST, "application/json"), (StatusCode::CONFLICT, "text/plain")]
+    {
+        let body = serde_json::json!({ "message": format!("Value '{URL}' is wrong") }).to_string();
+        direct.upstream.script([Behaviour::Answer { status, content_type, body: body.into() }]);
+        let reply = update(&direct, environment(&token)).await?;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        for part in ["postgres", "admin", "hunter2", "internal"] {
+            assert!(!reply.text().contains(part), "{}", reply.text());
+        }
+        assert!(reply.text().contains("' is wrong"), "{}", reply.text());
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ fn read(
     head: &AwsRequest,
     body: Option<&[u8]>,
 ) -> bool {
-    let Ok(params) = members::read_parts(service, operation, protocol, labels, (head, body)) else {
+    let Ok(params) = members::read(service, operation, protocol, labels, (head, body)) else {
         return false;
     };
     let known = service.members(operation);

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     catalog::{Operation as Modelled, Partition, Protocol, catalog},
-    parse::{RequestDigest, VerifiedRequest},
+    parse::{AwsRequest, RequestDigest, VerifiedRequest},
     prim::{AccountId, Region},
 };
 
@@ -28,8 +28,8 @@ mod token;
 
 use members::Params;
 use operation::Found;
+pub(crate) use token::{Reread, Written, reread, wipe};
 pub use token::{Token, tokens_among};
-pub(crate) use token::{Written, reread};
 
 /// An IAM action and the resource it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +131,19 @@ impl Default for Model {
 }
 
 impl Operation {
+    /// `service:Operation`, as rules and records write it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}:{}", self.service, self.name)
+    }
+
+    /// What it touches: each ARN once, in order, and `*` where one is not known.
+    #[must_use]
+    pub fn resources(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.actions.iter().map(|on| &on.resource).collect();
+        all.into_iter().cloned().collect()
+    }
+
     /// Whether its answer is withheld as a whole unless policy reveals it: without, the call is not made.
     #[must_use]
     pub fn is_withheld(&self) -> bool {
@@ -190,10 +203,7 @@ pub enum ClassifyError {
 pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Result<Operation, ClassifyError> {
     let head = request.request();
     token::none_in_head(head)?;
-    // Hosts without region may stand for two partitions.
-    let partition = Partition::of_region(head.region().as_str());
-    let partition = partition.unwrap_or(head.endpoint().partition());
-    let arns = needs::Arns::new(partition, head.region(), account);
+    let arns = arns(head, account);
     let (service, name, actions, params, keys, withheld, tokens, model) = if head.is_s3() {
         let call = s3::read(head, request.body().map(|body| &**body), &arns)?;
         token::none_of_s3(&call.params.values)?;
@@ -206,7 +216,10 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let (prefix, operation) = (found.service.prefix, found.operation.name);
         let keys = answer::keys_of(found.service.name, operation);
         let withheld = answer::withheld(found.service.name, found.operation);
-        let (params, tokens) = members_of(&found, request)?;
+        let body = request.body().map(|body| &**body);
+        let mut params = members_of(&found, (head, body))?;
+        let tokens = token::tokens_of(found.service, found.operation, &params.values)?;
+        add_twins(&mut params, &found, (head, body));
         own_host::check(head.endpoint(), &found, &params.values, account)?;
         let service = if prefix.is_empty() { found.service.name } else { prefix };
         let actions = needed(service, found.operation, &params.values, &arns)?;
@@ -220,7 +233,7 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
         let model = Model { services, protocol: found.protocol };
         (prefix, operation, actions, params, keys, withheld, tokens, model)
     };
-    let actions = bounded(with_unknown(actions, &params))?;
+    let actions = bounded(with_unknown(actions, &params.unknown))?;
     Ok(Operation {
         service: service.to_owned(),
         name: name.to_owned(),
@@ -237,20 +250,27 @@ pub fn classify(request: &VerifiedRequest, account: Option<&AccountId>) -> Resul
     })
 }
 
-/// The members of a call, by all the names that they have in twins: rules may be written with any. And the tokens among
-/// them.
-fn members_of(found: &Found, request: &VerifiedRequest) -> Result<(Params, Vec<Token>), ClassifyError> {
-    let read =
-        |found: &Found| members::read(found.service, found.operation, found.protocol, &found.labels, request);
-    let mut params = read(found)?;
-    let tokens = token::tokens_of(found.service, found.operation, &params.values)?;
-    for also in found.twins.iter().filter_map(|twin| read(twin).ok()) {
+/// The ARNs that a call with this head may be about.
+fn arns<'a>(head: &'a AwsRequest, account: Option<&'a AccountId>) -> needs::Arns<'a> {
+    // Hosts without region may stand for two partitions.
+    let partition = Partition::of_region(head.region().as_str());
+    let partition = partition.unwrap_or(head.endpoint().partition());
+    needs::Arns::new(partition, head.region(), account)
+}
+
+/// The members of a call.
+fn members_of(found: &Found, parts: (&AwsRequest, Option<&[u8]>)) -> Result<Params, ClassifyError> {
+    members::read(found.service, found.operation, found.protocol, &found.labels, parts)
+}
+
+/// The same by the other names that they have in twins: rules may be written with any.
+fn add_twins(params: &mut Params, found: &Found, parts: (&AwsRequest, Option<&[u8]>)) {
+    for also in found.twins.iter().filter_map(|twin| members_of(twin, parts).ok()) {
         params.unknown.retain(|name| also.unknown.contains(name));
         for (name, value) in also.values {
             params.values.entry(name).or_insert(value);
         }
     }
-    Ok((params, tokens))
 }
 
 /// What a call of an operation needs, told without a request: for tests of policies.
@@ -294,8 +314,8 @@ fn needed(
 }
 
 /// A member that the models do not have may name another resource: AWS may know it by now.
-fn with_unknown(mut actions: Vec<ActionOn>, params: &Params) -> Vec<ActionOn> {
-    if !params.unknown.is_empty() {
+fn with_unknown(mut actions: Vec<ActionOn>, unknown: &BTreeSet<String>) -> Vec<ActionOn> {
+    if !unknown.is_empty() {
         let names: BTreeSet<String> = actions.iter().map(|on| on.action.clone()).collect();
         actions.extend(names.into_iter().map(|action| ActionOn { action, resource: "*".to_owned() }));
     }

@@ -5,7 +5,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use super::{ClassifyError, Operation, Param};
+use zeroize::Zeroize as _;
+
+use super::{ActionOn, ClassifyError, Operation, Param};
 use crate::{
     catalog::{
         Location, Operation as Modelled, Protocol, SecretNode, Service, Shape, ShapeId, catalog, secrets,
@@ -152,17 +154,24 @@ impl Operation {
         Ok(())
     }
 
-    /// Where the values in its answer come from: its one resource, or `*`; and what it names it by, where that is one
-    /// parameter of its model.
+    /// Where the values in its answer come from, but for the field: its one resource, or `*`; and what it names it by, where
+    /// that is one parameter of its model.
     #[must_use]
-    pub fn origin(&self) -> (String, String) {
-        let own = format!("{}:{}", self.service, self.name);
+    pub fn origin(&self) -> Secret {
+        let own = self.full_name();
         let has_own = self.actions.iter().any(|on| on.action == own);
         let mut resources =
             self.actions.iter().filter(|on| !has_own || on.action == own).map(|on| on.resource.as_str());
         let first = resources.next().unwrap_or("*");
-        let resource = if resources.all(|other| other == first) { first } else { "*" };
-        (resource.to_owned(), self.named_by().unwrap_or_default().to_owned())
+        let resource = if resources.all(|other| other == first) { first } else { "*" }.to_owned();
+        Secret {
+            operation: own,
+            field: String::new(),
+            region: self.region.to_string(),
+            account: self.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+            resource,
+            id: self.named_by().unwrap_or_default().to_owned(),
+        }
     }
 
     fn named_by(&self) -> Option<&str> {
@@ -187,29 +196,53 @@ impl Operation {
     }
 }
 
-/// What the same request would say had it this body, which is not encoded; and how that is written.
+/// What a request says and needs.
+pub(crate) struct Reread {
+    /// How its body is written.
+    pub(crate) written: Written,
+    /// What is in it.
+    pub(crate) params: BTreeMap<String, Param>,
+    /// The actions that it needs.
+    pub(crate) actions: Vec<ActionOn>,
+}
+
+/// What the request of a call would say and need had it this body, which is not encoded.
 ///
 /// # Errors
 /// As [`super::classify`].
-pub(crate) fn reread(
-    head: &AwsRequest,
-    operation: &str,
-    body: &[u8],
-) -> Result<(Written, BTreeMap<String, Param>), ClassifyError> {
+pub(crate) fn reread(head: &AwsRequest, call: &Operation, body: &[u8]) -> Result<Reread, ClassifyError> {
     let found = super::operation::identify(head, || Ok(Cow::Borrowed(body)))?;
-    if found.operation.name != operation {
+    if found.operation.name != call.name {
         return Err(ClassifyError::Ambiguous("it is another operation".to_owned()));
     }
     let parts = (head, Some(body));
-    let params =
-        super::members::read_parts(found.service, found.operation, found.protocol, &found.labels, parts)?;
+    let mut all = super::members_of(&found, parts)?;
+    let params = all.values.clone();
+    super::add_twins(&mut all, &found, parts);
+    let arns = super::arns(head, call.account.as_ref());
+    let needed = super::needed(&call.service, found.operation, &all.values, &arns);
+    wipe(all.values);
+    let actions = super::bounded(super::with_unknown(needed?, &all.unknown))?;
     let written = match found.protocol {
         Protocol::Json | Protocol::RestJson => Written::Json,
         Protocol::Cbor => Written::Cbor,
         Protocol::Query | Protocol::Ec2 => Written::Form,
         Protocol::RestXml => Written::Xml,
     };
-    Ok((written, params.values))
+    Ok(Reread { written, params, actions })
+}
+
+/// Zeroes parameters that may have values among them.
+pub(crate) fn wipe(params: BTreeMap<String, Param>) {
+    fn one(param: Param) {
+        match param {
+            Param::Text(mut text) => text.zeroize(),
+            Param::List(items) => items.into_iter().for_each(one),
+            Param::Record(fields) => wipe(fields),
+            Param::Number(_) | Param::Bool(_) => {}
+        }
+    }
+    params.into_values().for_each(one);
 }
 
 /// A step to a parameter.
@@ -241,10 +274,11 @@ impl Trail<'_> {
             // Writing to a text does not fail.
             let _ = match step {
                 Step::Member(name) if !is_map => {
+                    let name = one_word(name);
                     write!(field, "{dot}{name}").and_then(|()| write!(path, "{dot}{name}"))
                 }
                 Step::Member(name) | Step::Key(name) => {
-                    write!(field, "{{}}").and_then(|()| write!(path, "{dot}{name}"))
+                    write!(field, "{{}}").and_then(|()| write!(path, "{dot}{}", one_word(name)))
                 }
                 Step::Item(at) => write!(field, "[]").and_then(|()| write!(path, "[{at}]")),
             };
@@ -259,6 +293,16 @@ impl Trail<'_> {
         }
         (field, path)
     }
+}
+
+/// A name in a path: with quotation marks where it could be taken for more than one, or for a list or map. Agents choose
+/// the names of what no model has.
+fn one_word(name: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(plain) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(serde_json::Value::from(name).to_string())
 }
 
 fn walk(

@@ -129,7 +129,7 @@ impl Problems {
             ("record", "capture_memory_bytes", size(record.capture_memory_bytes), MIB, 64 * 1024 * MIB),
             ("mask", "tokens_per_session", size(mask.tokens_per_session), 1, 100_000),
             ("mask", "token_max_bytes", size(mask.token_max_bytes), 1, size(REVERSIBLE_MAX)),
-            ("mask", "tokens_memory_bytes", size(mask.tokens_memory_bytes), KIB, 64 * 1024 * MIB),
+            ("mask", "tokens_memory_bytes", size(mask.tokens_memory_bytes), MIB, 64 * 1024 * MIB),
             ("credentials", "timeout_secs", credentials.timeout_secs, 1, DAY),
             ("credentials", "refresh_before_secs", credentials.refresh_before_secs, 1, DAY),
             ("credentials", "cache", size(credentials.cache), 1, 1_000_000),

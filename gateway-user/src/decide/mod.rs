@@ -313,7 +313,7 @@ impl Policies {
     pub fn decide(&self, caller: &Caller, operation: Operation, facts: Facts<'_>) -> Verdict {
         if operation.actions.is_empty() {
             // Nothing asked for would be nothing denied.
-            let action = format!("{}:{}", operation.service, operation.name);
+            let action = operation.full_name();
             let reason = Reason::NothingPermits { action, resource: names::ANY_RESOURCE.to_owned() };
             return Verdict::Deny(Denial { operation, reason });
         }

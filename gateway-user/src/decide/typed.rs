@@ -24,7 +24,7 @@ use super::{
     rule::{is_asked_to_insert, is_asked_to_reveal},
     syntax::{Access, context_accesses, each_clause, each_part, names_any_resource},
 };
-use crate::catalog::catalog;
+use crate::{catalog::catalog, tokens::Secret};
 
 /// Attributes in one chain: DynamoDB's 32 levels take two each.
 const MAX_PATH: usize = 72;
@@ -359,8 +359,8 @@ fn context(call: &Call, fixed: &Fixed) -> Value {
     {
         attributes.insert(FIELD.to_owned(), of("String"));
         if call.action.as_deref() == Some(INSERT) {
-            let parts = ["operation", "field", "resource", "id"];
-            let secret = record(parts.map(|part| (part.to_owned(), of("String"))));
+            let secret = Secret::default();
+            let secret = record(secret.parts().map(|(name, _)| (name.to_owned(), of("String"))));
             attributes.insert(SECRET.to_owned(), secret);
         }
     }

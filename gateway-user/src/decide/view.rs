@@ -133,7 +133,7 @@ impl<'a> Call<'a> {
             },
             "time" => datetime(self.facts.now),
             "workload" => text(self.workload().name.to_string()),
-            "operation" => text(format!("{}:{}", self.operation.service, self.operation.name)),
+            "operation" => text(self.operation.full_name()),
             "unread" => texts(&self.operation.unread),
             SESSION => {
                 let age = (self.facts.now - self.session.started).whole_seconds().max(0);
@@ -150,10 +150,8 @@ impl<'a> Call<'a> {
             },
             SECRET => match self.secret {
                 None => return Ok(None),
-                Some(Secret { operation, field, resource, id }) => {
-                    let all =
-                        [("operation", operation), ("field", field), ("resource", resource), ("id", id)];
-                    fields(all.map(|(name, value)| (name.to_owned(), text(value.clone()))))?
+                Some(secret) => {
+                    fields(secret.parts().map(|(name, part)| (name.to_owned(), text(part.to_owned()))))?
                 }
             },
             other => return Err(format!("`context.{other}` is not known")),

@@ -22,11 +22,13 @@ fn token(number: u8) -> String {
 
 /// Values with the tokens of these tests, whatever they are.
 fn values(texts: &[&str]) -> HashMap<String, Arc<Value>> {
-    let tokens = Tokens::new(Bounds { per_session: 99, value_max: MOST, memory: MOST });
+    let tokens = Tokens::new(Bounds { per_session: 99, value_max: MOST, memory: 8 * MOST });
     let session = identify::testing::caller(WorkloadConfig::named("builds".parse().unwrap()), NOW).session;
     let secret = Secret {
         operation: "secretsmanager:GetSecretValue".to_owned(),
         field: "SecretString".to_owned(),
+        region: "us-east-1".to_owned(),
+        account: String::new(),
         resource: "*".to_owned(),
         id: "db".to_owned(),
     };
@@ -39,6 +41,10 @@ fn values(texts: &[&str]) -> HashMap<String, Arc<Value>> {
 
 /// The new body of a call that policy permits, had its tokens these values.
 fn inserted(call: &TestCall, texts: &[&str], most: usize) -> Result<Vec<u8>, InsertError> {
+    inserted_body(call, texts, most).map(|body| body.to_vec())
+}
+
+fn inserted_body(call: &TestCall, texts: &[&str], most: usize) -> Result<Zeroizing<Vec<u8>>, InsertError> {
     let values = values(texts);
     let request = call.verify().unwrap();
     let mut operation = classify(&request, None).unwrap();
@@ -50,7 +56,7 @@ fn inserted(call: &TestCall, texts: &[&str], most: usize) -> Result<Vec<u8>, Ins
         panic!("it is permitted")
     };
     let found = Inserted::of(&permit, &request, |text| values.get(text).cloned(), most)?;
-    Ok(found.unwrap().into_bytes().to_vec())
+    Ok(found.unwrap().body)
 }
 
 fn lambda(body: &str) -> TestCall {
@@ -170,6 +176,30 @@ fn it_is_bounded() {
     let length = r#"{"Name":"n","Value":""}"#.len() + 600;
     assert_eq!(inserted(&call, &[&value], length).unwrap().len(), length);
     assert_eq!(inserted(&call, &[&value], length - 1), Err(InsertError::TooLong(length - 1)));
+}
+
+/// What only looks like a token takes no memory: as much is held as was taken for those that are permitted.
+#[test]
+fn copies_that_are_no_tokens_take_no_memory() {
+    let copies = vec![format!("\"{}\"", hex::encode([1; 16])); 100].join(",");
+    let call = ssm(&format!(r#"{{"Name":"n","Value":"{}","Other":[{copies}]}}"#, token(1)));
+    let value = "x".repeat(10_000);
+    let body = inserted_body(&call, &[&value], MOST).unwrap();
+    assert!(body.capacity() < call.body.len() + value.len() + 100, "{}", body.capacity());
+}
+
+/// A value is not asked about: what it would name is decided in the clear, or not at all.
+#[test]
+fn a_value_names_nothing_that_was_not_decided() {
+    let role = "arn:aws:iam::123456789012:role/admin";
+    let names = |call: &TestCall, value: &str| inserted(call, &[value], MOST).map(drop);
+    // A role in any member is passed; of a member that is called so it was said that it may be any.
+    let variables = lambda(&format!(r#"{{"Environment":{{"Variables":{{"A":"{}"}}}}}}"#, token(1)));
+    assert_eq!(names(&variables, role), Err(InsertError::Names));
+    assert_eq!(names(&variables, "admin"), Ok(()));
+    assert_eq!(names(&lambda(&format!(r#"{{"Role":"{}"}}"#, token(1))), role), Ok(()));
+    // What is touched is anything while it is not known.
+    assert_eq!(names(&ssm(&format!(r#"{{"Name":"{}","Value":"v"}}"#, token(1))), "a"), Ok(()));
 }
 
 proptest! {

@@ -76,6 +76,10 @@ impl Hider {
         self.report
     }
 
+    pub(super) fn into_parts(self) -> (Job, Report) {
+        (self.job, self.report)
+    }
+
     /// Paths from now on are below this one.
     pub(super) fn within(&mut self, path: &str) {
         path.clone_into(&mut self.within);

@@ -26,9 +26,12 @@ mod event_stream;
 mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod head;
 mod headers;
 mod hide;
 mod json;
+mod known;
+mod masks;
 mod path;
 mod place;
 mod plan;
@@ -42,9 +45,12 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Asked, Masking, Masks, MasksError, Way, is_readable, masked_param};
-pub use detect::{DetectError, Detectors, MATCH_MAX, Pattern};
-pub use headers::headers;
+pub use answer::{Masking, Way};
+pub use detect::{DetectError, Detectors, INSERTED, MATCH_MAX, Pattern};
+pub use head::is_readable;
+pub use headers::{headers, without};
+pub use known::{Counts, Echo, KNOWN_MAX, KNOWN_MIN, Known, KnownError};
+pub use masks::{Asked, Masks, MasksError, masked_param};
 pub use place::DEPTH_MAX;
 pub use plan::{
     Builder, EventRule, Field, FieldId, HeaderRule, Kind, NAME_MAX, Node, NodeId, Plan, PlanError, Revealed,

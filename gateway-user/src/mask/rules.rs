@@ -121,7 +121,16 @@ pub struct Rules {
 }
 
 /// Services, operation and protocol of an answer.
-type Asked = (Box<[String]>, String, Protocol);
+type Asked = (Whose, Box<[String]>, String, Protocol);
+
+/// By whose word something is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    /// The tables' and the configuration's.
+    All,
+    /// The configuration's alone.
+    Configured,
+}
 
 /// A rule that is about something.
 #[derive(Debug)]
@@ -164,9 +173,26 @@ impl Rules {
     /// operations' names; what is secret at any of them is hidden.
     #[must_use]
     pub fn plan(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Arc<Plan>> {
-        let asked: Asked =
-            (services.iter().map(|name| (*name).to_owned()).collect(), operation.to_owned(), protocol);
-        self.plans.get_with(asked, || self.make(services, operation, protocol).map(Arc::new))
+        self.made(Whose::All, services, operation, protocol)
+    }
+
+    /// What the configuration alone hides in the answers of `operation`: where policy reveals all that is hidden otherwise.
+    #[must_use]
+    pub fn own_plan(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Arc<Plan>> {
+        self.about(Effect::Hide, services, operation).next()?;
+        self.made(Whose::Configured, services, operation, protocol)
+    }
+
+    fn made(
+        &self,
+        whose: Whose,
+        services: &[&str],
+        operation: &str,
+        protocol: Protocol,
+    ) -> Option<Arc<Plan>> {
+        let names = services.iter().map(|name| (*name).to_owned()).collect();
+        let asked: Asked = (whose, names, operation.to_owned(), protocol);
+        self.plans.get_with(asked, || self.make(whose, services, operation, protocol).map(Arc::new))
     }
 
     /// Whether a rule of the configuration shows something of such answers that is hidden otherwise.
@@ -187,13 +213,18 @@ impl Rules {
         })
     }
 
-    fn make(&self, services: &[&str], operation: &str, protocol: Protocol) -> Option<Plan> {
-        let tree = self.tree(services, operation);
+    fn make(&self, whose: Whose, services: &[&str], operation: &str, protocol: Protocol) -> Option<Plan> {
+        let mut tree = match whose {
+            Whose::All => self.built_in(services, operation),
+            Whose::Configured => Tree::default(),
+        };
+        self.hide(&mut tree, services, operation);
         // A test makes every plan. In answers for which there is none, everything is hidden.
         tree.plan(protocol).unwrap_or_else(|_| Some(everything()))
     }
 
-    fn tree(&self, services: &[&str], operation: &str) -> Tree {
+    /// What is hidden by the tables, but for what a rule reveals.
+    fn built_in(&self, services: &[&str], operation: &str) -> Tree {
         let mut tree = Tree::default();
         for (number, service) in services.iter().enumerate() {
             let Some(secrets) = secrets(service) else { continue };
@@ -213,6 +244,11 @@ impl Rules {
         for rule in self.about(Effect::Reveal, services, operation) {
             tree.reveal(&rule.path);
         }
+        tree
+    }
+
+    /// What rules hide besides.
+    fn hide(&self, tree: &mut Tree, services: &[&str], operation: &str) {
         for rule in self.about(Effect::Hide, services, operation) {
             let about = rule.services.iter().filter(|service| services.contains(service));
             for answers in about.filter_map(|service| answers(service)) {
@@ -223,7 +259,6 @@ impl Rules {
                 }
             }
         }
-        tree
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Tree {
     knots: Vec<Knot>,
     leaves: Vec<Leaf>,
     root: Spot,
+    /// Members in headers that are hidden although the root says nothing of them: all of the answer is.
+    head: Vec<Branch>,
 }
 
 /// A place: hidden, leading further, or nothing.
@@ -181,6 +183,9 @@ impl Tree {
     /// is anything.
     pub(super) fn hide(&mut self, answers: &Secrets, operation: &str, path: &Path, reversible: bool) -> bool {
         let Ok(way) = Way::find(answers, operation, path) else { return false };
+        if way.steps.is_empty() {
+            self.hide_head(answers, operation);
+        }
         let mut at = At::Root;
         for step in &way.steps {
             let spot = self.at(at);
@@ -206,6 +211,22 @@ impl Tree {
             }
         }
         true
+    }
+
+    /// Hides all members that are headers.
+    fn hide_head(&mut self, answers: &Secrets, operation: &str) {
+        let node = answers.output(operation).and_then(|reach| reach.below).map(|id| answers.node(id));
+        let Some(SecretNode::Structure(members)) = node else { return };
+        for member in
+            members.iter().filter(|member| matches!(member.at, Location::Header | Location::Headers))
+        {
+            if self.head.iter().any(|known| known.wire == member.wire) {
+                continue;
+            }
+            let kind = member.to.hidden.map_or(Kind::Any, |(_, kind)| kind_of(kind));
+            let leaf = self.leaf(String::new(), kind, false);
+            self.head.push(Branch::new(member, Spot { leaf: Some(leaf), below: None }));
+        }
     }
 
     fn mark(&mut self, leaf: usize, reversible: bool) {

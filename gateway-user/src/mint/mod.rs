@@ -5,11 +5,12 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::{
+    body,
     classify::answer::{Account, Format, Keys, LARGE},
     identify::{GivenKeys, Placeholder},
     prim::AccountId,
@@ -292,26 +293,10 @@ impl Answer<'_> {
     }
 }
 
-/// Makes the headers those of a body of `length` bytes that AWS did not write: what is said of its bytes goes.
+/// Makes the headers those of a body of `length` bytes that AWS did not write.
 pub fn adapt(headers: &mut HeaderMap, length: usize) {
-    const OF_THE_BYTES: [HeaderName; 7] = [
-        header::ETAG,
-        header::TRAILER,
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("digest"),
-        HeaderName::from_static("content-digest"),
-        HeaderName::from_static("repr-digest"),
-        HeaderName::from_static("x-amz-crc32"),
-    ];
-    for name in OF_THE_BYTES {
-        headers.remove(name);
-    }
-    let checksums: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-amz-checksum-")).cloned().collect();
-    for name in checksums {
-        headers.remove(name);
-    }
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.remove(header::ETAG);
+    body::rewritten(headers, Some(length));
 }
 
 #[cfg(any(test, fuzzing))]

@@ -1,4 +1,5 @@
 use http::HeaderMap;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 use time::macros::datetime;
 

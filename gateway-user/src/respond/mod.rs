@@ -146,7 +146,7 @@ impl Refusal {
     /// Policy said no.
     #[must_use]
     pub fn denied(denial: &Denial, session: SessionId, call: CallId) -> Self {
-        let operation = format!("{}:{}", denial.operation.service, denial.operation.name);
+        let operation = denial.operation.full_name();
         let (why, remedy) = match &denial.reason {
             Reason::Forbidden { rules } => (
                 format!("{operation} is forbidden by {}", rule_names(rules)),
@@ -184,7 +184,7 @@ impl Refusal {
     /// Somebody would have to approve of it, and there is no way yet to ask.
     #[must_use]
     pub fn asked(question: &Question, session: SessionId, call: CallId) -> Self {
-        let operation = format!("{}:{}", question.operation.service, question.operation.name);
+        let operation = question.operation.full_name();
         let because = match (question.reveals(), question.inserts()) {
             (true, _) => ", because it answers with credentials",
             (false, true) => ", because a secret would be put into it",

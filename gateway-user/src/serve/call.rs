@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::{
     Cause, Gateway, attribution, bypass,
     draft::{Draft, Started},
-    inserting::{self, Inserting},
+    inserting::Inserting,
     intake::{self, IntakeError, Unread},
     lasting::lasting,
     ledger::Reservation,
@@ -108,6 +108,8 @@ struct Allowed {
     /// Its place in the budgets, given back if it is not sent.
     reservation: Option<Reservation>,
     keys: WhoseKeys,
+    /// What is put into its body.
+    inserting: Option<Inserting>,
 }
 
 /// Whose keys a call is made with.
@@ -198,8 +200,7 @@ async fn judge(
         if request.verified_by() == VerifiedBy::Owner {
             // A placeholder would be of no use: it is not what such an agent signs with. That its keys
             // could be replaced elsewhere is no reason to reveal them here.
-            let name = format!("{}:{}", operation.service, operation.name);
-            return Err(ClassifyError::MintsCredentials(name).into());
+            return Err(ClassifyError::MintsCredentials(operation.full_name()).into());
         }
         draft.holding(gateway.memory.take(caller.session.id, ANSWER_MAX).map_err(IntakeError::from)?);
     }
@@ -226,8 +227,9 @@ async fn judge(
             {
                 return Err(Refused::OtherRole(role.to_owned()));
             }
-            let more = inserting::room(gateway, caller, &permit, request.body());
-            if more > 0 {
+            let inserting = Inserting::of(gateway, caller, &permit)?;
+            if let Some(inserting) = &inserting {
+                let more = inserting.room(request.body());
                 draft.holding(gateway.memory.take(caller.session.id, more).map_err(IntakeError::from)?);
             }
             let stream = streams.then(|| {
@@ -237,7 +239,7 @@ async fn judge(
                 draft.uploading(capture.clone());
                 uploading(lasting(unread.take(), &caller.session), capture)
             });
-            Ok(Allowed { permit, request, stream, reservation, keys })
+            Ok(Allowed { permit, request, stream, reservation, keys, inserting })
         }
         Verdict::Ask(question) => {
             draft.asked(&question);
@@ -291,11 +293,11 @@ async fn carry_out(
     allowed: Allowed,
     started: &mut Started,
 ) -> Result<Masked, Refused> {
-    let Allowed { permit, request, stream, reservation, keys } = allowed;
+    let Allowed { permit, request, stream, reservation, keys, inserting } = allowed;
     let minting = Minting::of(permit.operation(), call);
-    let masking = Masking::of(gateway, caller, &permit, call);
+    let inserted = inserting.as_ref().map(Inserting::known);
+    let masking = Masking::of(gateway, caller, &permit, call, inserted);
     let revealing = Revealing::of(&permit, call);
-    let inserting = Inserting::of(gateway, caller, &permit, call);
     let keys = match keys {
         WhoseKeys::Own => {
             let policies = gateway.policies.load_full();
@@ -307,7 +309,10 @@ async fn carry_out(
     let signed = match keys {
         // Signed with our clock at the moment it leaves: the agent's date may be minutes old.
         Some(keys) => {
-            let inserted = inserting::insert(gateway, caller, &permit, &request)?;
+            let inserted = match &inserting {
+                Some(inserting) => inserting.insert(&permit, &request)?,
+                None => None,
+            };
             sign(permit, request, inserted, stream, &keys, caller.session.id, gateway.clock.now())?
         }
         None => SignedRequest::as_received(permit, request, stream)?,
@@ -315,8 +320,8 @@ async fn carry_out(
     if let Some(revealing) = revealing {
         revealing.note(gateway, caller).await?;
     }
-    if let Some(inserting) = inserting {
-        inserting.note(gateway, caller).await?;
+    if let Some(inserting) = &inserting {
+        inserting.note(gateway, caller, call).await?;
     }
     if let Some(reason) = caller.session.ended(gateway.clock.now()) {
         return Err(Refused::Over(reason));

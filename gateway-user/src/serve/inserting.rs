@@ -1,95 +1,110 @@
 //! Secrets that policy lets be put into a request in the place of their tokens: that they are is on record before the request
 //! leaves.
 
-use bytes::Bytes;
-use serde_json::json;
+use std::sync::Arc;
 
-use super::{Gateway, refused::Refused};
+use bytes::Bytes;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Gateway, masking, refused::Refused};
 use crate::{
     decide::{Permit, Permitted},
     identify::Caller,
     insert::{InsertError, Inserted},
+    mask::{KNOWN_MAX, Known, KnownError},
     parse::VerifiedRequest,
     prim::CallId,
     record::Event,
+    tokens::Value,
 };
 
 /// Bytes that any format needs for one of a value, at the most.
 const ESCAPED_MAX: usize = 6;
 
-/// What is put into a request.
+/// What is put into a request: looked up once, so that what is decided, recorded, sent and looked for in the answer is the same.
 pub(super) struct Inserting {
-    call: CallId,
     operation: String,
     resources: Vec<String>,
-    /// Each with the digest of its value.
-    inserted: Vec<(Permitted, Option<[u8; 16]>)>,
-}
-
-/// Bytes that a body with the values in the place of its tokens may take, besides the body itself; 0 where it has none.
-pub(super) fn room(gateway: &Gateway, caller: &Caller, permit: &Permit, body: Option<&Bytes>) -> usize {
-    if permit.inserted().is_empty() {
-        return 0;
-    }
-    let value = |one: &Permitted| gateway.tokens.value(caller.session.id, &one.token.text);
-    let values = permit.inserted().iter().filter_map(value).map(|value| value.expose().len());
-    let more = values.fold(0, |sum: usize, length| sum.saturating_add(length.saturating_mul(ESCAPED_MAX)));
-    more.saturating_add(body.map_or(0, Bytes::len)).min(gateway.config.inspect_max_bytes)
-}
-
-/// Puts the values of all tokens that the permit names into the request.
-pub(super) fn insert(
-    gateway: &Gateway,
-    caller: &Caller,
-    permit: &Permit,
-    request: &VerifiedRequest,
-) -> Result<Option<Inserted>, InsertError> {
-    let value = |token: &str| gateway.tokens.value(caller.session.id, token);
-    Inserted::of(permit, request, value, gateway.config.inspect_max_bytes)
+    inserted: Vec<(Permitted, Arc<Value>)>,
+    /// By which the values are found in the answer.
+    known: Option<Arc<Known>>,
+    /// Bytes that the new body may have.
+    most: usize,
 }
 
 impl Inserting {
     /// `None` for a call that nothing is put into.
-    pub(super) fn of(gateway: &Gateway, caller: &Caller, permit: &Permit, call: CallId) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`InsertError::Gone`]: what was known when the call was decided is not any more; [`InsertError::TooMuch`].
+    pub(super) fn of(
+        gateway: &Gateway,
+        caller: &Caller,
+        permit: &Permit,
+    ) -> Result<Option<Self>, InsertError> {
         if permit.inserted().is_empty() {
-            return None;
+            return Ok(None);
         }
-        let digest = |one: &Permitted| Some(gateway.tokens.value(caller.session.id, &one.token.text)?.digest);
+        let value = |one: &Permitted| {
+            let value = gateway.tokens.value(caller.session.id, &one.token.text);
+            Ok((one.clone(), value.ok_or(InsertError::Gone)?))
+        };
+        let inserted: Vec<(Permitted, Arc<Value>)> =
+            permit.inserted().iter().map(value).collect::<Result<_, _>>()?;
+        let known = Known::new(inserted.iter().map(|(_, value)| (value.expose(), value.digest)));
+        let known = known.map_err(|error| match error {
+            KnownError::TooMuch => InsertError::TooMuch(KNOWN_MAX),
+            KnownError::Search => InsertError::Unfaithful,
+        })?;
         let operation = permit.operation();
-        let mut resources: Vec<String> = operation.actions.iter().map(|on| on.resource.clone()).collect();
-        resources.sort_unstable();
-        resources.dedup();
-        Some(Self {
-            call,
-            operation: format!("{}:{}", operation.service, operation.name),
-            resources,
-            inserted: permit.inserted().iter().map(|one| (one.clone(), digest(one))).collect(),
-        })
+        Ok(Some(Self {
+            operation: operation.full_name(),
+            resources: operation.resources(),
+            inserted,
+            known: known.map(Arc::new),
+            most: gateway.config.inspect_max_bytes,
+        }))
+    }
+
+    /// Bytes that the new body may take besides the body itself, and what looks for its values in the answer.
+    pub(super) fn room(&self, body: Option<&Bytes>) -> usize {
+        let values = self.inserted.iter().map(|(_, value)| value.expose().len().saturating_mul(ESCAPED_MAX));
+        let room = values.fold(body.map_or(0, Bytes::len), usize::saturating_add).min(self.most);
+        room.saturating_add(self.known.as_ref().map_or(0, |known| known.size()))
+    }
+
+    /// For who looks for the values in the answer.
+    pub(super) fn known(&self) -> masking::Inserted {
+        masking::Inserted { known: self.known.clone() }
+    }
+
+    /// Puts the values of all tokens into the request that they were permitted in.
+    pub(super) fn insert(
+        &self,
+        permit: &Permit,
+        request: &VerifiedRequest,
+    ) -> Result<Option<Inserted>, InsertError> {
+        let named = |token: &str| self.inserted.iter().find(|(one, _)| one.token.text == token);
+        Inserted::of(permit, request, |token| Some(Arc::clone(&named(token)?.1)), self.most)
     }
 
     /// An event for each of them, on disk before AWS has the request. What came of it is in the call's outcome.
-    pub(super) async fn note(&self, gateway: &Gateway, caller: &Caller) -> Result<(), Refused> {
-        for (one, digest) in &self.inserted {
-            gateway.recorder.event(self.event(caller, one, *digest)).await?;
+    pub(super) async fn note(&self, gateway: &Gateway, caller: &Caller, call: CallId) -> Result<(), Refused> {
+        for (one, value) in &self.inserted {
+            gateway.recorder.event(self.event(caller, call, one, value)).await?;
         }
         Ok(())
     }
 
-    fn event(&self, caller: &Caller, one: &Permitted, digest: Option<[u8; 16]>) -> Event {
+    fn event(&self, caller: &Caller, call: CallId, one: &Permitted, value: &Value) -> Event {
         let Permitted { token, rules } = one;
         let mut event =
             Event::new("inserted", "policy lets a secret be put into a request in the place of its token")
                 .of(caller);
-        let from = token.secret.as_deref().map(|secret| {
-            json!({
-                "operation": secret.operation,
-                "field": secret.field,
-                "resource": secret.resource,
-                "id": secret.id,
-            })
-        });
+        let from: Map<String, Json> =
+            value.secret.parts().iter().map(|(name, part)| ((*name).to_owned(), Json::from(*part))).collect();
         event.detail = json!({
-            "call_id": self.call.to_string(),
+            "call_id": call.to_string(),
             "operation": self.operation,
             "field": token.field,
             "path": token.path,
@@ -97,7 +112,7 @@ impl Inserting {
             "resources": self.resources,
             // Not "secret": what is called so is not recorded.
             "from": from,
-            "digest": digest.map(hex::encode),
+            "digest": hex::encode(value.digest),
         });
         event
     }

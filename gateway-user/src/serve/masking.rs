@@ -18,7 +18,9 @@ use crate::{
     decide::Permit,
     forward::Reply,
     identify::Caller,
-    mask::{self, Asked, Cause, Format, Job, MaskError, Masker, Plan, Replace, Report, Way},
+    mask::{
+        self, Asked, Cause, Echo, Format, INSERTED, Job, Known, MaskError, Masker, Plan, Replace, Report, Way,
+    },
     prim::CallId,
     record::{Event, Holds, MaskedValue},
 };
@@ -33,8 +35,14 @@ pub(super) struct Masking {
     call: CallId,
     operation: String,
     tokenizing: Option<Tokenizing>,
-    /// Whether a value was put into the request, which AWS may repeat.
-    inserts: bool,
+    inserted: Option<Inserted>,
+}
+
+/// That values were put into the request, which AWS may repeat.
+#[derive(Debug, Clone)]
+pub(super) struct Inserted {
+    /// Those that can be looked for.
+    pub(super) known: Option<Arc<Known>>,
 }
 
 /// Why an answer is not passed on.
@@ -94,6 +102,17 @@ impl Found {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(named.chain(more));
     }
 
+    /// Values that were put into the request and were there, so often.
+    fn add_known(&self, found: mask::Counts) {
+        let values = found.into_iter().map(|(digest, count)| MaskedValue {
+            path: String::new(),
+            cause: format!("detector:{INSERTED}"),
+            digest: Some(digest),
+            count,
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(values);
+    }
+
     /// All of it; from now on it is forgotten.
     pub(super) fn take(&self) -> Vec<MaskedValue> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -102,18 +121,21 @@ impl Found {
 
 impl Masking {
     /// How the answer of a permitted call is masked.
-    pub(super) fn of(gateway: &Gateway, caller: &Caller, permit: &Permit, call: CallId) -> Self {
+    pub(super) fn of(
+        gateway: &Gateway,
+        caller: &Caller,
+        permit: &Permit,
+        call: CallId,
+        inserted: Option<Inserted>,
+    ) -> Self {
         let operation = permit.operation();
         let revealed = permit.revealed().iter().map(|part| &*part.field);
-        let how = gateway.masks.of(Asked::of(operation), revealed);
-        let tokenizing = how.is_reversible().then(|| Tokenizing::of(gateway, caller, operation)).flatten();
-        Self {
-            how,
-            call,
-            operation: format!("{}:{}", operation.service, operation.name),
-            tokenizing,
-            inserts: !permit.inserted().is_empty(),
+        let mut how = gateway.masks.of(Asked::of(operation), revealed);
+        if let Some(Inserted { known: Some(known) }) = &inserted {
+            how = how.knowing(known);
         }
+        let tokenizing = how.is_reversible().then(|| Tokenizing::of(gateway, caller, operation)).flatten();
+        Self { how, call, operation: operation.full_name(), tokenizing, inserted }
     }
 
     /// With what head or body is masked.
@@ -127,12 +149,33 @@ impl Masking {
     pub(super) fn replaced(&self, replaced: Replaced) -> Masked {
         let Reply { status, headers, body } = replaced.into_reply();
         let holds = self.holds(status, &headers);
-        Masked { status, headers, body, found: Found::default(), holds, _made_here: () }
+        self.without_inserted(Masked {
+            status,
+            headers,
+            body,
+            found: Found::default(),
+            holds,
+            _made_here: (),
+        })
+    }
+
+    /// The same without the values that were put into the request, wherever they are and however they are written.
+    fn without_inserted(&self, mut masked: Masked) -> Masked {
+        let Some(Inserted { known: Some(known) }) = &self.inserted else { return masked };
+        masked.found.add_known(mask::without(known, &mut masked.headers));
+        if !masked.body.is_end_stream() {
+            let length = length(&masked.headers);
+            self.how.adapt(&mut masked.headers, length);
+            let echo = Some(Echo::new(Arc::clone(known)));
+            let body = Overwritten { inner: masked.body, echo, found: masked.found.clone() };
+            masked.body = body.boxed_unsync();
+        }
+        masked
     }
 
     /// What the body of an answer with this head holds.
     fn holds(&self, status: StatusCode, headers: &HeaderMap) -> Holds {
-        if self.how.reveals(status) || self.inserts {
+        if self.how.reveals(status) || self.inserted.is_some() {
             Holds::Revealed
         } else if self.how.is_stored(status) {
             Holds::Object
@@ -151,7 +194,7 @@ impl Masking {
         caller: &Caller,
         reply: Reply,
     ) -> Result<Masked, Refused> {
-        let masked = self.masked(reply).await;
+        let masked = self.masked(reply).await.map(|masked| self.without_inserted(masked));
         if self.tokenizing.is_some() {
             // Of an answer that streams, with the upkeep.
             gateway.report_unkept().await;
@@ -176,8 +219,9 @@ impl Masking {
     async fn masked(&self, reply: Reply) -> Result<Masked, MaskingError> {
         let Reply { status, mut headers, body } = reply;
         let found = Found::default();
-        let plan = Arc::clone(&self.how.job(status).plan);
-        found.add(&mask::headers(self.how.job(status), &mut headers)?, &plan);
+        let (job, report) = mask::headers(self.job(status), &mut headers)?;
+        let plan = Arc::clone(&job.plan);
+        found.add(&report, &plan);
         let holds = self.holds(status, &headers);
         let as_it_is = |headers, body, found| Masked { status, headers, body, found, holds, _made_here: () };
         let format = match self.how.way(status, &headers) {
@@ -186,7 +230,7 @@ impl Masking {
             Way::AsItIs => return Ok(as_it_is(headers, body, found)),
             Way::Masked(format) => format,
         };
-        let masker = Masker::new(format, self.job(status));
+        let masker = Masker::new(format, job);
         match length(&headers).filter(|length| *length <= WHOLE_MAX && !is_stream(format)) {
             Some(length) => {
                 let (text, report) = whole(masker, body, length).await?;
@@ -298,6 +342,71 @@ impl HttpBody for Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
+        self.note();
+    }
+}
+
+/// A body in which values are overwritten as it streams.
+struct Overwritten {
+    inner: Body,
+    /// `None` once it has ended or broken off.
+    echo: Option<Echo>,
+    found: Found,
+}
+
+impl Overwritten {
+    /// What was there until now.
+    fn note(&mut self) {
+        if let Some(echo) = self.echo.take() {
+            self.found.add_known(echo.found());
+        }
+    }
+}
+
+impl HttpBody for Overwritten {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let mut out = Vec::new();
+        loop {
+            let Some(echo) = &mut this.echo else { return Poll::Ready(None) };
+            match std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers speak of bytes that may no longer be these.
+                    if let Ok(data) = frame.into_data() {
+                        echo.push(&data, &mut out);
+                    }
+                    if !out.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+                    }
+                }
+                Some(Err(error)) => {
+                    this.note();
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    let found = this.echo.take().map(|echo| echo.finish(&mut out)).unwrap_or_default();
+                    this.found.add_known(found);
+                    return Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.into()))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.echo.is_none()
+    }
+}
+
+impl Drop for Overwritten {
+    fn drop(&mut self) {
+        // What masks it tells what it hid when it goes.
+        drop(std::mem::replace(&mut self.inner, body::empty()));
         self.note();
     }
 }

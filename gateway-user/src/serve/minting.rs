@@ -55,7 +55,7 @@ impl Minting {
         Some(Self {
             place: operation.keys?,
             call,
-            operation: format!("{}:{}", operation.service, operation.name),
+            operation: operation.full_name(),
             account: operation.account.clone(),
             role,
         })

@@ -76,7 +76,7 @@ impl Refused {
             Self::Insert(error) => {
                 let kind = match error {
                     InsertError::PermitMismatch => Kind::Internal,
-                    InsertError::TooLong(_) => Kind::TooLarge,
+                    InsertError::TooLong(_) | InsertError::TooMuch(_) => Kind::TooLarge,
                     _ => Kind::Malformed,
                 };
                 Refusal::new(kind, error, session, call)

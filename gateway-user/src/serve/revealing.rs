@@ -25,10 +25,7 @@ impl Revealing {
     /// `None` for a call of whose answer nothing is revealed.
     pub(super) fn of(permit: &Permit, call: CallId) -> Option<Self> {
         let (operation, revealed) = (permit.operation(), permit.revealed().to_vec());
-        let mut resources: Vec<String> = operation.actions.iter().map(|on| on.resource.clone()).collect();
-        resources.sort_unstable();
-        resources.dedup();
-        let operation = format!("{}:{}", operation.service, operation.name);
+        let (resources, operation) = (operation.resources(), operation.full_name());
         (!revealed.is_empty()).then_some(Self { call, operation, resources, revealed })
     }
 

@@ -30,13 +30,11 @@ impl Tokenizing {
         if caller.session.workload.credentials == CredentialSource::Passthrough {
             return None;
         }
-        let (resource, id) = operation.origin();
-        let operation = format!("{}:{}", operation.service, operation.name);
         Some(Self {
             tokens: Arc::clone(&gateway.tokens),
             session: Arc::clone(&caller.session),
             clock: gateway.clock.clone(),
-            from: Arc::new(Secret { operation, field: String::new(), resource, id }),
+            from: Arc::new(operation.origin()),
         })
     }
 

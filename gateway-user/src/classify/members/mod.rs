@@ -12,12 +12,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::{ClassifyError, Param};
 use crate::{
     catalog::{Operation, Protocol, Service},
-    parse::{AwsRequest, VerifiedRequest},
+    parse::AwsRequest,
 };
 
 mod body;
@@ -52,22 +50,11 @@ pub(super) struct Params {
 }
 
 /// Reads the members of `operation`. `labels` are the path's labels (and a virtual host's bucket, and
-/// labels of the host) by their members' names, percent-decoded once.
+/// labels of the host) by their members' names, percent-decoded once. No body: it was not inspected.
 ///
 /// # Errors
 /// [`ClassifyError`]: a member can be read in two ways, or does not have its shape.
 pub(super) fn read(
-    service: &Service,
-    operation: &Operation,
-    protocol: Protocol,
-    labels: &[(&str, String)],
-    request: &VerifiedRequest,
-) -> Result<Params, ClassifyError> {
-    read_parts(service, operation, protocol, labels, (request.request(), request.body().map(Bytes::as_ref)))
-}
-
-/// The same for a head and a body that may not have been verified; no body: it was not inspected.
-pub(super) fn read_parts(
     service: &Service,
     operation: &Operation,
     protocol: Protocol,

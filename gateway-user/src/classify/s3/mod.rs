@@ -63,8 +63,7 @@ pub(super) fn read(
     }
     let (service, operation) = modelled(row)?;
     moved::check(head, service, operation)?;
-    let mut params =
-        members::read_parts(service, operation, Protocol::RestXml, &address.labels(), (head, body))?;
+    let mut params = members::read(service, operation, Protocol::RestXml, &address.labels(), (head, body))?;
     params.values.retain(|name, _| !KEYS.contains(&name.as_str()));
     let actions = actions(row, operation, &params.values, &address, arns)?;
     Ok(S3Call { operation: operation.name, actions, params })

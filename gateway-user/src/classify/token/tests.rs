@@ -81,17 +81,56 @@ fn there_are_not_too_many_of_them() {
 
 #[test]
 fn where_a_value_comes_from() {
-    let json = |target: &str, service: &str, body: &str| {
-        read(&TestCall::json(service, &format!("{service}.us-east-1.amazonaws.com"), target, body))
-            .unwrap()
-            .origin()
+    let origin = |target: &str, service: &str, body: &str, account: Option<&str>| {
+        let account = account.map(|account| account.parse().unwrap());
+        let call = TestCall::json(service, &format!("{service}.us-east-1.amazonaws.com"), target, body);
+        classify(&call.verify().unwrap(), account.as_ref()).unwrap().origin()
     };
-    let origin = |resource: &str, id: &str| (resource.to_owned(), id.to_owned());
+    let check = |body: &str, resource: &str, id: &str| {
+        let get = "secretsmanager.GetSecretValue";
+        let expected = Secret {
+            operation: "secretsmanager:GetSecretValue".to_owned(),
+            field: String::new(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            resource: resource.to_owned(),
+            id: id.to_owned(),
+        };
+        assert_eq!(origin(get, "secretsmanager", body, Some("123456789012")), expected);
+        assert_eq!(origin(get, "secretsmanager", body, None), Secret { account: String::new(), ..expected });
+    };
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf";
-    let get = "secretsmanager.GetSecretValue";
-    assert_eq!(json(get, "secretsmanager", r#"{"SecretId":"db","VersionId":"v"}"#), origin("*", "db"));
-    assert_eq!(json(get, "secretsmanager", &format!(r#"{{"SecretId":"{arn}"}}"#)), origin(arn, arn));
+    check(r#"{"SecretId":"db","VersionId":"v"}"#, "*", "db");
+    check(&format!(r#"{{"SecretId":"{arn}"}}"#), arn, arn);
     // What is no member of the operation names nothing.
-    assert_eq!(json(get, "secretsmanager", r#"{"SecretId":"db","OtherName":"x"}"#), origin("*", "db"));
-    assert_eq!(json("AmazonSSM.GetParameters", "ssm", r#"{"Names":["a","b"]}"#).1, "");
+    check(r#"{"SecretId":"db","OtherName":"x"}"#, "*", "db");
+    assert_eq!(origin("AmazonSSM.GetParameters", "ssm", r#"{"Names":["a","b"]}"#, None).id, "");
+}
+
+/// What no model has may be called anything: it must not be taken for what a model has.
+#[test]
+fn no_name_stands_for_another_place() {
+    let field = |body: &str| {
+        let operation = read(&lambda(body)).unwrap();
+        let [token] = operation.tokens.as_slice() else { panic!("{:?}", operation.tokens) };
+        (token.field.clone(), token.path.clone())
+    };
+    let check = |body: &str, field_: &str, path: &str| {
+        let body = body.replace("TOKEN", TOKEN);
+        assert_eq!(field(&body), (field_.to_owned(), path.to_owned()), "{body}");
+    };
+    check(
+        r#"{"Environment.Variables{}":"TOKEN"}"#,
+        r#""Environment.Variables{}""#,
+        r#""Environment.Variables{}""#,
+    );
+    check(r#"{"Layers[]":"TOKEN"}"#, r#""Layers[]""#, r#""Layers[]""#);
+    check(r#"{"New":{"a.b":"TOKEN"}}"#, r#"New."a.b""#, r#"New."a.b""#);
+    check(r#"{"New":{"":"TOKEN"}}"#, r#"New."""#, r#"New."""#);
+    check(r#"{"New":{"\"x":"TOKEN"}}"#, r#"New."\"x""#, r#"New."\"x""#);
+    check(
+        r#"{"Environment":{"Variables":{"A.B":"TOKEN"}}}"#,
+        "Environment.Variables{}",
+        r#"Environment.Variables."A.B""#,
+    );
 }

@@ -98,6 +98,10 @@ fn agent() -> WorkloadName {
 struct Origin {
     operation: String,
     field: String,
+    /// That of the call where it is left out.
+    region: Option<Region>,
+    /// That of the call where it is left out.
+    account: Option<AccountId>,
     #[serde(default = "any")]
     resource: String,
     #[serde(default)]
@@ -242,14 +246,20 @@ impl Case {
             self.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
         let mut tokens = tokens_among(service, name, &params)?;
         for token in &mut tokens {
-            let Some(Origin { operation, field, resource, id }) = &self.secret else {
+            let Some(from) = &self.secret else {
                 bail!(
                     "say what the token in {} stands for: secret = {{ operation = …, field = … }}",
                     token.path
                 );
             };
-            let (operation, field) = (operation.clone(), field.clone());
-            let secret = Secret { operation, field, resource: resource.clone(), id: id.clone() };
+            let secret = Secret {
+                operation: from.operation.clone(),
+                field: from.field.clone(),
+                region: from.region.as_ref().unwrap_or(&region).to_string(),
+                account: from.account.as_ref().unwrap_or(&account).to_string(),
+                resource: from.resource.clone(),
+                id: from.id.clone(),
+            };
             token.secret = Some(Arc::new(secret));
         }
         let actions = match (&self.resource, &self.needs) {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::{AccessLevel, catalog},
-    classify::{answer::WHOLE, classify},
+    classify::{Operation, answer::WHOLE, classify},
     cli::table::printable,
     clock::Clock,
     config::{Config, ConfigError, policies},
@@ -104,7 +104,6 @@ pub(super) async fn run(
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let now = Clock::system().now();
     let vouched = vouched(&args);
-    let secret = Arc::new(origin(&args));
     let region = match args.region.or_else(|| workload.region.clone()) {
         Some(region) => region,
         None => "us-east-1".parse()?,
@@ -117,14 +116,16 @@ pub(super) async fn run(
     let (method, path) = (captured.head.method.to_string(), captured.head.uri.to_string());
     let host = captured.host.to_string();
     let request = understand(captured, &caller)?;
+    let secrets = args.secret;
     let of_account = |account: Option<&AccountId>| {
         let mut operation = classify(&request, account).context("the request is refused")?;
-        if let (Some(token), true) = (operation.tokens.first(), args.secret.is_empty()) {
+        if let (Some(token), true) = (operation.tokens.first(), secrets.is_empty()) {
             bail!(
                 "say what the token in {} stands for: --secret operation=secretsmanager:GetSecretValue --secret field=SecretString",
                 printable(&token.path)
             );
         }
+        let secret = Arc::new(origin(&secrets, &operation));
         operation.resolve(|_| Some(Arc::clone(&secret)))?;
         operation.hide(masks.hidden(Asked::of(&operation)));
         anyhow::Ok(operation)
@@ -143,7 +144,7 @@ pub(super) async fn run(
     let inserts = Inserts::of(&policies.inserts(&caller, &operation, facts));
     let said = Said { reveals, inserts, ..Said::of(&verdict) };
     let explained = Explained {
-        operation: format!("{}:{}", operation.service, operation.name),
+        operation: operation.full_name(),
         workload: caller.session.workload.name.clone(),
         host,
         method,
@@ -219,18 +220,22 @@ fn vouched(args: &Args) -> Vouched {
 
 fn secret(text: &str) -> Result<(String, String), String> {
     let (name, value) = claim(text)?;
-    match name.as_str() {
-        "operation" | "field" | "resource" | "id" => Ok((name, value)),
-        _ => Err("write operation=…, field=…, resource=… or id=…".to_owned()),
+    let parts = Secret::default().parts().map(|(part, _)| part);
+    if parts.contains(&name.as_str()) {
+        return Ok((name, value));
     }
+    Err(format!("write {}=…", parts.join("=…, ")))
 }
 
-/// What the tokens of the call stand for.
-fn origin(args: &Args) -> Secret {
-    let of = |name: &str| args.secret.iter().rev().find(|(of, _)| of == name).map(|(_, value)| value.clone());
+/// What the tokens of the call stand for: read in its region and account, unless something else is said.
+fn origin(said: &[(String, String)], operation: &Operation) -> Secret {
+    let of = |name: &str| said.iter().rev().find(|(of, _)| of == name).map(|(_, value)| value.clone());
+    let here = operation.origin();
     Secret {
         operation: of("operation").unwrap_or_default(),
         field: of("field").unwrap_or_default(),
+        region: of("region").unwrap_or(here.region),
+        account: of("account").unwrap_or(here.account),
         resource: of("resource").unwrap_or_else(|| "*".to_owned()),
         id: of("id").unwrap_or_default(),
     }

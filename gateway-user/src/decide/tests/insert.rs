@@ -11,6 +11,8 @@ fn call(fields: &[&str]) -> Operation {
     let secret = Secret {
         operation: "secretsmanager:GetSecretValue".to_owned(),
         field: "SecretString".to_owned(),
+        region: "eu-central-1".to_owned(),
+        account: "123456789012".to_owned(),
         resource: "*".to_owned(),
         id: "db".to_owned(),
     };
@@ -86,12 +88,15 @@ fn every_token_is_asked_about_with_its_place_and_its_origin() {
         "when { context.field == \"A\" }",
         "when { context.secret.operation == \"secretsmanager:GetSecretValue\" && context.secret.id == \"db\" }",
         "when { context.secret.field == \"SecretString\" && context.secret.resource == \"*\" }",
+        "when { context.secret.region == \"eu-central-1\" && context.secret.account == \"123456789012\" }",
         "when { context.operation == \"lambda:UpdateFunctionConfiguration\" && resource has type && resource.type == \"function\" }",
     ] {
         check(&inserts(condition), call(&["A"]), "allow call put inserting A");
     }
     check(&inserts("when { context.field == \"A\" }"), call(&["A", "B"]), &nothing("B"));
     check(&inserts("when { context.secret.id == \"other\" }"), call(&["A"]), &nothing("A"));
+    check(&inserts("when { context.secret.region == \"us-east-1\" }"), call(&["A"]), &nothing("A"));
+    check(&inserts("when { context.secret.account == \"210987654321\" }"), call(&["A"]), &nothing("A"));
     let both =
         "@id(\"both\") permit (principal, action in [Action::\"lambda:*\", Action::\"insert\"], resource)
         when { !(context has secret) || context.secret.id == \"db\" };";

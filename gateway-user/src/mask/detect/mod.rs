@@ -14,6 +14,8 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, packed};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use regex_syntax::hir::literal::Extractor;
 
+use super::known::Known;
+
 mod connection;
 mod jwt;
 mod keys;
@@ -30,6 +32,8 @@ pub const MATCH_MAX: usize = 8 * 1024;
 const PATTERN_MEMORY: usize = 256 * 1024;
 /// Patterns of the operator's.
 const PATTERNS_MAX: usize = 64;
+/// What reports call values that were put into the request.
+pub const INSERTED: &str = "inserted";
 /// The group of a pattern that is hidden.
 const GROUP: &str = "secret";
 /// Bytes of the shortest word that is searched for.
@@ -119,10 +123,11 @@ enum Name {
     Jwt,
     Password,
     Pattern(usize),
+    Known,
 }
 
 /// What looks for secrets: built in, and the operator's patterns. Compiled once, used for all answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Detectors {
     words: Words,
     signs: Vec<Sign>,
@@ -131,11 +136,13 @@ pub struct Detectors {
     patterns: Vec<Compiled>,
     /// The patterns that begin with no word that could be searched for.
     wordless: Option<RegexSet>,
-    builtin: [Arc<str>; 4],
+    builtin: [Arc<str>; 5],
+    /// Values that are hidden whatever they look like.
+    known: Option<Arc<Known>>,
 }
 
 /// A pattern of the operator's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Compiled {
     name: Arc<str>,
     regex: Regex,
@@ -144,7 +151,7 @@ struct Compiled {
 }
 
 /// A search for all words at once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Words {
     Packed(packed::Searcher),
     /// Where the processor or the number of words does not allow the fast one.
@@ -218,17 +225,25 @@ impl Detectors {
             ),
         };
         let builtin =
-            ["aws-secret-access-key", "private-key", "json-web-token", "connection-password"].map(Arc::from);
-        Ok(Self { words, signs, escaped_words, patterns: compiled, wordless, builtin })
+            ["aws-secret-access-key", "private-key", "json-web-token", "connection-password", INSERTED]
+                .map(Arc::from);
+        Ok(Self { words, signs, escaped_words, patterns: compiled, wordless, builtin, known: None })
+    }
+
+    /// The same, where these values are hidden as a whole. Texts without anything else that is looked for need not be looked at:
+    /// what nothing is hidden in has the values as they are, and [`super::Echo`] finds them.
+    pub(super) fn knowing(&self, known: &Arc<Known>) -> Self {
+        Self { known: Some(Arc::clone(known)), ..self.clone() }
     }
 
     fn name(&self, name: Name) -> Arc<str> {
-        let [key, private, jwt, password] = &self.builtin;
+        let [key, private, jwt, password, inserted] = &self.builtin;
         match name {
             Name::AccessKey => key,
             Name::PrivateKey => private,
             Name::Jwt => jwt,
             Name::Password => password,
+            Name::Known => inserted,
             Name::Pattern(which) => self.patterns.get(which).map_or(key, |pattern| &pattern.name),
         }
         .clone()
@@ -271,6 +286,10 @@ impl Detectors {
             for (which, pattern) in self.patterns.iter().enumerate() {
                 pattern.matches(which, text, from, &mut found);
             }
+        }
+        if let Some(known) = &self.known {
+            let one = |hide: Range<usize>| Found { start: hide.start, hide, by: Name::Known, open: false };
+            found.extend(known.find(text, from).into_iter().map(one));
         }
         found.retain(|one| one.hide.start >= from || one.hide.end > from);
         found.sort_by_key(|one| (one.hide.start, std::cmp::Reverse(one.hide.end)));

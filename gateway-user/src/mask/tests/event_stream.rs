@@ -219,7 +219,7 @@ fn headers_of_answers_are_masked() {
     ] {
         map.append(name, value.parse().unwrap());
     }
-    let report = headers(job(&plan), &mut map).unwrap();
+    let (_, report) = headers(job(&plan), &mut map).unwrap();
     let found: Vec<(&str, &str)> =
         map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(

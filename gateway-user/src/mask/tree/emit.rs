@@ -43,11 +43,16 @@ struct Emitter<'a> {
 
 impl<'a> Emitter<'a> {
     fn root(&mut self, protocol: Protocol) -> NodeId {
-        let Some(Knot::Structure(branches)) = self.knot(self.tree.root) else {
-            return self.node(self.tree.root);
-        };
         // Only REST binds members to other places than the body.
         let rest = matches!(protocol, Protocol::RestJson | Protocol::RestXml);
+        let Some(Knot::Structure(branches)) = self.knot(self.tree.root) else {
+            for branch in self.tree.head.iter().filter(|_| rest) {
+                if let Some(field) = self.any_field(branch.spot) {
+                    self.builder.header(&header(branch), field);
+                }
+            }
+            return self.node(self.tree.root);
+        };
         let in_head = |branch: &&Branch| rest && matches!(branch.at, Location::Header | Location::Headers);
         for branch in branches.iter().filter(in_head) {
             if let Some(field) = self.any_field(branch.spot) {

@@ -41,7 +41,7 @@ impl Line {
         let call = self.headers.iter().fold(call, |call, (name, text)| call.header(name, text));
         let labels: Vec<(&str, String)> =
             self.labels.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
-        read(service, operation, self.protocol(), &labels, &call.verify().unwrap())
+        read(service, operation, self.protocol(), &labels, parts(&call.verify().unwrap()))
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     catalog::{Protocol, testing},
-    parse::testing::TestCall,
+    parse::{VerifiedRequest, testing::TestCall},
 };
 
 mod bad_bodies;
@@ -20,6 +20,10 @@ fn call(method: Method, target: &str) -> TestCall {
     TestCall::new(method, "kinesis", HOST, target)
 }
 
+fn parts(request: &VerifiedRequest) -> (&AwsRequest, Option<&[u8]>) {
+    (request.request(), request.body().map(|body| &**body))
+}
+
 /// The members of the one operation that `shapes` describe, `http` being method and path of its model.
 fn read_as(
     protocol: Protocol,
@@ -30,7 +34,7 @@ fn read_as(
 ) -> Result<Params, ClassifyError> {
     let service = testing::service(protocol, http, shapes);
     let labels: Vec<(&str, String)> = labels.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
-    read(service, &service.operations()[0], protocol, &labels, &call.verify().unwrap())
+    read(service, &service.operations()[0], protocol, &labels, parts(&call.verify().unwrap()))
 }
 
 /// A parameter as JSON would have it: whole numbers, truth values, texts, lists, records.

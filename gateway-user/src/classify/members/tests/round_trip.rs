@@ -73,7 +73,7 @@ fn read_back(protocol: Protocol, input: &Param) -> (Param, Vec<String>) {
     let headers = written.headers.iter();
     let call =
         headers.fold(call(Method::POST, &written.target), |call, (name, value)| call.header(name, value));
-    values(read(service, operation, protocol, &[], &call.body(&written.body).verify().unwrap()))
+    values(read(service, operation, protocol, &[], parts(&call.body(&written.body).verify().unwrap())))
 }
 
 proptest! {
