@@ -56,7 +56,7 @@ pub struct Args {
 /// How calls are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// OCSF 1.3.0, API Activity: one JSON object per line
+    /// OCSF 1.4.0, API Activity: one JSON object per line
     Ocsf,
     /// As CloudTrail has them: one {"Records":[…]} per line
     Cloudtrail,
@@ -104,6 +104,13 @@ struct Place<'a> {
     kept: Option<Kept>,
 }
 
+/// What is exported, in a word: a file goes on with the same and nothing else.
+fn kind(args: &Args) -> String {
+    use aws_lc_rs::digest::{SHA256, digest};
+    let what = format!("{:?} {:?}", args.format, args.which);
+    hex::encode(digest(&SHA256, what.as_bytes()).as_ref().get(..8).unwrap_or_default())
+}
+
 /// The file that says how far another one came.
 struct Kept {
     path: PathBuf,
@@ -112,6 +119,7 @@ struct Kept {
     /// Goes on in a file that has its beginning.
     again: bool,
     cursor: i64,
+    kind: String,
 }
 
 impl Place<'_> {
@@ -125,7 +133,7 @@ impl Place<'_> {
         temporary.push(".new");
         let temporary = PathBuf::from(temporary);
         let mut file = fs::File::create(&temporary)?;
-        writeln!(file, "{} {length}", text_of(cursor))?;
+        writeln!(file, "{} {length} {}", text_of(cursor), kept.kind)?;
         file.sync_data()?;
         fs::rename(&temporary, &kept.path).with_context(|| kept.path.display().to_string())
     }
@@ -141,12 +149,19 @@ async fn to_file(
     let mut cursor_path = path.to_owned().into_os_string();
     cursor_path.push(".cursor");
     let cursor_path = PathBuf::from(cursor_path);
-    let before = if args.resume { read_kept(&cursor_path)? } else { None };
+    let before = if args.resume { read_kept(&cursor_path, &kind(args))? } else { None };
+    if !args.resume {
+        // It would be of what the file had before.
+        match fs::remove_file(&cursor_path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.with_context(|| cursor_path.display().to_string())?,
+        }
+    }
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
     // What agents did is not everybody's to read.
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    let mut file = options.open(path).with_context(|| path.display().to_string())?;
+    let file = options.open(path).with_context(|| path.display().to_string())?;
     let length = file.metadata()?.len();
     match before {
         // An export that was interrupted wrote more than it knew: that comes again.
@@ -167,23 +182,29 @@ async fn to_file(
     let kept = args.resume.then(|| {
         let (cursor, again) =
             (before.map_or(0, |(cursor, _)| cursor), before.is_some_and(|(_, known)| known > 0));
-        anyhow::Ok(Kept { path: cursor_path, file: file.try_clone()?, again, cursor })
+        anyhow::Ok(Kept { path: cursor_path, file: file.try_clone()?, again, cursor, kind: kind(args) })
     });
     let kept = kept.transpose()?;
-    execute(args, reader, now, &mut Place { out: &mut file, kept }, progress).await
+    let mut out = io::BufWriter::new(file);
+    execute(args, reader, now, &mut Place { out: &mut out, kept }, progress).await
 }
 
 /// The cursor, and how long the file was then.
-fn read_kept(path: &Path) -> anyhow::Result<Option<(i64, u64)>> {
+fn read_kept(path: &Path, kind: &str) -> anyhow::Result<Option<(i64, u64)>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
-    let read = text
-        .trim_end()
-        .split_once(' ')
-        .and_then(|(cursor, length)| Some((number_of(cursor)?, length.parse().ok()?)));
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [cursor, length, before] = words.as_slice() else { bail!("{} holds no cursor", path.display()) };
+    if *before != kind {
+        bail!(
+            "{} is of an export of another format or with other filters: export to another file, or remove both",
+            path.display()
+        );
+    }
+    let read = number_of(cursor).zip(length.parse().ok());
     Ok(Some(read.with_context(|| format!("{} holds no cursor", path.display()))?))
 }
 
@@ -278,11 +299,33 @@ fn milliseconds(stamp: &str) -> Option<i64> {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-/// The name of a service as CloudTrail writes it: `secretsmanager.amazonaws.com`.
+/// The name of a service in the manner of CloudTrail: `secretsmanager.amazonaws.com`, which is IAM's prefix but for CloudWatch.
 ///
 /// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>
 fn event_source(call: &CallView) -> String {
-    format!("{}.amazonaws.com", call.service.as_deref().unwrap_or("unknown"))
+    let service = match call.service.as_deref() {
+        Some("cloudwatch") => "monitoring",
+        Some(service) => service,
+        None => "unknown",
+    };
+    format!("{service}.amazonaws.com")
+}
+
+/// Whether the request left and what AWS answered is not known: the status is the gateway's own, and the call may have taken
+/// effect.
+fn is_answer_unknown(call: &CallView) -> bool {
+    call.outcome == "failed" && call.upstream_us.is_some()
+}
+
+/// What went wrong: AWS's word, or policy's.
+fn error_code(call: &CallView) -> Option<String> {
+    let told = call.error_code.clone().filter(|_| !is_answer_unknown(call));
+    told.or_else(|| (!was_made(call)).then(|| "AccessDenied".to_owned()))
+}
+
+/// Why a call was not made. What policy had against one that was only observed is no error.
+fn refusal(call: &CallView) -> Option<&str> {
+    call.reason.as_deref().filter(|_| !was_made(call))
 }
 
 /// Whether the call was made, policy permitting or not.

@@ -15,11 +15,15 @@ pub(in crate::cli) struct Lines {
 
 /// Cuts an answer to `lines` lines; `None`: all of it.
 pub(in crate::cli) fn lines(answer: &Answer, lines: Option<usize>) -> Lines {
-    let text = answer.content.as_deref().map(document).unwrap_or_default();
+    let kept = answer.text();
+    let text = kept.as_deref().map(document).unwrap_or_default();
     let all = text.lines().count();
     let shown: Vec<String> =
         text.lines().take(lines.unwrap_or(usize::MAX)).map(|line| cut(line, lines)).collect();
     let mut missing = Vec::new();
+    if let (Some(content), None) = (&answer.content, &kept) {
+        missing.push(format!("{} bytes that are no text", content.len()));
+    }
     if shown.len() < all {
         missing.push(format!("{} more lines (--full)", all - shown.len()));
     }
@@ -31,11 +35,11 @@ pub(in crate::cli) fn lines(answer: &Answer, lines: Option<usize>) -> Lines {
 }
 
 /// JSON with a line for each member; anything else as it is.
-fn document(content: &[u8]) -> String {
-    let pretty = serde_json::from_slice::<serde_json::Value>(content)
+fn document(text: &str) -> String {
+    let pretty = serde_json::from_str::<serde_json::Value>(text)
         .ok()
         .and_then(|value| serde_json::to_string_pretty(&value).ok());
-    pretty.unwrap_or_else(|| String::from_utf8_lossy(content).into_owned())
+    pretty.unwrap_or_else(|| text.to_owned())
 }
 
 fn cut(line: &str, lines: Option<usize>) -> String {
@@ -69,6 +73,23 @@ mod tests {
         assert_eq!(told.shown, [format!("{}…", "x".repeat(160))]);
         assert_eq!(told.missing.as_deref(), Some("of 9000 bytes, only its beginning is kept: too-long"));
         assert_eq!(lines(&answer(Some(long.as_bytes()), &[]), None).shown, [long]);
+    }
+
+    #[test]
+    fn cbor_is_shown_as_json_and_what_is_no_text_is_counted() {
+        let mut bytes = Vec::new();
+        let value = serde_json::json!({"MetricName": "cpu", "Values": [1, 2.5, null, true]});
+        ciborium::into_writer(&value, &mut bytes).unwrap();
+        let cbor = Answer { media_type: Some("application/cbor".to_owned()), ..answer(Some(&bytes), &[]) };
+        let told = lines(&cbor, None);
+        let shown: serde_json::Value = serde_json::from_str(&told.shown.join("")).unwrap();
+        assert_eq!((shown, told.missing), (value, None));
+        let cut = Answer { content: bytes.get(..9).map(<[u8]>::to_vec), ..cbor };
+        assert_eq!(lines(&cut, None).missing.as_deref(), Some("9 bytes that are no text"));
+        let told = lines(&answer(Some(b"\xff\xfe\x00"), &[]), Some(3));
+        assert_eq!((told.shown.len(), told.missing.as_deref()), (0, Some("3 bytes that are no text")));
+        // The beginning of a long text may end within a character.
+        assert_eq!(lines(&answer(Some("naïve".as_bytes().split_at(3).0), &[]), None).shown, ["na"]);
     }
 
     #[test]

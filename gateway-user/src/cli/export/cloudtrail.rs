@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{event_source, was_made};
+use super::{error_code, event_source, refusal};
 use crate::{
     catalog::{AccessLevel, catalog},
     record::query::CallView,
@@ -24,7 +24,7 @@ fn record(call: &CallView) -> Value {
         .filter(|arn| arn != "*")
         .map(|arn| json!({"ARN": arn, "accountId": call.account}))
         .collect();
-    json!({
+    let mut record = json!({
         "eventVersion": "1.11",
         "userIdentity": {
             "type": "Unknown",
@@ -42,7 +42,7 @@ fn record(call: &CallView) -> Value {
         "sourceIPAddress": call.hostname,
         "userAgent": format!("chaperone/{}", env!("CARGO_PKG_VERSION")),
         "errorCode": error_code(call),
-        "errorMessage": call.reason,
+        "errorMessage": refusal(call),
         "requestParameters": call.params,
         "responseElements": null,
         "requestID": call.aws_request_id,
@@ -54,6 +54,7 @@ fn record(call: &CallView) -> Value {
         "additionalEventData": {
             "decision": call.decision,
             "rules": call.rules,
+            "reason": call.reason,
             "outcome": call.outcome,
             "status": call.status,
             "issuer": call.issuer,
@@ -61,16 +62,18 @@ fn record(call: &CallView) -> Value {
             "policyDigest": call.policy_digest,
         },
         "tlsDetails": {"clientProvidedHostHeader": call.host},
-    })
+    });
+    // CloudTrail has these of what went wrong, and of nothing else.
+    if let Some(fields) = record.as_object_mut() {
+        fields
+            .retain(|name, value| !value.is_null() || !matches!(name.as_str(), "errorCode" | "errorMessage"));
+    }
+    record
 }
 
 /// CloudTrail's times have no fraction.
 fn seconds(stamp: &str) -> String {
     stamp.split_at_checked(19).map_or_else(|| stamp.to_owned(), |(seconds, _)| format!("{seconds}Z"))
-}
-
-fn error_code(call: &CallView) -> Option<String> {
-    call.error_code.clone().or_else(|| (!was_made(call)).then(|| "AccessDenied".to_owned()))
 }
 
 /// `null` where an action is not known.

@@ -1,16 +1,16 @@
 //! OCSF: API Activity, class 6003.
 //!
-//! <https://schema.ocsf.io/1.3.0/classes/api_activity>
+//! <https://schema.ocsf.io/1.4.0/classes/api_activity>
 
 use serde_json::{Value, json};
 
-use super::{event_source, milliseconds, was_made};
+use super::{error_code, event_source, is_answer_unknown, milliseconds, refusal, was_made};
 use crate::{
     catalog::{AccessLevel, catalog},
     record::query::CallView,
 };
 
-const VERSION: &str = "1.3.0";
+const VERSION: &str = "1.4.0";
 const CLASS: u32 = 6003;
 const CATEGORY: u32 = 6;
 
@@ -34,6 +34,8 @@ pub(super) fn event(call: &CallView) -> Value {
     resources.dedup();
     let resources: Vec<Value> = resources.into_iter().map(|uid| json!({"uid": uid})).collect();
     let (status_id, status) = status(call);
+    // The gateway's own answer is not AWS's.
+    let code = call.status.filter(|_| !is_answer_unknown(call));
     let time = milliseconds(&call.time);
     let mut event = json!({
         "class_uid": CLASS,
@@ -48,8 +50,8 @@ pub(super) fn event(call: &CallView) -> Value {
         "severity": if was_made(call) { "Informational" } else { "Low" },
         "status_id": status_id,
         "status": status,
-        "status_code": call.error_code,
-        "status_detail": call.reason,
+        "status_code": error_code(call),
+        "status_detail": refusal(call),
         "time": time,
         "start_time": time,
         "end_time": call.ended.as_deref().and_then(milliseconds),
@@ -71,23 +73,25 @@ pub(super) fn event(call: &CallView) -> Value {
             },
             "session": {"uid": call.session, "issuer": call.issuer},
             "process": {"pid": call.pid, "user": {"uid": call.uid.to_string()}},
-            "invoked_by": call.workload,
+            "app_name": call.workload,
         },
         "api": {
             "operation": call.operation.as_deref().unwrap_or("unknown"),
             "service": {"name": event_source(call)},
             "request": {"uid": call.aws_request_id.as_ref().unwrap_or(&call.id)},
-            "response": {"code": call.status, "error": call.error_code, "error_message": call.reason},
+            "response": {"code": code, "error": error_code(call), "error_message": refusal(call)},
         },
         "cloud": {"provider": "AWS", "region": call.region, "account": {"uid": call.account}},
         "resources": resources,
         "src_endpoint": {"hostname": call.hostname},
         "dst_endpoint": {"hostname": call.host, "svc_name": event_source(call)},
-        "http_request": {"http_method": call.method, "url": {"hostname": call.host, "scheme": "https"}},
-        "http_response": {"code": call.status, "length": call.bytes_out},
+        "http_request": {"http_method": call.method},
+        // Without a code there is none.
+        "http_response": code.map(|code| json!({"code": code, "length": call.bytes_out})),
         "unmapped": {
             "decision": call.decision,
             "rules": call.rules,
+            "reason": call.reason,
             "policy_digest": call.policy_digest,
             "outcome": call.outcome,
             "actions": call.actions,
@@ -117,6 +121,7 @@ fn prune(value: &mut Value) {
 /// Unknown where there is no answer: the call may have taken effect.
 fn status(call: &CallView) -> (u32, &'static str) {
     match call.status {
+        _ if is_answer_unknown(call) => (0, "Unknown"),
         Some(200..=399) => (1, "Success"),
         Some(_) => (2, "Failure"),
         None if !was_made(call) => (2, "Failure"),

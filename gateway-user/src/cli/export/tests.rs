@@ -107,7 +107,7 @@ async fn ocsf_is_api_activity() {
       "start_time": 1772331330000,
       "end_time": 1772331330000,
       "metadata": {
-        "version": "1.3.0",
+        "version": "1.4.0",
         "uid": "c-000000030000700080000000000000cc",
         "profiles": [
           "cloud"
@@ -142,7 +142,7 @@ async fn ocsf_is_api_activity() {
             "uid": "1000"
           }
         },
-        "invoked_by": "docs-bot"
+        "app_name": "docs-bot"
       },
       "api": {
         "operation": "DeleteObject",
@@ -178,11 +178,7 @@ async fn ocsf_is_api_activity() {
         "svc_name": "s3.amazonaws.com"
       },
       "http_request": {
-        "http_method": "DELETE",
-        "url": {
-          "hostname": "builds.s3.eu-central-1.amazonaws.com",
-          "scheme": "https"
-        }
+        "http_method": "DELETE"
       },
       "http_response": {
         "code": 403
@@ -192,6 +188,7 @@ async fn ocsf_is_api_activity() {
         "rules": [
           "no-delete"
         ],
+        "reason": "rule no-delete forbids s3:DeleteObject",
         "policy_digest": "5f0c4f1e7b1c0a9be6d2a4b9d01c7d3a7a3f6f20d9a0c1b2e4f5061728394a5b",
         "outcome": "denied",
         "actions": [
@@ -220,6 +217,86 @@ async fn ocsf_is_api_activity() {
     }
 }
 
+/// Attributes that are required where an object is there, and of which one must be, by their paths: of the class and its
+/// objects in the schema of version 1.4.0.
+const REQUIRED: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "activity_id",
+            "category_uid",
+            "class_uid",
+            "metadata",
+            "severity_id",
+            "time",
+            "type_uid",
+            "actor",
+            "api",
+            "src_endpoint",
+            "cloud",
+        ],
+    ),
+    ("/metadata", &["product", "version"]),
+    ("/api", &["operation"]),
+    ("/api/request", &["uid"]),
+    ("/cloud", &["provider"]),
+    ("/http_response", &["code"]),
+];
+const ONE_OF: &[(&str, &[&str])] = &[
+    ("/actor", &["process", "user", "app_name", "app_uid", "session"]),
+    ("/actor/user", &["account", "name", "uid"]),
+    ("/actor/process", &["pid", "uid", "cpid"]),
+    ("/http_request/url", &["url_string", "path"]),
+    ("/metadata/product", &["name", "uid"]),
+    ("/api/service", &["name", "uid"]),
+    ("/cloud/account", &["name", "uid"]),
+    ("/src_endpoint", &["hostname", "ip", "name", "uid", "svc_name"]),
+    ("/dst_endpoint", &["hostname", "ip", "name", "uid", "svc_name"]),
+];
+
+#[tokio::test]
+async fn ocsf_has_what_the_schema_requires() {
+    let night = Night::new().await;
+    let (text, _) = exported(&night, &["--format", "ocsf"]).await;
+    assert_eq!(lines(&text).len(), 8);
+    for event in lines(&text) {
+        let has = |at: &str, name: &str| event.pointer(&format!("{at}/{name}")).is_some();
+        for (at, names) in REQUIRED.iter().filter(|(at, _)| event.pointer(at).is_some()) {
+            assert!(names.iter().all(|name| has(at, name)), "{at} {names:?}: {event}");
+        }
+        for (at, names) in ONE_OF.iter().filter(|(at, _)| event.pointer(at).is_some()) {
+            assert!(names.iter().any(|name| has(at, name)), "{at} {names:?}: {event}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_policy_only_observed_is_no_error_and_what_may_have_happened_no_failure() {
+    let night = Night::new().await;
+    let page =
+        crate::record::query::Page { limit: 1, cursor: None, order: crate::record::query::Order::Oldest };
+    let mut call = night.reader.calls(&Default::default(), &page).await.unwrap().rows.remove(0);
+    call.decision = "observed".to_owned();
+    call.reason = Some("observed deny: no rule permits it".to_owned());
+    (call.outcome, call.status, call.error_code) = ("forwarded".to_owned(), Some(200), None);
+    let (event, record) = (ocsf::event(&call), cloudtrail::records(std::slice::from_ref(&call)));
+    assert_eq!((&event["status"], event.get("status_detail")), (&"Success".into(), None), "{event}");
+    assert!(record["Records"][0].get("errorMessage").is_none(), "{record}");
+    assert_eq!(record["Records"][0]["additionalEventData"]["reason"], "observed deny: no rule permits it");
+    // The request had left, and its answer was withheld: what the agent got is the gateway's word.
+    (call.outcome, call.status, call.error_code) =
+        ("failed".to_owned(), Some(403), Some("AccessDenied".to_owned()));
+    call.upstream_us = Some(1200);
+    let (event, record) = (ocsf::event(&call), cloudtrail::records(std::slice::from_ref(&call)));
+    assert_eq!(event["status_id"], 0, "{event}");
+    assert!(event.get("http_response").is_none() && event.get("status_code").is_none(), "{event}");
+    assert!(record["Records"][0].get("errorCode").is_none(), "{record}");
+    // Nothing had left.
+    call.upstream_us = None;
+    assert_eq!(ocsf::event(&call)["status_id"], 2);
+    assert_eq!(cloudtrail::records(&[call])["Records"][0]["errorCode"], "AccessDenied");
+}
+
 #[tokio::test]
 async fn cloudtrail_is_records() {
     let night = Night::new().await;
@@ -245,8 +322,6 @@ async fn cloudtrail_is_records() {
           "awsRegion": "eu-central-1",
           "sourceIPAddress": "build8",
           "userAgent": "chaperone",
-          "errorCode": null,
-          "errorMessage": null,
           "requestParameters": {
             "SecretId": "prod/db"
           },
@@ -267,6 +342,7 @@ async fn cloudtrail_is_records() {
             "rules": [
               "docs-secrets"
             ],
+            "reason": null,
             "outcome": "forwarded",
             "status": 200,
             "issuer": "host",
@@ -325,7 +401,14 @@ async fn a_file_goes_on_where_it_ended_also_after_an_interruption() {
     assert_eq!(to(&path, &night, &["--resume"]).await.unwrap().calls, 0);
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
 
-    // Without it, a file is written anew.
+    // It is of this export alone.
+    let error = to(&path, &night, &["--resume", "--decision", "deny"]).await.unwrap_err().to_string();
+    assert!(error.contains("is of an export of another format or with other filters"), "{error}");
+
+    // Without it, a file is written anew, and an older cursor does not say anything of it.
+    to(&path, &night, &["--limit", "2"]).await.unwrap();
+    let error = to(&path, &night, &["--resume"]).await.unwrap_err().to_string();
+    assert!(error.contains("export to another file, or remove it"), "{error}");
     to(&path, &night, &[]).await.unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
 }

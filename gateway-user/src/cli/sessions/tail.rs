@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::replay::{Form, tell, tell_event};
 use crate::{
     cli::{calls::Whole, table::Screen},
-    record::query::{CallFilter, EventFilter, Marks, Reader},
+    record::query::{CallFilter, EventFilter, Marks, Order, Page, Reader},
 };
 
 /// Between two looks at the database.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Longest wait for how calls of an ended session end.
+const LAST: Duration = Duration::from_secs(10);
 /// Rows that are read at once.
 const AT_ONCE: u32 = 500;
 
@@ -30,15 +32,19 @@ pub(super) async fn run(
         at: reader.settled().await?,
         form,
     };
+    let mut waited = Duration::ZERO;
     loop {
-        // Asked first: what the session did before its end is told before this returns.
+        // Asked first: what the session did before its end, and how that ended, is told before this returns.
         let ended = match &session {
             Some(id) => reader.session(id).await?.ended,
             None => None,
         };
+        let is_under_way = ended.is_some() && waited < LAST && tail.is_under_way(reader).await?;
         tail.catch_up(reader, screen).await?;
         screen.flush()?;
-        if let Some(ended) = ended {
+        if is_under_way {
+            waited += PAUSE;
+        } else if let Some(ended) = ended {
             screen.note(&format!("the session ended at {ended}"))?;
             return Ok(());
         }
@@ -58,6 +64,13 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Whether a call of the session has not ended.
+    async fn is_under_way(&self, reader: &Reader) -> anyhow::Result<bool> {
+        let open = CallFilter { outcome: Some("open".to_owned()), ..self.calls.clone() };
+        let page = Page { limit: 1, cursor: None, order: Order::Newest };
+        Ok(!reader.calls(&open, &page).await?.rows.is_empty())
+    }
+
     /// Tells what came since the last time. A call that is open is told twice: when it begins, and when it ends.
     pub(super) async fn catch_up(&mut self, reader: &Reader, screen: &mut Screen<'_>) -> anyhow::Result<()> {
         let to = reader.settled().await?;
@@ -78,9 +91,8 @@ impl Tail {
             }
             for call in calls {
                 self.at.calls = call.seq;
-                // What ended within the mark comes below.
-                let ends = call.outcome_seq.is_some_and(|seq| seq <= to.outcomes);
-                if !ends {
+                // What has ended comes below, now or next time.
+                if call.outcome_seq.is_none() {
                     tell(&Whole::read(call, reader).await?, None, self.form, screen)?;
                 }
             }

@@ -31,7 +31,7 @@ pub struct Params {
 }
 
 /// A body, as far as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its `Content-Type`.
     pub media_type: Option<String>,
@@ -39,15 +39,69 @@ pub struct Answer {
     pub digest: Option<String>,
     /// Bytes of all of it.
     pub length: u64,
-    /// Its beginning, or all of it. In JSON it is a text, in which U+FFFD stands for what is none.
-    #[serde(serialize_with = "as_text")]
+    /// Its beginning, or all of it.
     pub content: Option<Vec<u8>>,
     /// Why something is missing, in the words of docs/queries.md; empty where all is there.
     pub missing: Vec<String>,
 }
 
-fn as_text<S: Serializer>(content: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-    content.as_deref().map(String::from_utf8_lossy).serialize(to)
+impl Answer {
+    /// The content as people read it: CBOR as the JSON that says the same, other text as it is. `None` where it is no text.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let content = self.content.as_deref()?;
+        let media_type = self.media_type.as_deref().unwrap_or_default();
+        if media_type.starts_with("application/cbor") || media_type.ends_with("+cbor") {
+            let value: ciborium::Value = ciborium::from_reader(content).ok()?;
+            return Some(json(value).to_string());
+        }
+        let text = std::str::from_utf8(content).or_else(|error| {
+            // What is cut off may end within a character.
+            std::str::from_utf8(content.get(..error.valid_up_to()).unwrap_or_default())
+                .map_err(|_| error)
+                .and_then(|text| if error.error_len().is_none() { Ok(text) } else { Err(error) })
+        });
+        text.ok().map(str::to_owned)
+    }
+}
+
+/// The same in JSON: bytes in base64, keys as text.
+fn json(value: ciborium::Value) -> Value {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use ciborium::Value as Cbor;
+    match value {
+        Cbor::Integer(number) => {
+            let number = i128::from(number);
+            i64::try_from(number).map(Value::from).unwrap_or_else(|_| number.to_string().into())
+        }
+        Cbor::Bytes(bytes) => STANDARD.encode(bytes).into(),
+        Cbor::Float(number) => number.into(),
+        Cbor::Text(text) => text.into(),
+        Cbor::Bool(bool) => bool.into(),
+        Cbor::Tag(_, value) => json(*value),
+        Cbor::Array(values) => values.into_iter().map(json).collect(),
+        Cbor::Map(entries) => {
+            let name = |key| match json(key) {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            entries.into_iter().map(|(key, value)| (name(key), json(value))).collect()
+        }
+        _ => Value::Null,
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut answer = to.serialize_struct("Answer", 5)?;
+        answer.serialize_field("media_type", &self.media_type)?;
+        answer.serialize_field("digest", &self.digest)?;
+        answer.serialize_field("length", &self.length)?;
+        answer.serialize_field("content", &self.text())?;
+        answer.serialize_field("missing", &self.missing)?;
+        answer.end()
+    }
 }
 
 /// A row of `call_bodies`.
