@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listen::Listeners, reload::Reloader, status::DaemonStatus};
 use crate::{
-    api::{Api, Launcher, SessionLog, Socket},
+    api::{Api, Launcher, Retention, SessionLog, Socket},
     archive::Archive,
     cgroup2,
     clock::Clock,
@@ -79,6 +79,7 @@ struct Daemon {
     listeners: Listeners,
     reloader: Arc<Reloader>,
     launcher: Arc<Launcher>,
+    retention: Arc<Retention>,
     api: Api,
     socket: Socket,
     writer: JoinHandle<()>,
@@ -173,7 +174,11 @@ impl Daemon {
         ));
         let status =
             Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
+        let retention =
+            Retention::new(gateway.recorder.clone(), config.record.clone(), gateway.clock.clone());
+        let retention = Arc::new(retention);
         let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
+        let api = api.with_retention(Arc::clone(&retention));
 
         Ok(Self {
             gateway,
@@ -184,6 +189,7 @@ impl Daemon {
             listeners,
             reloader,
             launcher,
+            retention,
             api,
             socket,
             writer,
@@ -202,6 +208,7 @@ impl Daemon {
             listeners,
             reloader,
             launcher,
+            retention,
             api,
             socket,
             writer,
@@ -221,6 +228,7 @@ impl Daemon {
         let sweep = Duration::from_secs(config.identify.sweep_secs);
         tasks.spawn(upkeep::renew(Arc::clone(&gateway), sweep));
         tasks.spawn(upkeep::expire(Arc::clone(&gateway)));
+        tasks.spawn(upkeep::retain(Arc::clone(&gateway), retention));
         tasks.spawn(upkeep::issuer_keys(Arc::clone(&gateway), issuers));
         tasks.spawn(upkeep::tend(Arc::clone(&gateway), redirect));
         if let Some(events) = kernel_events {

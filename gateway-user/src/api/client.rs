@@ -13,7 +13,10 @@ use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
-use super::wire::{AdoptRequest, ErrorReply, LaunchRequest, Launched, RenewRequest, Renewed, Status, Token};
+use super::wire::{
+    AdoptRequest, ErrorReply, HoldPlaced, HoldRequest, LaunchRequest, Launched, ReleaseRequest, RenewRequest,
+    Renewed, RetentionRequest, RetentionStatus, Status, Token,
+};
 use crate::prim::SessionId;
 
 /// Bytes of an answer; a launch answers about 3 KiB.
@@ -140,6 +143,39 @@ impl Client {
     pub fn kill(&self, session: SessionId) -> Result<(), ClientError> {
         let path = format!("/v1/sessions/{session}/kill");
         self.ask::<serde::de::IgnoredAny>(Method::POST, &path, Bytes::new()).map(drop)
+    }
+
+    /// Begins to remove what is old.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn remove_old(&self, request: &RetentionRequest) -> Result<(), ClientError> {
+        self.ask::<serde::de::IgnoredAny>(Method::POST, "/v1/retention", body(request)?).map(drop)
+    }
+
+    /// How that goes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn retention(&self) -> Result<RetentionStatus, ClientError> {
+        self.ask(Method::GET, "/v1/retention", Bytes::new())
+    }
+
+    /// Places a hold.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn hold(&self, request: &HoldRequest) -> Result<HoldPlaced, ClientError> {
+        self.ask(Method::POST, "/v1/holds", body(request)?)
+    }
+
+    /// Releases a hold.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn release(&self, hold: &str, request: &ReleaseRequest) -> Result<(), ClientError> {
+        let path = format!("/v1/holds/{hold}/release");
+        self.ask::<serde::de::IgnoredAny>(Method::POST, &path, body(request)?).map(drop)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {

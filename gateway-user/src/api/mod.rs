@@ -10,6 +10,10 @@
 //! | `POST /v1/sessions/ID/adopt` | [`wire::AdoptRequest`] | `{}` |
 //! | `POST /v1/sessions/ID/token` | [`wire::RenewRequest`] | [`wire::Renewed`] |
 //! | `POST /v1/sessions/ID/kill` | – | `{}` |
+//! | `POST /v1/retention` | [`wire::RetentionRequest`] | `{}`; it goes on by itself |
+//! | `GET /v1/retention` | – | [`wire::RetentionStatus`] |
+//! | `POST /v1/holds` | [`wire::HoldRequest`] | [`wire::HoldPlaced`] |
+//! | `POST /v1/holds/ID/release` | [`wire::ReleaseRequest`] | `{}` |
 //!
 //! Every refusal is a [`wire::ErrorReply`]: what is wrong and what to do next.
 
@@ -26,6 +30,8 @@ pub mod launcher;
 mod log;
 /// Looking at a process without being fooled by a reused pid.
 pub mod process;
+/// What an admin asks about what is kept.
+pub mod retention;
 /// Requests to replies.
 pub mod server;
 /// The socket's file: who may connect.
@@ -36,6 +42,7 @@ pub mod wire;
 pub use self::{
     client::{Client, ClientError, DaemonStart},
     launcher::{Launcher, Peer, Recording, SessionLog},
+    retention::Retention,
     server::{Api, StatusSource},
     socket::{Socket, SocketError},
 };

@@ -15,12 +15,14 @@ use super::{
     control::ControlError,
     launcher::{AdoptError, LaunchError, Launcher, Peer},
     process::Refusal,
+    retention::{KeepError, Retention},
     socket::Socket,
-    wire::{AdoptRequest, ErrorReply, LaunchRequest, RenewRequest, Status, Token},
+    wire::{AdoptRequest, ErrorReply, HoldPlaced, LaunchRequest, RenewRequest, Status, Token},
 };
 use crate::{
     identify::IdentifyError,
     prim::{SessionId, WorkloadName},
+    record::RecordError,
 };
 
 /// Bytes of a request's header block; a launcher's has about 150.
@@ -43,6 +45,7 @@ pub trait StatusSource: Send + Sync + 'static {
 pub struct Api {
     status: Arc<dyn StatusSource>,
     launcher: Arc<Launcher>,
+    retention: Option<Arc<Retention>>,
     config: super::Config,
 }
 
@@ -50,7 +53,13 @@ impl Api {
     /// An API over the daemon's parts.
     #[must_use]
     pub fn new(config: super::Config, status: Arc<dyn StatusSource>, launcher: Arc<Launcher>) -> Self {
-        Self { status, launcher, config }
+        Self { status, launcher, retention: None, config }
+    }
+
+    /// Also decides what of the record is kept.
+    #[must_use]
+    pub fn with_retention(self, retention: Arc<Retention>) -> Self {
+        Self { retention: Some(retention), ..self }
     }
 
     /// Answers requests until `shutdown`, then lets those under way finish.
@@ -147,9 +156,34 @@ impl Api {
                 self.launcher.kill(peer, id).await?;
                 Ok(json(StatusCode::OK, &serde_json::json!({})))
             }
-            (_, "/v1/status" | "/v1/sessions") => Err(Failure::method(request.method())),
+            (&Method::GET, "/v1/retention") => Ok(json(StatusCode::OK, &self.keeper(peer, &path)?.status())),
+            (&Method::POST, "/v1/retention") => {
+                let keeper = self.keeper(peer, &path)?;
+                keeper.start(peer, self.body(request).await?)?;
+                Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+            }
+            (&Method::POST, "/v1/holds") => {
+                let keeper = self.keeper(peer, &path)?;
+                let hold = keeper.hold(peer, self.body(request).await?).await?;
+                Ok(json(StatusCode::CREATED, &HoldPlaced { hold }))
+            }
+            (&Method::POST, _) if of_hold(&path).is_some() => {
+                let keeper = self.keeper(peer, &path)?;
+                let id = of_hold(&path).ok_or_else(|| Failure::no_such(&path))?;
+                keeper.release(peer, id, self.body(request).await?).await?;
+                Ok(json(StatusCode::OK, &serde_json::json!({})))
+            }
+            (_, "/v1/status" | "/v1/sessions" | "/v1/retention" | "/v1/holds") => {
+                Err(Failure::method(request.method()))
+            }
             _ => Err(Failure::no_such(&path)),
         }
+    }
+
+    /// Who decides what is kept, for who may ask.
+    fn keeper(&self, peer: Peer, path: &str) -> Result<&Arc<Retention>, Failure> {
+        self.launcher.may_keep(peer)?;
+        self.retention.as_ref().ok_or_else(|| Failure::no_such(path))
     }
 
     async fn adopt(&self, peer: Peer, id: SessionId, pid: u32) -> Result<(), Failure> {
@@ -206,6 +240,11 @@ impl std::fmt::Debug for Api {
 /// `ID` of `/v1/sessions/ID/VERB`.
 fn of_session<'p>(path: &'p str, verb: &str) -> Option<&'p str> {
     path.strip_prefix("/v1/sessions/")?.strip_suffix(verb)?.strip_suffix('/')
+}
+
+/// `ID` of `/v1/holds/ID/release`.
+fn of_hold(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/holds/")?.strip_suffix("/release")
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
@@ -310,6 +349,27 @@ impl From<ControlError> for Failure {
             ),
             ControlError::NotVouched(_) => (StatusCode::FORBIDDEN, VOUCH),
             ControlError::Record(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "see the daemon's log (journalctl -u chaperone)")
+            }
+        };
+        Self::new(status, error, next_step)
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        let (status, next_step) = match &error {
+            KeepError::Peer(refusal) => return Self::of_refusal(&error, refusal),
+            KeepError::NotRoot => (StatusCode::FORBIDDEN, "run the command as root (sudo)"),
+            KeepError::Running => {
+                (StatusCode::CONFLICT, "try again when that is done (chaperone events list --kind retention)")
+            }
+            KeepError::Senseless(_) => (StatusCode::BAD_REQUEST, "see chaperone retention --help"),
+            KeepError::Young(_) => (StatusCode::BAD_REQUEST, "give --older-than 2d or more"),
+            KeepError::Record(RecordError::Rejected(_)) => {
+                (StatusCode::NOT_FOUND, "look for holds in force (chaperone retention holds list)")
+            }
+            KeepError::Record(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "see the daemon's log (journalctl -u chaperone)")
             }
         };

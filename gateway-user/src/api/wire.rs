@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     prim::{CgroupPath, SessionId, WorkloadName},
+    record::retention::Report,
     secret::SecretText,
 };
 
@@ -207,6 +208,66 @@ pub struct Environment {
 pub struct AdoptRequest {
     /// A child of the process that asks.
     pub pid: u32,
+}
+
+/// Asks to remove what is old.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionRequest {
+    /// Bodies of calls from before this.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub bodies_before: Option<OffsetDateTime>,
+    /// Sessions that ended before this, and events from before it.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub rows_before: Option<OffsetDateTime>,
+    /// Why; it is recorded.
+    pub reason: String,
+}
+
+/// How a removal goes, or how the last one ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionStatus {
+    /// It goes on.
+    pub running: bool,
+    /// What is removed so far.
+    pub report: Report,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+/// Asks to keep something whatever its age: a session, a workload's sessions, or what was open between two times.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// This session.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+    /// The sessions of this workload.
+    #[serde(default)]
+    pub workload: Option<WorkloadName>,
+    /// From this time on.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub since: Option<OffsetDateTime>,
+    /// Before this time.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub until: Option<OffsetDateTime>,
+    /// Why; it is recorded.
+    pub reason: String,
+}
+
+/// A hold is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldPlaced {
+    /// Its id.
+    pub hold: String,
+}
+
+/// Asks to release a hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// Why; it is recorded.
+    pub reason: String,
 }
 
 /// Why a request was refused.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::renewals::Looks;
 use crate::{
-    api::Launcher,
+    api::{Launcher, Retention},
     identify::Removals,
     issuer::Issuers,
     record::Event,
@@ -88,6 +88,21 @@ pub(super) async fn expire(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(EXPIRY_CHECK);
     while tick(&gateway, &mut ticks).await {
         gateway.end_expired().await;
+    }
+}
+
+/// How often what is old is removed, where it is.
+const RETENTION: Duration = Duration::from_secs(60 * 60);
+
+/// Removes what is older than the configuration wants it kept. What could not be removed is tried again an hour later.
+pub(super) async fn retain(gateway: Arc<Gateway>, retention: Arc<Retention>) {
+    let mut ticks = tokio::time::interval(RETENTION);
+    while tick(&gateway, &mut ticks).await {
+        tokio::select! {
+            // It says itself what went wrong.
+            _ = retention.run_due() => {}
+            () = gateway.shutdown.cancelled() => {}
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub enum Command {
         /// A role that may then read records; may be given more than once.
         #[arg(long, value_name = "ROLE")]
         reader: Vec<String>,
+        /// A role that may also remove old records (record.retention); may be given more than once.
+        #[arg(long, value_name = "ROLE")]
+        remover: Vec<String>,
     },
 }
 
@@ -38,7 +41,8 @@ pub async fn run(
     command: Command,
     load: impl FnOnce() -> Result<Config, ConfigError>,
 ) -> anyhow::Result<ExitCode> {
-    let Command::Migrate { url, writer, reader } = command;
+    let Command::Migrate { url, writer, reader, remover } = command;
+    let roles = record::Roles { writers: writer, readers: reader, removers: remover };
     let config = match url {
         Some(url) => {
             let url = Some(owners_url(&url)?);
@@ -49,7 +53,7 @@ pub async fn run(
     if config.store == StoreKind::Sqlite {
         bail!("record.store is \"sqlite\": the daemon brings that file up to date when it starts");
     }
-    let version = record::migrate(&config, &writer, &reader).await?;
+    let version = record::migrate(&config, &roles).await?;
     writeln!(std::io::stdout(), "the schema has version {version}")?;
     Ok(ExitCode::SUCCESS)
 }

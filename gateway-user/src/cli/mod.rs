@@ -14,6 +14,7 @@ pub mod export;
 pub mod init;
 pub mod log;
 pub mod policy;
+pub mod retention;
 pub mod run;
 pub mod sessions;
 pub mod status;
@@ -76,6 +77,9 @@ enum Command {
     /// The log that makes changes of the record visible.
     #[command(subcommand)]
     Log(log::Command),
+    /// How long what is recorded is kept.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Remove the redirect from the kernel: agents reach AWS directly again. For uninstalling.
     Detach(detach::Args),
     /// Print shell completions.
@@ -129,6 +133,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Database(command) => wait(database::run(command, load_to_read)),
         Command::Verify(args) => wait(verify::run(args, &load_to_read()?)),
         Command::Log(command) => wait(log::run(command, &load_to_read()?)),
+        Command::Retention(command) => wait(retention::run(command, &load_to_read()?)),
         Command::Detach(args) => detach::run(&args, &load()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chaperone", &mut std::io::stdout());

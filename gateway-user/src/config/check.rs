@@ -19,13 +19,17 @@ use crate::{
     identify::{self, CredentialSource, TAG_MAX, Voucher, WorkloadConfig},
     mask::REVERSIBLE_MAX,
     prim::{CgroupPath, HostName},
-    record::StoreKind,
+    record::{StoreKind, retention},
 };
 
 /// Listeners of each address family.
 const MAX_LISTENERS: usize = 8;
 /// The longest time-out, in seconds: a day.
 const DAY: u64 = 86_400;
+/// Days for which anything is kept: a century.
+const DAYS_MAX: u64 = 36_500;
+/// Rows that are removed in one transaction: more would hold calls back.
+const STEP_MAX: usize = 20_000;
 /// Bytes of what a host may be called in records.
 const HOST_MAX: usize = 253;
 const KIB: u64 = 1024;
@@ -258,10 +262,30 @@ impl Problems {
                 self.add(here(key), format!("`{key}` says nothing without `s3`"));
             }
         }
+        self.retention(&record.retention);
         for (key, path) in [("key", &log.key), ("checkpoint_file", &log.checkpoint_file)] {
             if path.as_ref().is_some_and(|path| !path.is_absolute()) {
                 self.add(here(key), format!("`{key}` must be an absolute path"));
             }
+        }
+    }
+
+    fn retention(&mut self, retention: &retention::Config) {
+        let here = |key| KeyPath::of("record", "retention").key(key);
+        let (bodies, rows) = (retention.bodies_days, retention.rows_days);
+        let youngest = retention::YOUNGEST.whole_days().cast_unsigned();
+        if bodies > DAYS_MAX {
+            self.add(here("bodies_days"), format!("`bodies_days` must be between 0 and {DAYS_MAX}"));
+        }
+        if rows > DAYS_MAX || (1..youngest).contains(&rows) {
+            let wrong = format!("`rows_days` must be 0, or between {youngest} and {DAYS_MAX}");
+            self.add(here("rows_days"), wrong);
+        } else if rows > 0 && bodies > rows {
+            let wrong = "`bodies_days` is more than `rows_days`: bodies go with their calls at the latest";
+            self.add(here("bodies_days"), wrong);
+        }
+        if !(1..=STEP_MAX).contains(&retention.step_rows) {
+            self.add(here("step_rows"), format!("`step_rows` must be between 1 and {STEP_MAX}"));
         }
     }
 

@@ -118,6 +118,21 @@ fn paths_are_absolute() {
 }
 
 #[test]
+fn ages_of_the_record() {
+    let retention = |keys: &str, expected: &str| check(&format!("[record.retention]\n{keys}"), expected);
+    retention(
+        "bodies_days = 30\nrows_days = 7",
+        "2:15: `bodies_days` is more than `rows_days`: bodies go with their calls at the latest",
+    );
+    retention("rows_days = 1", "2:13: `rows_days` must be 0, or between 2 and 36500");
+    retention("bodies_days = 36501", "2:15: `bodies_days` must be between 0 and 36500");
+    retention("step_rows = 0", "2:13: `step_rows` must be between 1 and 20000");
+    for fine in ["bodies_days = 30", "rows_days = 2", "bodies_days = 7\nrows_days = 7", "step_rows = 20000"] {
+        assert!(parse(&format!("[record.retention]\n{fine}\n{WORKLOAD}")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn listeners() {
     let v4 = |list: &str, expected: &str| check(&format!("[redirect]\nlisten_v4 = [{list}]"), expected);
     let v6 = |list: &str, expected: &str| check(&format!("[redirect]\nlisten_v6 = [{list}]"), expected);

@@ -24,6 +24,7 @@ pub mod log;
 pub mod query;
 mod recorder;
 mod redact;
+pub mod retention;
 mod row;
 mod sink;
 mod stamp;
@@ -95,6 +96,8 @@ pub struct Config {
     pub objects: bool,
     /// How the log of what was recorded is signed.
     pub log: log::Config,
+    /// How long what was recorded is kept.
+    pub retention: retention::Config,
 }
 
 impl Default for Config {
@@ -118,6 +121,7 @@ impl Default for Config {
             capture_memory_bytes: 64 * 1024 * 1024,
             objects: false,
             log: log::Config::default(),
+            retention: retention::Config::default(),
         }
     }
 }
@@ -204,14 +208,24 @@ pub async fn restart_log(config: &Config, reason: &str, clock: &Clock) -> Result
         .map_err(|error| RecordError::Store(format!("the checkpoint file {}: {error}", path.display())))
 }
 
+/// Roles of PostgreSQL, and what they may.
+#[derive(Debug, Clone, Default)]
+pub struct Roles {
+    /// They add records and read them.
+    pub writers: Vec<String>,
+    /// They read records.
+    pub readers: Vec<String>,
+    /// They remove old records, where a tombstone stands for them.
+    pub removers: Vec<String>,
+}
+
 /// Makes the schema of PostgreSQL what this program knows, as the role of `record.url`, which must own the
-/// tables, and says its version. `writers` are then roles that may add records and read them, `readers` roles
-/// that may read them.
+/// tables, lets roles use it, and says its version.
 ///
 /// # Errors
 /// [`RecordError`].
-pub async fn migrate(config: &Config, writers: &[String], readers: &[String]) -> Result<i64, RecordError> {
-    store::prepare_schema(config, writers, readers).await
+pub async fn migrate(config: &Config, roles: &Roles) -> Result<i64, RecordError> {
+    store::prepare_schema(config, roles).await
 }
 
 #[cfg(test)]

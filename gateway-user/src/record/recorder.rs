@@ -13,10 +13,16 @@ use super::{
     AcceptedToken, Capture, Config, Event, Health, Holds, IdentityRenewal, Intent, KilledCgroup, OpenSession,
     Outcome, OutcomeKind, RecordError, SessionEnd, SessionStart, Side,
     capture::Room,
+    retention::{Held, Why},
     sink::{Checkpoints, Sink},
-    store::{Leftovers, Store},
-    stored::{CallRow, EventRow, IdentityRow, OutcomeRow, SessionEndRow, SessionRow, Unit},
-    writer::{Ack, Command, Writer},
+    store::{
+        Leftovers, Store,
+        prune::{Cut, Step, Taken},
+    },
+    stored::{
+        CallRow, EventRow, HoldRow, IdentityRow, OutcomeRow, ReleaseRow, SessionEndRow, SessionRow, Unit,
+    },
+    writer::{Ack, Command, Removal, Writer},
 };
 use crate::{
     clock::Clock,
@@ -33,6 +39,7 @@ pub struct Recorder {
 struct Shared {
     commands: mpsc::Sender<Command>,
     outcomes: mpsc::Sender<OutcomeRow>,
+    removals: mpsc::Sender<Removal>,
     health: watch::Receiver<Health>,
     clock: Clock,
     write_timeout: Duration,
@@ -75,6 +82,7 @@ impl Recorder {
         let Leftovers { open_sessions, killed, tokens, closed_calls } = store.recover(clock.now()).await?;
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
+        let (removals, removal_queue) = mpsc::channel(1);
         let (health_sender, health) = watch::channel(Health::default());
         let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
         #[cfg(test)]
@@ -85,6 +93,7 @@ impl Recorder {
             store,
             commands: command_queue,
             outcomes: outcome_queue,
+            removals: removal_queue,
             batch_rows: config.batch_rows.max(1),
             retry_max: Duration::from_secs(config.retry_max_secs),
             sink,
@@ -97,6 +106,7 @@ impl Recorder {
         let shared = Shared {
             commands,
             outcomes,
+            removals,
             health,
             clock,
             write_timeout: Duration::from_secs(config.write_timeout_secs),
@@ -183,6 +193,32 @@ impl Recorder {
     #[must_use]
     pub fn capture(&self, session: SessionId, holds: Holds, media_type: Option<&str>) -> Capture {
         self.shared.room.capture(session, holds, media_type)
+    }
+
+    /// Records that something must be kept, and says under which id. Whatever is removed after this returns, it is not.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn hold(&self, held: &Held, why: &Why) -> Result<String, RecordError> {
+        let id = format!("h-{}", uuid::Uuid::now_v7().simple());
+        self.write(Unit::Hold(HoldRow::new(&id, held, why, self.shared.clock.now()))).await?;
+        Ok(id)
+    }
+
+    /// Records that what the hold `hold` keeps need not be kept any more.
+    ///
+    /// # Errors
+    /// [`RecordError::Rejected`] if there is no such hold, or it was released before.
+    pub async fn release(&self, hold: &str, why: &Why) -> Result<(), RecordError> {
+        self.write(Unit::Release(ReleaseRow::new(hold.to_owned(), why, self.shared.clock.now()))).await
+    }
+
+    /// Removes what of a step may go, in one transaction between others.
+    pub(super) async fn remove(&self, cut: &Cut, step: Step) -> Result<Taken, RecordError> {
+        let (ack, answer) = oneshot::channel();
+        let removal = Removal { cut: cut.clone(), step, ack };
+        self.shared.removals.send(removal).await.map_err(|_| RecordError::Stopped)?;
+        answer.await.map_err(|_| RecordError::Stopped)?
     }
 
     /// How the writer is doing.

@@ -10,6 +10,7 @@ mod insert;
 mod lock;
 pub(super) mod pages;
 mod postgres;
+pub(super) mod prune;
 mod recover;
 mod sqlite;
 
@@ -19,8 +20,9 @@ use sqlx::migrate::{MigrateError, Migrator};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::prune::{Cut, Step, Taken};
 use super::{
-    AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, StoreKind,
+    AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, Roles, StoreKind,
     log::{checkpoint::SignedCheckpoint, writer::Elsewhere},
     stored::Unit,
 };
@@ -128,6 +130,14 @@ impl Store {
         }
     }
 
+    /// Removes what of a step may go, in one transaction; on `Ok` it is on disk.
+    pub(super) async fn prune(&mut self, cut: &Cut, step: &Step) -> Result<Taken, RecordError> {
+        match self {
+            Self::Sqlite(store) => store.prune(cut, step).await,
+            Self::Postgres(store) => store.prune(cut, step).await,
+        }
+    }
+
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.
     pub(super) fn until_checkpoint(&self) -> Option<Duration> {
         match self {
@@ -164,12 +174,8 @@ impl Store {
 
 /// Makes the schema of PostgreSQL what this program knows, as the role of the URL, which owns the tables, and
 /// lets roles write and read.
-pub(super) async fn prepare_schema(
-    config: &Config,
-    writers: &[String],
-    readers: &[String],
-) -> Result<i64, RecordError> {
-    postgres::prepare_schema(config, writers, readers).await?;
+pub(super) async fn prepare_schema(config: &Config, roles: &Roles) -> Result<i64, RecordError> {
+    postgres::prepare_schema(config, roles).await?;
     Ok(newest(&POSTGRES))
 }
 

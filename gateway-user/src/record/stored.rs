@@ -12,6 +12,7 @@ use super::{
     bounds::{Cutter, LIST_MAX, NAME_MAX, TEXT_MAX},
     capture::Body,
     redact::{redact_command, redact_params},
+    retention::{Held, Why},
     stamp::stamp,
 };
 use crate::{identify::Identity, prim::SessionId, share::Share};
@@ -33,6 +34,10 @@ pub(super) enum Unit {
     Outcome(OutcomeRow),
     /// Something else.
     Event(EventRow),
+    /// Something must be kept.
+    Hold(HoldRow),
+    /// It need not be kept any more.
+    Release(ReleaseRow),
 }
 
 impl Unit {
@@ -42,6 +47,7 @@ impl Unit {
             Self::Refusal(..) | Self::Session(_) => 2,
             Self::Outcome(row) => 1 + row.masked.len() as u64,
             Self::Identity(_) | Self::SessionEnd(_) | Self::Call(_) | Self::Event(_) => 1,
+            Self::Hold(_) | Self::Release(_) => 1,
         };
         rows + self.bodies().count() as u64
     }
@@ -82,6 +88,14 @@ impl Unit {
     pub(super) fn bodies(&self) -> impl Iterator<Item = &BodyRow> {
         let request = self.call().and_then(|row| row.request.as_ref());
         request.into_iter().chain(self.outcome().map_or(&[] as &[BodyRow], |row| &row.bodies))
+    }
+
+    pub(super) fn hold(&self) -> Option<&HoldRow> {
+        if let Self::Hold(row) = self { Some(row) } else { None }
+    }
+
+    pub(super) fn release(&self) -> Option<&ReleaseRow> {
+        if let Self::Release(row) = self { Some(row) } else { None }
     }
 
     pub(super) fn event(&self) -> Option<&EventRow> {
@@ -410,6 +424,56 @@ impl EventRow {
             detail: cutter.json("detail", &detail, TEXT_MAX),
             truncated: cutter.truncated(),
         }
+    }
+}
+
+/// A row of `holds`.
+#[derive(Debug, Clone)]
+pub(super) struct HoldRow {
+    pub(super) id: String,
+    pub(super) time: String,
+    pub(super) actor: String,
+    pub(super) reason: String,
+    pub(super) session: Option<String>,
+    pub(super) workload: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+}
+
+impl HoldRow {
+    pub(super) fn new(id: &str, held: &Held, why: &Why, now: OffsetDateTime) -> Self {
+        let mut row = Self {
+            id: id.to_owned(),
+            time: stamp(now),
+            actor: why.actor.clone(),
+            reason: Cutter::default().text("reason", why.reason.clone(), TEXT_MAX),
+            session: None,
+            workload: None,
+            since: None,
+            until: None,
+        };
+        match held {
+            Held::Session(session) => row.session = Some(session.to_string()),
+            Held::Workload(workload) => row.workload = Some(workload.as_str().to_owned()),
+            Held::Time { since, until } => (row.since, row.until) = (since.map(stamp), until.map(stamp)),
+        }
+        row
+    }
+}
+
+/// A row of `hold_releases`.
+#[derive(Debug, Clone)]
+pub(super) struct ReleaseRow {
+    pub(super) hold: String,
+    pub(super) time: String,
+    pub(super) actor: String,
+    pub(super) reason: String,
+}
+
+impl ReleaseRow {
+    pub(super) fn new(hold: String, why: &Why, now: OffsetDateTime) -> Self {
+        let reason = Cutter::default().text("reason", why.reason.clone(), TEXT_MAX);
+        Self { hold, time: stamp(now), actor: why.actor.clone(), reason }
     }
 }
 

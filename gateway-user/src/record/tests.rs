@@ -14,6 +14,7 @@ mod opening;
 pub(crate) mod proxy;
 mod questions;
 mod reading;
+mod retention;
 mod secure;
 pub(crate) mod seed;
 pub(crate) mod server;

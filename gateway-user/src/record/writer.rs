@@ -13,7 +13,10 @@ use super::{
     RecordError,
     recorder::{OpenCall, OutcomeSlot},
     sink::Sink,
-    store::{Batch, Store, WriteError, Written},
+    store::{
+        Batch, Store, WriteError, Written,
+        prune::{Cut, Step, Taken},
+    },
     stored::{OutcomeRow, Unit},
 };
 
@@ -40,6 +43,14 @@ const LAST_ATTEMPTS: u32 = 5;
 pub(super) struct Command {
     pub(super) unit: Unit,
     pub(super) ack: Ack,
+}
+
+/// Rows to remove, in a transaction of its own, between others.
+#[derive(Debug)]
+pub(super) struct Removal {
+    pub(super) cut: Cut,
+    pub(super) step: Step,
+    pub(super) ack: oneshot::Sender<Result<Taken, RecordError>>,
 }
 
 /// Who waits for a unit.
@@ -83,6 +94,7 @@ pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) outcomes: mpsc::Receiver<OutcomeRow>,
+    pub(super) removals: mpsc::Receiver<Removal>,
     pub(super) batch_rows: usize,
     pub(super) retry_max: Duration,
     pub(super) health: watch::Sender<Health>,
@@ -102,6 +114,7 @@ impl Writer {
         let mut state = State::default();
         while let Some(batch) = self.gather(&mut state).await {
             self.commit(batch, &mut state).await;
+            self.remove(&mut state).await;
             if state.kept.is_empty() && state.doubtful.is_none() {
                 state.retry_at = None;
             }
@@ -123,6 +136,21 @@ impl Writer {
         self.store.close().await;
         self.sink.close().await;
         drop(self.stopped);
+    }
+
+    /// Removes rows, where somebody wants to. What is in doubt comes first.
+    async fn remove(&mut self, state: &mut State) {
+        if state.doubtful.is_some() {
+            return;
+        }
+        let waiting = state.removal.take().or_else(|| self.removals.try_recv().ok());
+        let Some(Removal { cut, step, ack }) = waiting else { return };
+        let taken = self.store.prune(&cut, &step).await;
+        if let Err(error) = &taken {
+            tracing::error!(%error, "rows could not be removed");
+        }
+        // Who is gone asks again another time.
+        let _ = ack.send(taken);
     }
 
     /// Signs what is committed and hands it on. What cannot be signed now is signed later: recording goes on.
@@ -169,6 +197,10 @@ impl Writer {
                     if count > 0 && write_at.is_none() {
                         write_at = Some(Instant::now() + OUTCOMES_WAIT);
                     }
+                }
+                Some(removal) = self.removals.recv(), if state.commands_open && state.removal.is_none() => {
+                    state.removal = Some(removal);
+                    break;
                 }
                 () = until(state.retry_at), if state.retry_at.is_some() => break,
                 () = until(write_at), if write_at.is_some() => break,
@@ -271,6 +303,7 @@ struct State {
     kept: Vec<OutcomeRow>,
     /// What may have been committed. Who waits for it goes on waiting, up to `write_timeout_secs`.
     doubtful: Option<Offer>,
+    removal: Option<Removal>,
     commands_open: bool,
     outcomes_open: bool,
     closing: bool,
@@ -287,6 +320,7 @@ impl Default for State {
         Self {
             kept: Vec::new(),
             doubtful: None,
+            removal: None,
             commands_open: true,
             outcomes_open: true,
             closing: false,

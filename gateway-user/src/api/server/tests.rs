@@ -12,7 +12,7 @@ use super::*;
 use crate::api::{
     Client, ClientError, Config,
     launcher::tests::{Bench, bench},
-    wire::{CallCounts, Health, LaunchRequest, PolicyStatus},
+    wire::{CallCounts, Health, HoldRequest, LaunchRequest, PolicyStatus, ReleaseRequest, RetentionRequest},
 };
 
 /// The API on a real socket, served until the end of the test.
@@ -56,10 +56,15 @@ fn serve(workloads: &[&str], change: impl FnOnce(&mut Config)) -> Served {
     let bench = bench(workloads);
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, is_ready) = std::sync::mpsc::channel();
-    let api = Api::new(config.clone(), Arc::new(Fixed), Arc::clone(&bench.launcher));
+    let (api_config, launcher) = (config.clone(), Arc::clone(&bench.launcher));
+    let record = crate::record::Config { database: dir.path().join("chaperone.db"), ..Default::default() };
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
+            let clock = crate::clock::Clock::system();
+            let recorder = crate::record::Recorder::open(&record, clock.clone()).await.unwrap().recorder;
+            let retention = Arc::new(Retention::new(recorder, record, clock));
+            let api = Api::new(api_config, Arc::new(Fixed), launcher).with_retention(retention);
             let socket = Socket::bind(&api.config).unwrap();
             ready.send(()).unwrap();
             api.serve(socket, async { drop(stopped.await) }).await;
@@ -105,6 +110,39 @@ fn status_reads_back_as_it_was_told() {
     assert_eq!(status.started, datetime!(2030-01-01 00:00 UTC));
     assert_eq!((status.calls.allowed, status.calls.denied, status.calls.failed), (5, 2, 1));
     assert!(status.healthy());
+}
+
+/// Root alone may; this test may not run as root.
+#[test]
+fn what_is_kept_is_asked_over_the_socket() {
+    let served = serve(&["claude"], |_| {});
+    let hold = HoldRequest {
+        session: None,
+        workload: Some("claude".parse().unwrap()),
+        since: None,
+        until: None,
+        reason: "the incident".to_owned(),
+    };
+    let placed = served.client().hold(&hold);
+    if !rustix::process::geteuid().is_root() {
+        let Err(ClientError::Refused(reply)) = placed else { panic!("{placed:?}") };
+        assert_eq!(reply.error, "only root may decide what is kept");
+        return;
+    }
+    let placed = placed.unwrap().hold;
+    let release = ReleaseRequest { reason: "it is over".to_owned() };
+    served.client().release(&placed, &release).unwrap();
+    let Err(ClientError::Refused(reply)) = served.client().release("h-none", &release) else { panic!() };
+    assert_eq!(reply.next_step, "look for holds in force (chaperone retention holds list)");
+    let old = datetime!(2020-01-01 00:00 UTC);
+    let request =
+        RetentionRequest { bodies_before: None, rows_before: Some(old), reason: "a test".to_owned() };
+    served.client().remove_old(&request).unwrap();
+    let status =
+        std::iter::repeat_with(|| served.client().retention().unwrap()).find(|status| !status.running);
+    let status = status.unwrap();
+    assert_eq!((status.report.rows(), status.error), (0, None));
+    assert_eq!(status.report.rows_before.as_deref(), Some("2020-01-01T00:00:00.000000Z"));
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! Tombstones: what is left of rows that retention removed.
 //!
 //! A tombstone is a row of the table `tombstones`, and so a leaf. It names the table and the first and the last
-//! of the row numbers, and holds a digest of the log entries of these rows. The entries stay, so that the
+//! of the row numbers, where it is not for all between them its spans, and holds a digest of the log entries of these rows. The
+//! entries stay, so that the
 //! tree can still be built; the digest keeps anybody from giving the entry of a row that was never pruned
 //! the number of one that was.
 //!
 //! The digest is a chain: d(0) is SHA-256 of `chaperone-pruned/1` and a line feed; with each entry, in the
 //! order of the log, d(k + 1) is SHA-256 of d(k), the row's number (8 bytes, big endian, in two's complement) and
 //! the leaf's hash. Only the entries of the tombstone's table that
-//! stand before the tombstone in the log and whose row numbers are from the first to the last count.
+//! stand before the tombstone in the log and whose row numbers are from the first to the last, and in a span where it has
+//! any, count.
+//!
+//! Spans are there because sessions take turns in a table: the rows of one that ended stand between those of others that go on.
 //!
 //! A tombstone is signed by itself, as soon as it is made: otherwise who can write to the database could add one
 //! after the last checkpoint, remove old rows with it, and wait for the next checkpoint to cover it. The note's
 //! text has three lines: the log's origin, the word `tombstone`, and the base64 of SHA-256 of the byte 0x00 and
-//! the tombstone's form without its last column, `note`. No checkpoint has such a second line.
+//! the tombstone's form without the column `note`. No checkpoint has such a second line.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
@@ -50,6 +54,8 @@ pub struct Tombstone {
     pub reason: String,
     /// The log's signature: [`Tombstone::sign`].
     pub note: String,
+    /// Which rows from the first to the last it stands for, as JSON: pairs of a first and a last, ascending. `None`: all.
+    pub spans: Option<String>,
 }
 
 /// Why a tombstone excuses nothing.
@@ -67,7 +73,22 @@ impl Tombstone {
     /// Its canonical form.
     #[must_use]
     pub fn form(&self) -> Form {
-        self.unsigned().column("note", self.note.as_str())
+        self.said().column("note", self.note.as_str()).column("spans", self.spans.as_deref())
+    }
+
+    /// The rows that it stands for: firsts and lasts, ascending. `None` where it makes no sense.
+    #[must_use]
+    pub fn spans(&self) -> Option<Vec<(i64, i64)>> {
+        let spans: Vec<(i64, i64)> = match &self.spans {
+            Some(spans) => serde_json::from_str(spans).ok()?,
+            None => vec![(self.first, self.last)],
+        };
+        let fit = self.row_count > 0
+            && spans.iter().all(|(first, last)| first <= last)
+            && spans.array_windows().all(|[(_, before), (after, _)]| before < after)
+            && spans.first().is_some_and(|(first, _)| *first == self.first)
+            && spans.last().is_some_and(|(_, last)| *last == self.last);
+        fit.then_some(spans)
     }
 
     /// Signs what the other fields say.
@@ -95,6 +116,11 @@ impl Tombstone {
     }
 
     fn unsigned(&self) -> Form {
+        self.said().column("spans", self.spans.as_deref())
+    }
+
+    /// The columns before `note`.
+    fn said(&self) -> Form {
         Form::new(TABLE, self.row)
             .column("time", self.time.as_str())
             .column("table_name", self.table.as_str())

@@ -176,7 +176,7 @@ impl<'s, S: Source> Walk<'s, S> {
                 .map_err(|why| Discrepancy::TombstoneUnbelieved { tombstone: row, why })?;
             let cursor = tables.iter_mut().find(|cursor| *cursor.table() == tombstone.table);
             let cursor = cursor.ok_or(Discrepancy::TombstoneSenseless { tombstone: row })?;
-            cursor.bury(tombstone);
+            cursor.bury(tombstone)?;
             to_come.push((row, entry.index));
         }
         tables.iter_mut().try_for_each(Cursor::settle)?;
@@ -237,7 +237,7 @@ impl<'s, S: Source> Walk<'s, S> {
             }
         }
         if let Some(cursor) = self.tables.get_mut(at) {
-            cursor.logged(entry, grave.is_some());
+            cursor.logged(entry, grave);
         }
         self.tree.append(entry.leaf);
         if entry.table == tombstone::TABLE { self.tombstone(entry) } else { Ok(()) }

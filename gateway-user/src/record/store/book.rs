@@ -17,7 +17,8 @@ use crate::record::{
         file,
         hash::{Hash, LEN},
         key::{LogKey, LogKeyError},
-        note::{KeyName, Sign as _, VerifierKey},
+        note::{KeyName, NoteError, Sign as _, VerifierKey},
+        tombstone::Tombstone,
         tree::Tree,
         verify::Stored,
         writer::{Draft, Elsewhere, Log, Mark, ResumeError, Resuming},
@@ -346,6 +347,16 @@ impl Book {
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.
     pub(super) fn wait(&self) -> Option<std::time::Duration> {
         self.log.wait(&self.cadence, Instant::now())
+    }
+
+    /// The host, where the database has those of several.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Signs a tombstone.
+    pub(super) fn bury(&self, tombstone: Tombstone) -> Result<Tombstone, NoteError> {
+        tombstone.sign(self.key.verifier().name(), &[&self.key])
     }
 
     /// Signs what is committed, and stores it.

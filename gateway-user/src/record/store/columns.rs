@@ -3,7 +3,8 @@
 use crate::record::{
     log::{leaf::Form, tombstone},
     stored::{
-        BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
+        BodyRow, CallRow, ContentRow, EventRow, HoldRow, IdentityRow, MaskedRow, OutcomeRow, ReleaseRow,
+        SessionEndRow, SessionRow,
     },
 };
 
@@ -59,6 +60,8 @@ table!(MaskedRow, "masked": call, path, cause, digest, count, truncated);
 table!(ContentRow, "bodies", LEAF = false: digest, length, content; "ON CONFLICT DO NOTHING");
 table!(BodyRow, "call_bodies": call, side, media_type, digest, length, kept, truncated);
 table!(EventRow, "events", HOSTED = true: time, kind, session, workload, pid, uid, message, detail, truncated);
+table!(HoldRow, "holds": id, time, actor, reason, session, workload, since, until);
+table!(ReleaseRow, "hold_releases": hold, time, actor, reason);
 
 /// The column of PostgreSQL that says which host an event is of. Its table was given it after others, so it is in the form
 /// of a row only where there is one.
@@ -95,15 +98,12 @@ pub(in crate::record) const LEAVES: &[Leaves] = &[
             "actor",
             "reason",
             "note",
+            "spans",
         ],
         hosted: false,
     },
-    Leaves {
-        table: "holds",
-        columns: &["id", "time", "actor", "reason", "session", "workload", "since", "until"],
-        hosted: false,
-    },
-    Leaves { table: "hold_releases", columns: &["hold", "time", "actor", "reason"], hosted: false },
+    leaves::<HoldRow>(),
+    leaves::<ReleaseRow>(),
 ];
 
 const fn leaves<T: Table>() -> Leaves {

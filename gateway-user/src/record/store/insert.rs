@@ -7,8 +7,8 @@ use super::{
     columns::{Table, Value, form},
 };
 use crate::record::stored::{
-    BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow, SessionRow,
-    Unit, contents,
+    BodyRow, CallRow, ContentRow, EventRow, HoldRow, IdentityRow, MaskedRow, OutcomeRow, ReleaseRow,
+    SessionEndRow, SessionRow, Unit, contents,
 };
 
 /// Rows per statement. A batch is cut into these, largest first: few statements per table stay
@@ -33,7 +33,9 @@ pub(super) async fn insert(
     insert_rows::<ContentRow>(conn, contents(units), pages).await?;
     insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies), pages).await?;
     insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end), pages).await?;
-    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event), pages).await
+    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event), pages).await?;
+    insert_rows::<HoldRow>(conn, units.iter().filter_map(Unit::hold), pages).await?;
+    insert_rows::<ReleaseRow>(conn, units.iter().filter_map(Unit::release), pages).await
 }
 
 async fn insert_rows<'u, T: Table + 'u>(

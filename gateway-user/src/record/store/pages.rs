@@ -57,6 +57,10 @@ macro_rules! with {
     };
 }
 
+mod numbered;
+
+pub(in crate::record) use numbered::Logged;
+
 /// Rows of one INSERT into SQLite: its parameters have a bound.
 const SQLITE_ENTRIES: usize = 256;
 
@@ -200,7 +204,7 @@ impl Conn<'_> {
         log: i64,
     ) -> Result<Vec<(Tombstone, Option<Entry>)>, sqlx::Error> {
         const SQL: &str = "SELECT t.seq, t.time, t.table_name, t.first_row, t.last_row, t.row_count, t.digest, \
-            t.actor, t.reason, t.note, l.leaf_index, l.leaf FROM tombstones AS t \
+            t.actor, t.reason, t.note, t.spans, l.leaf_index, l.leaf FROM tombstones AS t \
             LEFT JOIN log AS l ON l.table_name = 'tombstones' AND l.row_seq = t.seq \
             WHERE coalesce(l.log_id, $1) = $1 ORDER BY t.seq";
         let rows: Vec<TombstoneRow> =
@@ -386,6 +390,7 @@ struct TombstoneRow {
     actor: String,
     reason: String,
     note: String,
+    spans: Option<String>,
     leaf_index: Option<i64>,
     leaf: Option<Vec<u8>>,
 }
@@ -405,6 +410,7 @@ impl TombstoneRow {
             actor: self.actor,
             reason: self.reason,
             note: self.note,
+            spans: self.spans,
         };
         Ok((tombstone, named.transpose()?))
     }

@@ -27,10 +27,11 @@ use super::{
     book::{Book, Pages},
     elsewhere, explain, newest, not_ours,
     pages::Conn,
+    prune::{self, Cut, Step, Taken},
     recover, refused,
 };
 use crate::record::{
-    Config, RecordError,
+    Config, RecordError, Roles,
     log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
     stored::{EventRow, SessionRow, Unit},
@@ -56,6 +57,8 @@ pub(in crate::record) struct Store {
     backend: Option<Backend>,
     /// The batch whose commit was not answered.
     doubt: Option<Doubt>,
+    /// The leaves of a removal whose commit was not answered.
+    removal: Option<Draft>,
     book: Book,
 }
 
@@ -83,7 +86,7 @@ impl Store {
         let (server, mut conn, backend) = connect(config).await?;
         let book = Book::open(&mut Conn::Postgres(&mut conn), config, now).await;
         let book = book.map_err(|error| failed(&server, error.to_string()))?;
-        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, book })
+        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, removal: None, book })
     }
 
     /// The same, with a new log.
@@ -95,7 +98,7 @@ impl Store {
         let (server, mut conn, backend) = connect(config).await?;
         let book = Book::restart(&mut Conn::Postgres(&mut conn), config, reason, now).await;
         let book = book.map_err(|error| failed(&server, error.to_string()))?;
-        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, book })
+        Ok(Self { server, conn: Some(conn), backend: Some(backend), doubt: None, removal: None, book })
     }
 
     /// Closes calls of a former run of this host as `unknown`, and tells which sessions it left open.
@@ -140,6 +143,36 @@ impl Store {
         self.book.signed(&signed);
         self.conn = Some(conn);
         Ok(signed)
+    }
+
+    /// Removes what of a step may go. After an error nothing was removed, unless only the answer was lost: then the next
+    /// connection finds out.
+    pub(super) async fn prune(&mut self, cut: &Cut, step: &Step) -> Result<Taken, RecordError> {
+        let limit = self.server.statement_timeout;
+        let silent = || RecordError::Store(format!("the server was silent for {limit:?}"));
+        let mut conn = self.connection().await?;
+        let book = &self.book;
+        let removing = async {
+            let mut tx = conn.begin().await.map_err(refused)?;
+            let mut inner = Conn::Postgres(&mut tx);
+            let mut pages = book.pages(&mut inner).await.map_err(refused)?;
+            let taken = prune::prune(&mut inner, book, &mut pages, cut, step).await;
+            let taken = taken.map_err(|error| RecordError::Store(error.to_string()))?;
+            Ok::<_, RecordError>((tx, taken, pages.draft))
+        };
+        let (tx, taken, draft) = timeout(limit, removing).await.map_err(|_| silent())??;
+        let error = match timeout(limit, tx.commit()).await {
+            Ok(Ok(())) => {
+                self.book.commit(draft).map_err(elsewhere)?;
+                self.conn = Some(conn);
+                return Ok(taken);
+            }
+            Ok(Err(error)) if is_refusal(&error) => return Err(refused(error)),
+            Ok(Err(error)) => refused(error),
+            Err(_) => silent(),
+        };
+        self.removal = Some(draft);
+        Err(error)
     }
 
     /// As the store's contract says.
@@ -208,8 +241,14 @@ impl Store {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
-        let (conn, backend) = self.server.connect(self.backend.as_ref()).await?;
+        let (mut conn, backend) = self.server.connect(self.backend.as_ref()).await?;
         self.backend = Some(backend);
+        if let Some(draft) = &self.removal {
+            // The connection that it was made on is dead by now.
+            let stored = Conn::Postgres(&mut conn).size(self.book.id).await.map_err(refused)?;
+            self.book.settle(draft.clone(), stored).map_err(elsewhere)?;
+            self.removal = None;
+        }
         Ok(conn)
     }
 }
@@ -393,11 +432,8 @@ async fn current(conn: &mut PgConnection) -> Result<bool, MigrateError> {
 }
 
 /// Makes the schema what this program knows, as the role of the URL, and lets roles write and read.
-pub(super) async fn prepare_schema(
-    config: &Config,
-    writers: &[String],
-    readers: &[String],
-) -> Result<(), RecordError> {
+pub(super) async fn prepare_schema(config: &Config, roles: &Roles) -> Result<(), RecordError> {
+    let Roles { writers, readers, removers } = roles;
     let server = Server::new(config)?;
     let failed = |detail: String| RecordError::Open { database: server.database.clone(), detail };
     let mut conn = server.connect_unlocked().await?;
@@ -408,6 +444,9 @@ pub(super) async fn prepare_schema(
             for role in roles {
                 grant(&mut conn, role, rights).await?;
             }
+        }
+        for role in removers {
+            allow_removal(&mut conn, role).await?;
         }
         Ok::<_, MigrateError>(())
     };
@@ -434,6 +473,18 @@ async fn grant(conn: &mut PgConnection, role: &str, right: &str) -> Result<(), s
         sqlx::raw_sql(AssertSqlSafe(grant)).execute(&mut *conn).await?;
     }
     Ok(())
+}
+
+/// Lets a role remove what retention removes, as far as the triggers let it.
+async fn allow_removal(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
+    let quoted: String =
+        sqlx::query_scalar("SELECT quote_ident($1)").bind(role).fetch_one(&mut *conn).await?;
+    let tables = prune::TABLES.join(", ");
+    // A tombstone's number is in what is signed, before the row is there.
+    let grants = format!(
+        "GRANT DELETE ON {tables} TO {quoted}; GRANT USAGE ON SEQUENCE tombstones_seq_seq TO {quoted}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(grants)).execute(&mut *conn).await.map(drop)
 }
 
 async fn recover(

@@ -22,6 +22,7 @@ use super::{
     lock::Lock,
     not_ours,
     pages::Conn,
+    prune::{self, Cut, Step, Taken},
     recover, refused,
 };
 use crate::record::{
@@ -111,6 +112,33 @@ impl Store {
             self.file.disconnect().await;
         }
         result.map_err(Failure::into_error)
+    }
+
+    /// Removes what of a step may go.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]: nothing was removed, unless only the answer was lost.
+    pub(super) async fn prune(&mut self, cut: &Cut, step: &Step) -> Result<Taken, RecordError> {
+        let taken = self.take(cut, step).await;
+        if taken.is_err() {
+            self.file.disconnect().await;
+        }
+        taken.map_err(Failure::into_error)
+    }
+
+    async fn take(&mut self, cut: &Cut, step: &Step) -> Result<Taken, Failure> {
+        self.settle().await?;
+        let mut tx = self.file.begin().await?;
+        let mut conn = Conn::Sqlite(&mut tx);
+        let mut pages = self.book.pages(&mut conn).await?;
+        let taken = prune::prune(&mut conn, &self.book, &mut pages, cut, step).await;
+        let taken = taken.map_err(|error| Failure::Log(RecordError::Store(error.to_string())))?;
+        if let Err(error) = tx.commit().await {
+            self.doubt = Some(pages.draft);
+            return Err(error.into());
+        }
+        self.book.commit(pages.draft).map_err(|error| Failure::Log(elsewhere(error)))?;
+        Ok(taken)
     }
 
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.
@@ -271,6 +299,8 @@ async fn connect(config: &Config) -> Result<(SqliteConnection, DatabaseFile, Loc
         // In pages of 4 KiB. The pages of the indexes change again and again: the longer they stay in
         // the WAL, the fewer of them are written twice.
         .pragma("wal_autocheckpoint", "8000")
+        // What retention removes is not left to be read in free pages.
+        .pragma("secure_delete", "on")
         // The WAL grows during long reads; it shrinks again to this.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging();

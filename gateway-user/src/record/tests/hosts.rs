@@ -7,9 +7,10 @@ use super::{
 use crate::{
     identify::EndReason,
     record::{
-        Config, DatabaseUrl, Intent, Outcome, OutcomeKind, RecordError, Recorder, SessionEnd, SessionStart,
-        migrate,
+        Config, DatabaseUrl, Event, Intent, Outcome, OutcomeKind, RecordError, Recorder, Roles, SessionEnd,
+        SessionStart, migrate,
         query::{CallFilter, Order, Page, QueryError, Reader},
+        retention::{self, Progress, Request, Why},
         store::{POSTGRES, newest},
     },
 };
@@ -136,11 +137,15 @@ async fn the_roles_of_the_guide() {
     }
     let reader = Reader::open(&as_role("chaperone_reader")).await.err();
     assert!(matches!(reader, Some(QueryError::Foreign(_))), "{reader:?}");
-    let names = |name: &str| [name.to_owned()];
+    let names = |name: &str| vec![name.to_owned()];
+    let mut roles = Roles {
+        writers: names("chaperone_writer"),
+        readers: names("chaperone_reader"),
+        removers: Vec::new(),
+    };
     for _ in 0..2 {
         let owner = as_role("chaperone_owner");
-        let made = migrate(&owner, &names("chaperone_writer"), &names("chaperone_reader")).await;
-        assert_eq!(made, Ok(newest(&POSTGRES)));
+        assert_eq!(migrate(&owner, &roles).await, Ok(newest(&POSTGRES)));
     }
 
     let recorder = bench.recorder().await;
@@ -174,6 +179,35 @@ async fn the_roles_of_the_guide() {
     refused("chaperone_reader", "INSERT INTO session_ends (session, ended, reason) VALUES ('x', 'x', 'x')")
         .await;
     refused("chaperone_writer", "INSERT INTO _sqlx_migrations SELECT * FROM _sqlx_migrations").await;
+
+    // Retention is a right of its own.
+    let recorder = bench.open().await.recorder;
+    recorder.event(Event::new("tick", "an old one")).await.unwrap();
+    bench.tick(time::Duration::days(10));
+    let before = bench.clock.now() - time::Duration::days(3);
+    let why = Why { actor: "uid 0".to_owned(), reason: "a test".to_owned() };
+    let request = Request { bodies_before: None, rows_before: Some(before), why };
+    let remove = async || {
+        let progress = Progress::default();
+        retention::run(Some(&recorder), &bench.config, &request, bench.clock.now(), &progress).await
+    };
+    let error = remove().await.unwrap_err().to_string();
+    assert!(
+        error.contains("permission denied") && error.contains("database migrate --remover ROLE"),
+        "{error}"
+    );
+    roles.removers = names("chaperone_writer");
+    migrate(&as_role("chaperone_owner"), &roles).await.unwrap();
+    // The events of the first start and that one.
+    assert_eq!(remove().await.unwrap().rows(), 2);
+    for sql in ["DELETE FROM calls", "DELETE FROM bodies"] {
+        let rows = Bench::with(|config| *config = as_role("chaperone_writer")).rows(sql).await;
+        assert!(rows.is_ok_and(|rows| rows.is_empty()) == (sql == "DELETE FROM bodies"), "{sql}");
+    }
+    for table in ["log", "logs", "checkpoints", "tombstones", "holds", "hold_releases", "commits"] {
+        refused("chaperone_writer", &format!("DELETE FROM {table}")).await;
+    }
+    recorder.close().await;
 }
 
 #[tokio::test]
@@ -181,7 +215,7 @@ async fn hosts_that_start_together_make_the_tables_once() {
     let bench = On::Postgres.bench();
     let start = async |host| open(&bench, &of_host(&bench, host)).await.recorder.close().await;
     tokio::join!(start("a"), start("b"), start("c"), start("d"));
-    assert_eq!(bench.ask("SELECT count(*) FROM _sqlx_migrations").await, "6");
+    assert_eq!(bench.ask("SELECT count(*) FROM _sqlx_migrations").await, "7");
     assert_eq!(bench.ask("SELECT count(DISTINCT hostname) FROM events").await, "4");
 }
 

@@ -100,7 +100,7 @@ fn against_file(bench: &Bench) -> Request {
 }
 
 /// Does `sql` as somebody who may do everything: without triggers, checks and keys.
-async fn tamper(bench: &Bench, sql: &str) {
+pub(super) async fn tamper(bench: &Bench, sql: &str) {
     match bench.config.store {
         StoreKind::Sqlite => {
             let triggers = bench.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'").await.unwrap();

@@ -1,6 +1,9 @@
 //! One table while the log is read: its next row, and the tombstones of its removed ones.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+};
 
 use super::super::{
     tombstone::{Pruned, Tombstone},
@@ -16,15 +19,30 @@ pub(super) struct Cursor {
     next: Option<Option<Found>>,
     /// The last row that the log has named.
     last: Option<i64>,
-    /// By the rows they stand for; the first is the one that rows now fall into, or the next.
-    graves: VecDeque<Tombstone>,
-    /// The entries of the first grave so far.
+    /// The tombstones that are not closed, by their numbers.
+    graves: HashMap<i64, Grave>,
+    /// What they stand for, ascending; the first is the one that rows now fall into, or the next.
+    spans: VecDeque<Span>,
+}
+
+/// A tombstone, and the entries so far that it stands for.
+#[derive(Debug)]
+struct Grave {
+    tombstone: Tombstone,
     pruned: Pruned,
+}
+
+/// Rows that a tombstone stands for.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    first: i64,
+    last: i64,
+    tombstone: i64,
 }
 
 impl Cursor {
     pub(super) fn new(table: Cow<'static, str>) -> Self {
-        Self { table, next: None, last: None, graves: VecDeque::new(), pruned: Pruned::default() }
+        Self { table, next: None, last: None, graves: HashMap::new(), spans: VecDeque::new() }
     }
 
     pub(super) fn table(&self) -> &Cow<'static, str> {
@@ -36,20 +54,26 @@ impl Cursor {
         self.last
     }
 
-    pub(super) fn bury(&mut self, tombstone: Tombstone) {
-        self.graves.push_back(tombstone);
+    pub(super) fn bury(&mut self, tombstone: Tombstone) -> Result<(), Discrepancy> {
+        let number = tombstone.row;
+        let senseless = Discrepancy::TombstoneSenseless { tombstone: number };
+        let Some(spans) = tombstone.spans() else { return Err(senseless) };
+        self.spans.extend(spans.into_iter().map(|(first, last)| Span { first, last, tombstone: number }));
+        match self.graves.insert(number, Grave { tombstone, pruned: Pruned::default() }) {
+            Some(_) => Err(senseless),
+            None => Ok(()),
+        }
     }
 
-    /// All tombstones are there: puts them into order.
+    /// All tombstones are there: puts what they stand for into order.
     pub(super) fn settle(&mut self) -> Result<(), Discrepancy> {
-        self.graves.make_contiguous().sort_by_key(|tombstone| tombstone.first);
+        self.spans.make_contiguous().sort_by_key(|span| span.first);
         let mut free_from = None;
-        for tombstone in &self.graves {
-            let overlaps = free_from.is_some_and(|from| tombstone.first <= from);
-            if overlaps || tombstone.first > tombstone.last || tombstone.row_count < 1 {
-                return Err(Discrepancy::TombstoneSenseless { tombstone: tombstone.row });
+        for span in &self.spans {
+            if free_from.is_some_and(|from| span.first <= from) {
+                return Err(Discrepancy::TombstoneSenseless { tombstone: span.tombstone });
             }
-            free_from = Some(tombstone.last);
+            free_from = Some(span.last);
         }
         Ok(())
     }
@@ -88,41 +112,35 @@ impl Cursor {
     /// The tombstone that stands for this row. One that the log has come to is closed: it stands for nothing that
     /// is logged after it.
     pub(super) fn grave(&self, row: i64) -> Option<i64> {
-        let tombstone = self.graves.front()?;
-        (tombstone.first..=tombstone.last).contains(&row).then_some(tombstone.row)
+        let span = self.spans.front()?;
+        let stands = (span.first..=span.last).contains(&row) && self.graves.contains_key(&span.tombstone);
+        stands.then_some(span.tombstone)
     }
 
-    /// The log has named this row.
-    pub(super) fn logged(&mut self, entry: &Entry, buried: bool) {
+    /// The log has named this row; a tombstone may stand for it.
+    pub(super) fn logged(&mut self, entry: &Entry, grave: Option<i64>) {
         self.last = Some(entry.row);
-        if buried {
-            self.pruned.add(entry);
+        if let Some(grave) = grave.and_then(|grave| self.graves.get_mut(&grave)) {
+            grave.pruned.add(entry);
         }
     }
 
     /// No entry will come for rows before this one.
     pub(super) fn close_before(&mut self, row: i64) -> Result<(), Discrepancy> {
-        while self.graves.front().is_some_and(|tombstone| tombstone.last < row) {
-            self.close_front()?;
+        while let Some(span) = self.spans.front().copied().filter(|span| span.last < row) {
+            self.spans.pop_front();
+            let is_last = |grave: &Grave| grave.tombstone.last == span.last;
+            if self.graves.get(&span.tombstone).is_some_and(is_last) {
+                self.close(span.tombstone)?;
+            }
         }
         Ok(())
     }
 
-    /// The log has come to this tombstone: what it stands for is before it.
+    /// The log has come to this tombstone: what it stands for is before it. It may be closed already, or another table's.
     pub(super) fn close(&mut self, tombstone: i64) -> Result<(), Discrepancy> {
-        match self.graves.iter().position(|grave| grave.row == tombstone) {
-            // Already, or another table's.
-            None => Ok(()),
-            Some(0) => self.close_front(),
-            // Nothing was logged of what it stands for.
-            Some(at) => self.graves.get(at).map_or(Ok(()), |grave| Err(altered(grave))),
-        }
-    }
-
-    fn close_front(&mut self) -> Result<(), Discrepancy> {
-        let pruned = std::mem::take(&mut self.pruned);
-        match self.graves.pop_front() {
-            Some(tombstone) if !tombstone.fits(&pruned) => Err(altered(&tombstone)),
+        match self.graves.remove(&tombstone) {
+            Some(grave) if !grave.tombstone.fits(&grave.pruned) => Err(altered(&grave.tombstone)),
             Some(_) | None => Ok(()),
         }
     }

@@ -9,8 +9,8 @@ use crate::record::{
         columns::{Table, Value, form},
     },
     stored::{
-        BodyRow, CallRow, ContentRow, EventRow, IdentityRow, MaskedRow, OutcomeRow, SessionEndRow,
-        SessionRow, Unit, contents,
+        BodyRow, CallRow, ContentRow, EventRow, HoldRow, IdentityRow, MaskedRow, OutcomeRow, ReleaseRow,
+        SessionEndRow, SessionRow, Unit, contents,
     },
 };
 
@@ -28,7 +28,9 @@ pub(super) async fn insert(
     insert_rows::<ContentRow>(conn, contents(units), pages).await?;
     insert_rows::<BodyRow>(conn, units.iter().flat_map(Unit::bodies), pages).await?;
     insert_rows::<SessionEndRow>(conn, units.iter().filter_map(Unit::session_end), pages).await?;
-    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event), pages).await
+    insert_rows::<EventRow>(conn, units.iter().filter_map(Unit::event), pages).await?;
+    insert_rows::<HoldRow>(conn, units.iter().filter_map(Unit::hold), pages).await?;
+    insert_rows::<ReleaseRow>(conn, units.iter().filter_map(Unit::release), pages).await
 }
 
 /// The values of one column, one for each row.

@@ -328,6 +328,57 @@ fn newer_rows_go_first() {
     assert_eq!(check(&daemon.image), Err(D::PrunedAltered { tombstone, table, first: 2, last: 2 }));
 }
 
+/// Sessions take turns: the rows of one go, those of the other stay or go later.
+#[test]
+fn rows_that_are_not_next_to_each_other_go() {
+    let mut daemon = Daemon::new();
+    daemon.write(&["calls"; 8]);
+    daemon.prune_spans("calls", &[(1, 1), (3, 4), (7, 7)]);
+    assert_eq!(check(&daemon.image).map(|report| (report.rows, report.pruned)), Ok((5, 4)));
+    let first = daemon.image.clone();
+    daemon.write(&["calls"]);
+    daemon.prune_spans("calls", &[(2, 2), (5, 6), (9, 9)]);
+    assert_eq!(check(&daemon.image).map(|report| (report.rows, report.pruned)), Ok((3, 8)));
+    // What is between spans is not excused, nor what was logged after the tombstone.
+    let mut image = first.clone();
+    remove(&mut image, "calls", 5);
+    assert_eq!(check(&image), Err(D::RowMissing { index: 4, table: "calls".into(), row: 5 }));
+    // The entry of a removed row cannot be another's.
+    let mut image = first.clone();
+    image.log[0].leaf = leaf([1; 32]);
+    let altered = |tombstone, first, last| D::PrunedAltered { tombstone, table: "calls".into(), first, last };
+    assert_eq!(check(&image), Err(altered(1, 1, 7)));
+    // Nor that of one that is there.
+    let mut image = first.clone();
+    image.rows.retain(|row| row.number != 2);
+    (image.log[1].row, image.log[2].row) = (3, 4);
+    image.log.remove(3);
+    assert!(check(&image).is_err());
+    // Spans that are no spans, or not from the first to the last; two tombstones for one row.
+    for spans in
+        ["[]", "{}", "[[3,1]]", "[[1,1],[1,2]]", "[[2,2],[1,1]]", "[[1,1]]", "[[2,2]]", "[[1,2,3]]", "1-2"]
+    {
+        let mut daemon = Daemon::new();
+        daemon.write(&["calls", "calls"]);
+        let mut tombstone = daemon.tombstone("calls", 1, 2);
+        tombstone.spans = Some(spans.to_owned());
+        let tombstone = tombstone.sign(&origin(), &[&daemon.key]).unwrap();
+        daemon.bury(tombstone);
+        daemon.image.rows.clear();
+        assert_eq!(check(&daemon.image), Err(D::TombstoneSenseless { tombstone: 1 }), "{spans}");
+    }
+    let mut daemon = Daemon::new();
+    daemon.write(&["calls"; 4]);
+    daemon.prune_spans("calls", &[(1, 1), (3, 3)]);
+    daemon.prune_spans("calls", &[(2, 3)]);
+    assert_eq!(check(&daemon.image), Err(D::TombstoneSenseless { tombstone: 1 }));
+    // What the spans are is signed.
+    let mut image = first;
+    image.tombstones[0].spans = Some("[[1,1],[3,3],[7,7]]".to_owned());
+    let why = TombstoneError::Other;
+    assert_eq!(check(&image), Err(D::TombstoneUnbelieved { tombstone: 1, why }));
+}
+
 /// Where numbers have gaps, an entry could be given one that was never used.
 #[test]
 fn numbers_with_gaps() {

@@ -84,7 +84,8 @@ fn flip(image: &mut Image, byte: usize, bit: u32) -> Option<Place> {
             | flip.bytes(&mut row.digest)
             | flip.text(&mut row.actor)
             | flip.text(&mut row.reason)
-            | flip.text(&mut row.note);
+            | flip.text(&mut row.note)
+            | row.spans.as_mut().is_some_and(|spans| flip.text(spans));
         if hit {
             return Some(Place::Row { table: TABLE.to_owned(), numbers: [before, row.row] });
         }

@@ -117,7 +117,25 @@ impl Daemon {
             actor: "uid 0".to_owned(),
             reason: "older than 90 days".to_owned(),
             note: String::new(),
+            spans: None,
         }
+    }
+
+    /// The same of rows that are not next to each other.
+    pub(super) fn prune_spans(&mut self, table: &str, spans: &[(i64, i64)]) {
+        let is_within = |row: i64| spans.iter().any(|(first, last)| (*first..=*last).contains(&row));
+        let mut pruned = Pruned::default();
+        let within = |entry: &&Entry| entry.table == table && is_within(entry.row);
+        self.image.log.iter().filter(within).for_each(|entry| pruned.add(entry));
+        let tombstone = Tombstone {
+            row_count: pruned.rows(),
+            digest: pruned.digest().as_bytes().to_vec(),
+            spans: Some(serde_json::to_string(spans).unwrap()),
+            ..self.tombstone(table, spans[0].0, spans[spans.len() - 1].1)
+        };
+        let tombstone = tombstone.sign(&origin(), &[&self.key]).unwrap();
+        self.bury(tombstone);
+        self.image.rows.retain(|row| row.table != table || !is_within(row.number));
     }
 
     pub(super) fn bury(&mut self, tombstone: Tombstone) {

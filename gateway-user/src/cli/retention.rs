@@ -1,0 +1,443 @@
+//! `chaperone retention`: what is kept, and what goes.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::bail;
+use time::OffsetDateTime;
+
+use super::{
+    USAGE,
+    table::{Field, Screen, short_time},
+};
+use crate::{
+    api::{
+        Client, ClientError,
+        wire::{HoldRequest, ReleaseRequest, RetentionRequest, RetentionStatus},
+    },
+    clock::Clock,
+    config::Config,
+    prim::{SessionId, WorkloadName},
+    record::{
+        Recorder,
+        query::{HoldView, Reader, when},
+        retention::{self, Held, Progress, Report, Request, Why},
+    },
+};
+
+/// How often the progress is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often a daemon that does not answer is asked again.
+const PATIENCE: u32 = 5;
+
+/// Said where neither arguments nor configuration name an age.
+const NO_AGE: &str = "nothing says how old what goes is: give --older-than or --bodies-older-than, or set rows_days or \
+                      bodies_days in [record.retention]";
+
+/// What is kept, and what goes.
+///
+/// Root alone may change anything here. A running daemon does it; without one, the command writes to the database itself. Exit code
+/// 0: done; 1: not, or not all of it; 64: wrong usage.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Remove what is old, as the configuration says or older than given. Every step leaves a tombstone: `chaperone verify` says how
+    /// many rows are gone, and that they were no others
+    Run(Run),
+    /// What must not be removed, whatever its age
+    #[command(subcommand)]
+    Holds(Holds),
+}
+
+/// How old what goes is.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// Bodies of calls that are older: 30d, 12h, 2026-03-01 [default: record.retention.bodies_days]
+    #[arg(long, value_name = "AGE")]
+    bodies_older_than: Option<String>,
+    /// Sessions that ended longer ago, with all that belongs to them, and older events: 400d, 2025-01-01; at least two days [default:
+    /// record.retention.rows_days]
+    #[arg(long, value_name = "AGE")]
+    older_than: Option<String>,
+    /// Why, in your words; tombstones have it [default: the arguments]
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// As JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Look at holds, place and release them.
+#[derive(Debug, clap::Subcommand)]
+pub enum Holds {
+    /// List holds in force, oldest first
+    List {
+        /// Also those that were released
+        #[arg(long)]
+        all: bool,
+        /// Print JSON: a hold per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a session, a workload's sessions, or what was open in a time, until it is released
+    Add {
+        /// This session, by its id or the beginning of it
+        #[arg(long, value_name = "ID", conflicts_with_all = ["workload", "since", "until"])]
+        session: Option<String>,
+        /// The sessions and events of this workload
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["since", "until"])]
+        workload: Option<WorkloadName>,
+        /// Sessions that were open at this time or later, and events: 7d, 2026-03-01, 2026-03-01T02:15:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Sessions that began before this time, and events
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Why, in your words; it is recorded
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a hold go: what it held is removed when it is old enough
+    Release {
+        /// The hold's id
+        id: String,
+        /// Why, in your words; it is recorded
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Runs `chaperone retention …`.
+///
+/// # Errors
+/// What the daemon or the database say.
+pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
+    let now = Clock::system().now();
+    match command {
+        Command::Run(args) => remove(args, config, now).await,
+        Command::Holds(Holds::List { all, json }) => {
+            Screen::stdio(async |screen| {
+                let holds = Reader::open(&config.record).await?.holds().await?;
+                list(&holds, all, json, screen)
+            })
+            .await
+        }
+        Command::Holds(Holds::Add { session, workload, since, until, reason, json }) => {
+            Screen::stdio(async |screen| {
+                let session = match session {
+                    Some(id) => Some(Reader::open(&config.record).await?.session(&id).await?.id.parse()?),
+                    None => None,
+                };
+                let time = |text: Option<String>| text.map(|text| when::parse(&text, now)).transpose();
+                let (since, until) = (time(since)?, time(until)?);
+                let hold = add(HoldRequest { session, workload, since, until, reason }, config).await?;
+                match json {
+                    true => screen.json(&serde_json::json!({ "hold": hold }))?,
+                    false => screen.text(&format!("hold {hold} is in force"))?,
+                }
+                Ok(())
+            })
+            .await
+        }
+        Command::Holds(Holds::Release { id, reason }) => {
+            release(&id, reason, config).await?;
+            writeln!(io::stdout(), "hold {id} is released")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn remove(args: Run, config: &Config, now: OffsetDateTime) -> anyhow::Result<ExitCode> {
+    let wanted = match wanted(&args, config, now) {
+        Ok(Some(wanted)) => wanted,
+        Ok(None) => return Ok(misused(NO_AGE)),
+        Err(error) => return Ok(misused(&error.to_string())),
+    };
+    let is_watched = io::stderr().is_terminal();
+    let report = if args.dry_run {
+        let request = request(&wanted, "uid 0");
+        let progress = Progress::default();
+        let looking = retention::run(None, &config.record, &request, now, &progress);
+        watched(looking, &progress, is_watched).await?
+    } else {
+        match ask_daemon(&wanted, config, is_watched).await? {
+            Some(status) => finished(status)?,
+            None => alone(&wanted, config, is_watched).await?,
+        }
+    };
+    Screen::stdio(async |screen| {
+        if args.json {
+            screen.json(&report)?
+        } else {
+            show(&report, screen)?
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn misused(why: &str) -> ExitCode {
+    eprintln!("chaperone: {why}");
+    USAGE.into()
+}
+
+/// What the arguments ask for, or else the configuration.
+fn wanted(
+    args: &Run,
+    config: &Config,
+    now: OffsetDateTime,
+) -> Result<Option<RetentionRequest>, when::BadTime> {
+    let before = |text: &Option<String>| text.as_deref().map(|text| when::parse(text, now)).transpose();
+    let (bodies, rows) = (before(&args.bodies_older_than)?, before(&args.older_than)?);
+    let given = bodies.is_some() || rows.is_some();
+    let due = config.record.retention.due(now);
+    let (bodies_before, rows_before) = match (&due, given) {
+        (_, true) => (bodies, rows),
+        (Some(due), false) => (due.bodies_before, due.rows_before),
+        (None, false) => return Ok(None),
+    };
+    let older = |name: &str, text: &Option<String>| text.as_ref().map(|text| format!("{name} {text}"));
+    let arguments =
+        [older("--bodies-older-than", &args.bodies_older_than), older("--older-than", &args.older_than)];
+    let arguments: Vec<String> = arguments.into_iter().flatten().collect();
+    let said = args.reason.clone().filter(|reason| !reason.trim().is_empty());
+    let reason = said.unwrap_or_else(|| match (given, due) {
+        (false, Some(due)) => due.why.reason,
+        _ => arguments.join(" "),
+    });
+    Ok(Some(RetentionRequest { bodies_before, rows_before, reason }))
+}
+
+fn request(wanted: &RetentionRequest, actor: &str) -> Request {
+    let RetentionRequest { bodies_before, rows_before, reason } = wanted;
+    let why = Why { actor: actor.to_owned(), reason: reason.clone() };
+    Request { bodies_before: *bodies_before, rows_before: *rows_before, why }
+}
+
+/// Has the daemon do it; `None` where none runs.
+async fn ask_daemon(
+    wanted: &RetentionRequest,
+    config: &Config,
+    is_watched: bool,
+) -> anyhow::Result<Option<RetentionStatus>> {
+    let wanted = wanted.clone();
+    match asked(config, move |client| client.remove_old(&wanted)).await? {
+        Ok(()) => {}
+        Err(ClientError::NotRunning { .. }) => return Ok(None),
+        Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
+    }
+    let mut failures = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match asked(config, |client| client.retention()).await? {
+            Ok(status) if status.running => {
+                failures = 0;
+                if is_watched {
+                    eprint!("\r\x1b[K{}", line(&status.report));
+                }
+            }
+            Ok(status) => {
+                if is_watched {
+                    eprint!("\r\x1b[K");
+                }
+                return Ok(Some(status));
+            }
+            Err(error) if failures == PATIENCE => {
+                bail!("the daemon does not say how it goes: {error}\nnext step: {}", error.next_step());
+            }
+            Err(_) => failures += 1,
+        }
+    }
+}
+
+/// The client waits by itself.
+async fn asked<T: Send + 'static>(
+    config: &Config,
+    ask: impl FnOnce(Client) -> Result<T, ClientError> + Send + 'static,
+) -> anyhow::Result<Result<T, ClientError>> {
+    let client = Client::new(&config.api);
+    Ok(tokio::task::spawn_blocking(move || ask(client)).await?)
+}
+
+/// Does it without a daemon, under the writer's lock.
+async fn alone(wanted: &RetentionRequest, config: &Config, is_watched: bool) -> anyhow::Result<Report> {
+    let request = request(wanted, &actor());
+    let clock = Clock::system();
+    let recorder = opened(config).await?;
+    let progress = Progress::default();
+    let removing = retention::run(Some(&recorder), &config.record, &request, clock.now(), &progress);
+    let done = watched(removing, &progress, is_watched).await;
+    recorder.close().await;
+    Ok(done?)
+}
+
+async fn opened(config: &Config) -> anyhow::Result<Recorder> {
+    Ok(Recorder::open(&config.record, Clock::system()).await?.recorder)
+}
+
+fn actor() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
+/// Shows on a terminal how far it is.
+async fn watched<T>(work: impl Future<Output = T>, progress: &Progress, is_watched: bool) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                if is_watched {
+                    eprint!("\r\x1b[K");
+                }
+                return done;
+            }
+            _ = looks.tick(), if is_watched => eprint!("\r\x1b[K{}", line(&progress.report())),
+        }
+    }
+}
+
+fn line(report: &Report) -> String {
+    let verb = if report.dry_run { "would go" } else { "removed" };
+    let at = report.tables.last().map(|tally| format!(", now at {}", tally.table)).unwrap_or_default();
+    format!("{} rows {verb}{at}", report.rows())
+}
+
+/// What a run of the daemon came to.
+fn finished(status: RetentionStatus) -> anyhow::Result<Report> {
+    match status.error {
+        Some(error) => bail!("{} rows were removed, then it ended: {error}", status.report.rows()),
+        None => Ok(status.report),
+    }
+}
+
+fn show(report: &Report, screen: &mut Screen<'_>) -> io::Result<()> {
+    let ages = [
+        ("bodies of calls from before", &report.bodies_before),
+        ("sessions ended, and events from, before", &report.rows_before),
+    ];
+    for (what, before) in ages {
+        if let Some(before) = before {
+            screen.text(&format!("{what} {}", short_time(before)))?;
+        }
+    }
+    if report.rows() == 0 {
+        return screen.text(if report.dry_run { "nothing would be removed" } else { "nothing was removed" });
+    }
+    screen.gap()?;
+    let time = |time: &Option<String>| Field::Text(time.as_deref().map(short_time).unwrap_or_default());
+    let rows = report.tables.iter().map(|tally| {
+        vec![
+            Field::Text(tally.table.clone()),
+            Field::Text(tally.rows.to_string()),
+            Field::Text(tally.bytes.to_string()),
+            time(&tally.oldest),
+            time(&tally.newest),
+        ]
+    });
+    let header = ["TABLE", if report.dry_run { "WOULD GO" } else { "REMOVED" }, "BYTES", "OLDEST", "NEWEST"];
+    screen.table(&header, rows.collect())
+}
+
+async fn add(wanted: HoldRequest, config: &Config) -> anyhow::Result<String> {
+    let sent = wanted.clone();
+    match asked(config, move |client| client.hold(&sent)).await? {
+        Ok(placed) => return Ok(placed.hold),
+        Err(ClientError::NotRunning { .. }) => {}
+        Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
+    }
+    let HoldRequest { session, workload, since, until, reason } = wanted;
+    let held = held(session, workload, since, until)?;
+    let why = why(reason)?;
+    let recorder = opened(config).await?;
+    let placed = recorder.hold(&held, &why).await;
+    recorder.close().await;
+    Ok(placed?)
+}
+
+fn held(
+    session: Option<SessionId>,
+    workload: Option<WorkloadName>,
+    since: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+) -> anyhow::Result<Held> {
+    Ok(match (session, workload) {
+        (Some(session), _) => Held::Session(session),
+        (None, Some(workload)) => Held::Workload(workload),
+        (None, None) if since.is_some() || until.is_some() => Held::Time { since, until },
+        (None, None) => bail!(
+            "a hold is of a session, a workload, or a time: give --session, --workload, --since or --until"
+        ),
+    })
+}
+
+async fn release(id: &str, reason: String, config: &Config) -> anyhow::Result<()> {
+    let holds = Reader::open(&config.record).await?.holds().await?;
+    match holds.iter().find(|hold| hold.id == id) {
+        None => bail!("there is no hold {id:?}; `chaperone retention holds list` has those in force"),
+        Some(HoldView { released: Some(at), .. }) => bail!("the hold {id} was released at {at}"),
+        Some(_) => {}
+    }
+    let (hold, sent) = (id.to_owned(), ReleaseRequest { reason: reason.clone() });
+    match asked(config, move |client| client.release(&hold, &sent)).await? {
+        Ok(()) => return Ok(()),
+        Err(ClientError::NotRunning { .. }) => {}
+        Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
+    }
+    let why = why(reason)?;
+    let recorder = opened(config).await?;
+    let released = recorder.release(id, &why).await;
+    recorder.close().await;
+    Ok(released?)
+}
+
+fn why(reason: String) -> anyhow::Result<Why> {
+    if reason.trim().is_empty() {
+        bail!("--reason: who reads the record later must learn why");
+    }
+    Ok(Why { actor: actor(), reason })
+}
+
+fn list(holds: &[HoldView], all: bool, json: bool, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+    let holds: Vec<&HoldView> = holds.iter().filter(|hold| all || hold.released.is_none()).collect();
+    if json {
+        holds.iter().try_for_each(|hold| screen.json(hold))?;
+    } else if holds.is_empty() {
+        screen.text("no holds are in force")?;
+    } else {
+        let header = ["PLACED", "BY", "HOLDS", "REASON", "RELEASED", "HOLD"];
+        screen.table(&header, holds.into_iter().map(row).collect())?;
+    }
+    Ok(())
+}
+
+fn row(hold: &HoldView) -> Vec<Field> {
+    let time = |time: &Option<String>| time.as_deref().map(short_time);
+    let what = match (&hold.session, &hold.workload) {
+        (Some(session), _) => format!("session {session}"),
+        (None, Some(workload)) => format!("workload {workload}"),
+        (None, None) => {
+            let since = time(&hold.since).map(|since| format!("since {since}"));
+            let until = time(&hold.until).map(|until| format!("until {until}"));
+            since.into_iter().chain(until).collect::<Vec<_>>().join(" ")
+        }
+    };
+    vec![
+        Field::Text(short_time(&hold.time)),
+        Field::Text(hold.actor.clone()),
+        Field::Text(what),
+        Field::Text(hold.reason.clone()),
+        Field::text(time(&hold.released)),
+        Field::Text(hold.id.clone()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

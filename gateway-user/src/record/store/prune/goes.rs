@@ -1,0 +1,317 @@
+//! What may go: said once, in SQL, for those who look for rows and for those who remove them.
+
+use super::{Step, Tally, leaves};
+use crate::record::store::{columns::Leaves, pages::Conn, recover};
+
+/// How old what goes is, and why it goes.
+#[derive(Debug, Clone)]
+pub(in crate::record) struct Cut {
+    /// The log whose rows go.
+    pub(in crate::record) log: i64,
+    /// Bodies of calls from before this go.
+    pub(in crate::record) bodies_before: Option<String>,
+    /// Sessions that ended before this go, and events from before it.
+    pub(in crate::record) rows_before: Option<String>,
+    pub(in crate::record) now: String,
+    /// The running boot, whose killed sessions bar their cgroups.
+    pub(in crate::record) boot: String,
+    pub(in crate::record) actor: String,
+    pub(in crate::record) reason: String,
+    /// Rows of one transaction, about.
+    pub(in crate::record) step_rows: usize,
+    /// Nothing is removed: what would be gone by then is still there.
+    pub(in crate::record) is_dry: bool,
+}
+
+/// What goes by itself; the rest belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::record) enum Kind {
+    /// Bodies of calls.
+    Bodies,
+    /// Calls of sessions that have ended, with their outcomes, bodies and what was masked.
+    Calls,
+    /// Sessions without calls, with their ends and who they were.
+    Sessions,
+    /// Events that belong to no session that is kept.
+    Events,
+}
+
+/// Events that tell what became of logs; they are few.
+const KEPT_EVENTS: &str = "'log-begun', 'log-restarted'";
+
+impl Kind {
+    /// In the order in which they go.
+    pub(in crate::record) const ALL: [Self; 4] = [Self::Bodies, Self::Calls, Self::Sessions, Self::Events];
+
+    pub(in crate::record) fn table(self) -> &'static str {
+        match self {
+            Self::Bodies => "call_bodies",
+            Self::Calls => "calls",
+            Self::Sessions => "sessions",
+            Self::Events => "events",
+        }
+    }
+
+    /// The time up to which rows of this kind go.
+    pub(in crate::record) fn before(self, cut: &Cut) -> Option<&str> {
+        match self {
+            Self::Bodies => cut.bodies_before.as_deref(),
+            Self::Calls | Self::Sessions | Self::Events => cut.rows_before.as_deref(),
+        }
+    }
+
+    /// Whether a row `x` of its table is of before that: beyond the last of these nothing is to be looked for.
+    fn is_old(self, cut: &Cut) -> String {
+        let before = literal(self.before(cut).unwrap_or_default());
+        match self {
+            Self::Bodies => format!("(SELECT c.time FROM calls AS c WHERE c.id = x.call) < {before}"),
+            Self::Calls | Self::Events => format!("x.time < {before}"),
+            Self::Sessions => format!("x.started < {before}"),
+        }
+    }
+
+    /// Whether a row `x` of its table may go.
+    pub(in crate::record) fn goes(self, cut: &Cut) -> String {
+        let before = literal(self.before(cut).unwrap_or_default());
+        let ours = ours("x", self.table(), cut.log);
+        match self {
+            Self::Bodies => format!(
+                "EXISTS (SELECT 1 FROM calls AS c WHERE c.id = x.call AND c.time < {before} AND {} AND {}) AND {ours}",
+                has_ended("c"),
+                not_held("c.session"),
+            ),
+            Self::Calls => format!(
+                "{} AND EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session AND {}) AND {ours}",
+                has_ended("x"),
+                session_goes("s", cut),
+            ),
+            Self::Sessions => format!("{} AND {}", session_goes("x", cut), has_no_calls("x", cut)),
+            Self::Events => {
+                let gone = match cut.is_dry {
+                    true => format!(" AND NOT ({} AND {})", session_goes("s", cut), has_no_calls("s", cut)),
+                    false => String::new(),
+                };
+                let opened = literal(recover::OPENED);
+                let newer = self::ours("n", "events", cut.log);
+                format!(
+                    "x.time < {before} AND x.kind NOT IN ({KEPT_EVENTS}) \
+                     AND (x.kind <> {opened} OR EXISTS (SELECT 1 FROM events AS n \
+                          WHERE n.kind = {opened} AND n.seq > x.seq AND {newer})) \
+                     AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session{gone}) \
+                     AND NOT EXISTS (SELECT 1 FROM v_holds AS h WHERE h.session = x.session OR h.workload = x.workload \
+                          OR ((h.since IS NOT NULL OR h.until IS NOT NULL) \
+                              AND (h.until IS NULL OR x.time < h.until) AND (h.since IS NULL OR x.time >= h.since))) \
+                     AND {ours}"
+                )
+            }
+        }
+    }
+
+    /// Rows that go with a row `x`, itself included.
+    fn weight(self) -> &'static str {
+        match self {
+            Self::Bodies | Self::Events => "1",
+            Self::Calls => {
+                "2 + (SELECT count(*) FROM masked AS m WHERE m.call = x.id) \
+                 + (SELECT count(*) FROM call_bodies AS b WHERE b.call = x.id)"
+            }
+            Self::Sessions => "2 + (SELECT count(*) FROM identities AS i WHERE i.session = x.id)",
+        }
+    }
+
+    /// The tables of what goes, children first, and how their rows refer to `x`.
+    fn tables(self, cut: &Cut) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Bodies => &[("call_bodies", "t.seq = x.seq")],
+            // They are counted already.
+            Self::Calls if cut.is_dry && cut.bodies_before.is_some() => {
+                &[("masked", "t.call = x.id"), ("outcomes", "t.call = x.id"), ("calls", "t.seq = x.seq")]
+            }
+            Self::Calls => &[
+                ("masked", "t.call = x.id"),
+                ("call_bodies", "t.call = x.id"),
+                ("outcomes", "t.call = x.id"),
+                ("calls", "t.seq = x.seq"),
+            ],
+            Self::Sessions => &[
+                ("identities", "t.session = x.id"),
+                ("session_ends", "t.session = x.id"),
+                ("sessions", "t.seq = x.seq"),
+            ],
+            Self::Events => &[("events", "t.seq = x.seq")],
+        }
+    }
+
+    /// The next rows after this number: their numbers, whether they are old, and whether they may go.
+    pub(in crate::record) async fn scan(
+        self,
+        conn: &mut Conn<'_>,
+        cut: &Cut,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, bool, bool)>, sqlx::Error> {
+        let (table, old, goes) = (self.table(), self.is_old(cut), self.goes(cut));
+        let number = |condition: &str| format!("CAST(CASE WHEN {condition} THEN 1 ELSE 0 END AS bigint)");
+        let sql = format!(
+            "SELECT x.seq, {}, {} FROM {table} AS x WHERE x.seq > {after} ORDER BY x.seq LIMIT {limit}",
+            number(&old),
+            number(&format!("{old} AND {goes}")),
+        );
+        let found: Vec<(i64, i64, i64)> = conn.ask(sql).await?;
+        Ok(found.into_iter().map(|(row, old, goes)| (row, old != 0, goes != 0)).collect())
+    }
+}
+
+/// How many of the step's rows are done with, and which rows of which tables go for them.
+pub(super) async fn which(
+    conn: &mut Conn<'_>,
+    cut: &Cut,
+    step: &Step,
+) -> Result<(usize, Vec<(&'static Leaves, Vec<i64>)>), sqlx::Error> {
+    let (table, goes, weight) = (step.kind.table(), step.kind.goes(cut), step.kind.weight());
+    let sql = format!(
+        "SELECT x.seq, CAST({weight} AS bigint) FROM {table} AS x WHERE x.seq {{rows}} AND {goes} ORDER BY x.seq"
+    );
+    let found: Vec<(i64, i64)> = conn.among(&sql, &step.rows).await?;
+    let (mut going, mut weight) = (Vec::new(), 0);
+    let mut done = step.rows.len();
+    for (row, rows) in found {
+        weight += usize::try_from(rows).unwrap_or(usize::MAX);
+        if weight > cut.step_rows && !going.is_empty() {
+            done = step.rows.partition_point(|number| *number < row);
+            break;
+        }
+        going.push(row);
+    }
+    let mut tables = Vec::new();
+    for (child, refers) in step.kind.tables(cut) {
+        let rows = if *child == table {
+            going.clone()
+        } else {
+            let sql = format!(
+                "SELECT t.seq FROM {table} AS x JOIN {child} AS t ON {refers} WHERE x.seq {{rows}} ORDER BY t.seq"
+            );
+            let rows: Vec<(i64,)> = conn.among(&sql, &going).await?;
+            rows.into_iter().map(|(row,)| row).collect()
+        };
+        if let Some(leaves) = leaves(child).filter(|_| !rows.is_empty()) {
+            tables.push((leaves, rows));
+        }
+    }
+    Ok((done, tables))
+}
+
+/// The contents that these bodies keep.
+pub(super) async fn contents_of(
+    conn: &mut Conn<'_>,
+    table: &str,
+    rows: &[i64],
+) -> Result<Vec<String>, sqlx::Error> {
+    if table != Kind::Bodies.table() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT DISTINCT kept FROM call_bodies WHERE seq {rows} AND kept IS NOT NULL ORDER BY kept";
+    let found: Vec<(String,)> = conn.among(sql, rows).await?;
+    Ok(found.into_iter().map(|(digest,)| digest).collect())
+}
+
+/// Removes those of the contents that nobody keeps any more: in PostgreSQL, the copies of this host.
+pub(super) async fn remove_contents(
+    conn: &mut Conn<'_>,
+    host: Option<&str>,
+    contents: &[String],
+) -> Result<Tally, sqlx::Error> {
+    let unneeded = match host {
+        Some(host) => {
+            format!("hostname = {host} AND NOT content_needed(digest, {host})", host = literal(host))
+        }
+        None => "NOT EXISTS (SELECT 1 FROM call_bodies AS b WHERE b.kept = bodies.digest)".to_owned(),
+    };
+    let sql = format!(
+        "DELETE FROM bodies WHERE digest {{rows}} AND {unneeded} RETURNING CAST(length(content) AS bigint)"
+    );
+    let found: Vec<(i64,)> = conn.among_texts(&sql, contents).await?;
+    Ok(contents_tally(found.len() as u64, found.iter().map(|(bytes,)| bytes.cast_unsigned()).sum()))
+}
+
+/// The contents that would go, of all bodies that would.
+pub(in crate::record) async fn unneeded_contents(
+    conn: &mut Conn<'_>,
+    host: Option<&str>,
+    cut: &Cut,
+) -> Result<Tally, sqlx::Error> {
+    let bodies = cut.bodies_before.as_ref().map(|_| Kind::Bodies.goes(cut));
+    let calls = cut.rows_before.as_ref().map(|_| {
+        let goes = Kind::Calls.goes(cut);
+        format!("EXISTS (SELECT 1 FROM (SELECT * FROM calls WHERE id = k.call) AS x WHERE {goes})")
+    });
+    let bodies = bodies.map(|goes| {
+        format!("EXISTS (SELECT 1 FROM (SELECT k.seq AS seq, k.call AS call) AS x WHERE {goes})")
+    });
+    let goes: Vec<String> = bodies.into_iter().chain(calls).collect();
+    let own = host.map(|host| format!("b.hostname = {} AND ", literal(host))).unwrap_or_default();
+    let of_log = host.map(|_| format!("AND {} ", ours("k", "call_bodies", cut.log))).unwrap_or_default();
+    let sql = format!(
+        "SELECT count(*), CAST(coalesce(sum(length(b.content)), 0) AS bigint) FROM bodies AS b WHERE {own}NOT EXISTS \
+         (SELECT 1 FROM call_bodies AS k WHERE k.kept = b.digest {of_log}AND NOT ({}))",
+        goes.join(" OR ")
+    );
+    let found: Vec<(i64, i64)> = conn.ask(sql).await?;
+    let (rows, bytes) = found.into_iter().next().unwrap_or_default();
+    Ok(contents_tally(rows.cast_unsigned(), bytes.cast_unsigned()))
+}
+
+fn contents_tally(rows: u64, bytes: u64) -> Tally {
+    Tally { table: "bodies".to_owned(), rows, bytes, ..Tally::default() }
+}
+
+/// The time of a row `t`.
+pub(super) fn time_of(table: &str) -> &'static str {
+    match table {
+        "sessions" => "t.started",
+        "session_ends" | "outcomes" => "t.ended",
+        "masked" | "call_bodies" => "(SELECT c.time FROM calls AS c WHERE c.id = t.call)",
+        _ => "t.time",
+    }
+}
+
+/// That the session `s` has ended long enough ago, is not held, and that nothing of it is needed by the daemon: no token that
+/// was accepted lives, and it bars no cgroup.
+fn session_goes(s: &str, cut: &Cut) -> String {
+    let before = literal(cut.rows_before.as_deref().unwrap_or_default());
+    let (now, boot, killed) = (literal(&cut.now), literal(&cut.boot), literal(recover::KILLED.as_str()));
+    format!(
+        "EXISTS (SELECT 1 FROM session_ends AS e WHERE e.session = {s}.id AND e.ended < {before} \
+            AND NOT (e.reason = {killed} AND {s}.boot_id = {boot})) \
+         AND NOT EXISTS (SELECT 1 FROM identities AS i WHERE i.session = {s}.id \
+            AND i.token_digest IS NOT NULL AND i.expires > {now}) \
+         AND {} AND {}",
+        not_held(&format!("{s}.id")),
+        ours(s, "sessions", cut.log),
+    )
+}
+
+/// That all calls of the session `s` are gone, or would be.
+fn has_no_calls(s: &str, cut: &Cut) -> String {
+    let left = if cut.is_dry { format!(" AND NOT ({})", has_ended("c")) } else { String::new() };
+    format!("NOT EXISTS (SELECT 1 FROM calls AS c WHERE c.session = {s}.id{left})")
+}
+
+/// That the call `c` has an outcome: one that has none would get it later.
+fn has_ended(c: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM outcomes AS o WHERE o.call = {c}.id)")
+}
+
+fn not_held(session: &str) -> String {
+    format!("NOT EXISTS (SELECT 1 FROM v_held_sessions AS h WHERE h.session = {session})")
+}
+
+/// That the row `x` is of this log: of another nothing could be said that its verifier believes.
+fn ours(x: &str, table: &str, log: i64) -> String {
+    format!("(SELECT l.log_id FROM log AS l WHERE l.table_name = '{table}' AND l.row_seq = {x}.seq) = {log}")
+}
+
+/// A text in a statement.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''").replace('\0', ""))
+}
