@@ -204,8 +204,10 @@ pub async fn restart_log(config: &Config, reason: &str, clock: &Clock) -> Result
     let signed = store.checkpoint().await?;
     store.close().await;
     let path = config.checkpoint_file();
-    log::file::write(&path, signed.note())
-        .map_err(|error| RecordError::Store(format!("the checkpoint file {}: {error}", path.display())))
+    let written = log::file::write(&path, signed.note())
+        .and_then(|()| log::file::Mark::Foreign.take_away(&path))
+        .and_then(|()| log::file::Mark::Closed.take_away(&path));
+    written.map_err(|error| RecordError::Store(format!("the checkpoint file {}: {error}", path.display())))
 }
 
 /// Roles of PostgreSQL, and what they may.

@@ -13,7 +13,10 @@ use tokio::{
 
 use super::{
     Config, Health,
-    log::{checkpoint::SignedCheckpoint, file},
+    log::{
+        checkpoint::SignedCheckpoint,
+        file::{self, Mark},
+    },
 };
 
 /// Pause before the file is tried again.
@@ -28,6 +31,7 @@ type Newest = Option<Arc<SignedCheckpoint>>;
 #[derive(Debug)]
 pub(super) struct Sink {
     newest: watch::Sender<Newest>,
+    path: PathBuf,
     task: JoinHandle<()>,
 }
 
@@ -35,7 +39,7 @@ impl Sink {
     pub(super) fn start(config: &Config, health: watch::Sender<Health>) -> Self {
         let (newest, checkpoints) = watch::channel(None);
         let (path, journaled) = (config.checkpoint_file(), config.log.is_journaled());
-        Self { newest, task: tokio::spawn(run(checkpoints, path, journaled, health)) }
+        Self { newest, path: path.clone(), task: tokio::spawn(run(checkpoints, path, journaled, health)) }
     }
 
     /// Those to come, for who takes them elsewhere.
@@ -48,11 +52,17 @@ impl Sink {
         self.newest.send_replace(Some(Arc::new(signed)));
     }
 
-    /// Waits until the newest is written, but not for ever.
-    pub(super) async fn close(self) {
+    /// Waits until the newest is written, but not for ever. `in_order`: it covers everything, and the next start is told.
+    pub(super) async fn close(self, in_order: bool) {
+        let last = self.newest.borrow().clone().filter(|_| in_order);
         drop(self.newest);
         if timeout(LAST, self.task).await.is_err() {
             tracing::error!("the last checkpoint is in the database, but not in its file");
+        }
+        let Some(last) = last else { return };
+        let leaving = spawn_blocking(move || Mark::Closed.leave(&self.path, last.note()));
+        if !matches!(timeout(LAST, leaving).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the next start is not told that this one stopped in order");
         }
     }
 }

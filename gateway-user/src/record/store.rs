@@ -23,8 +23,7 @@ use uuid::Uuid;
 use self::prune::{Cut, Step, Taken};
 use super::{
     AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, Roles, StoreKind,
-    log::{checkpoint::SignedCheckpoint, writer::Elsewhere},
-    stored::Unit,
+    log::checkpoint::SignedCheckpoint, stored::Unit,
 };
 
 /// Every version of the schema, oldest first. A number means the same change in both.
@@ -197,19 +196,6 @@ fn create_parent(path: &Path) -> io::Result<()> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// The log in memory is not the one in the database.
-fn elsewhere(error: Elsewhere) -> RecordError {
-    RecordError::Store(format!("{error}; restart the daemon when nobody else writes to the database"))
-}
-
-/// The database did not accept the log's entries.
-fn not_ours(error: &sqlx::Error) -> RecordError {
-    RecordError::Store(format!(
-        "the log in the database is not the one that this daemon wrote: somebody else writes to it, or has removed from \
-         it ({error}); restart the daemon when nobody else does"
-    ))
 }
 
 fn refused(error: sqlx::Error) -> RecordError {

@@ -133,8 +133,9 @@ impl Writer {
         if self.store.until_checkpoint().is_some() && state.doubtful.is_none() {
             self.checkpoint(&mut state).await;
         }
+        let in_order = self.store.until_checkpoint().is_none() && state.doubtful.is_none();
         self.store.close().await;
-        self.sink.close().await;
+        self.sink.close(in_order).await;
         drop(self.stopped);
     }
 

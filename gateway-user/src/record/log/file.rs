@@ -53,6 +53,52 @@ pub fn keep(path: &Path, suffix: &str) -> io::Result<Option<PathBuf>> {
     Ok(Some(kept))
 }
 
+/// What a daemon leaves beside the file for the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It stopped in order, and everything is signed: with the last checkpoint.
+    Closed,
+    /// Somebody else had written to the log: with what was seen.
+    Foreign,
+}
+
+impl Mark {
+    fn beside(self, path: &Path) -> PathBuf {
+        let suffix = match self {
+            Self::Closed => "closed",
+            Self::Foreign => "foreign",
+        };
+        beside(path, suffix)
+    }
+
+    /// What was left. `None` where nothing was.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read(self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        read(&self.beside(path))
+    }
+
+    /// Leaves it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn leave(self, path: &Path, text: &str) -> io::Result<()> {
+        write(&self.beside(path), text)
+    }
+
+    /// Takes it away.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn take_away(self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(self.beside(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
 /// `path` with one more suffix.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_owned().into_os_string();

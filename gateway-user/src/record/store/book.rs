@@ -1,6 +1,11 @@
 //! The log of this host as a store keeps it: read at the start, continued with every transaction, signed from time to time.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use sd_notify::NotifyState;
 use time::OffsetDateTime;
@@ -10,18 +15,18 @@ use super::{
     pages::{Conn, LogRow, Whose},
 };
 use crate::record::{
-    Config, Event,
+    Config, Event, RecordError,
     log::{
         cadence::Cadence,
         checkpoint::{CheckpointError, SignedCheckpoint},
-        file,
+        file::{self, Mark},
         hash::{Hash, LEN},
         key::{LogKey, LogKeyError},
         note::{KeyName, NoteError, Sign as _, VerifierKey},
         tombstone::Tombstone,
         tree::Tree,
         verify::Stored,
-        writer::{Draft, Elsewhere, Log, Mark, ResumeError, Resuming},
+        writer::{self, Draft, Elsewhere, Log, ResumeError, Resuming},
     },
     stamp::stamp,
 };
@@ -57,6 +62,8 @@ pub(in crate::record) struct Book {
     news: Option<Event>,
     /// A log that begins with what the start records: the database does not have it yet.
     unborn: Option<Unborn>,
+    /// The checkpoint file, beside which marks are left.
+    file: PathBuf,
 }
 
 /// A log before its first entry.
@@ -79,7 +86,7 @@ pub(in crate::record) struct Pages {
 /// A state of [`Pages`] to go back to.
 #[derive(Debug)]
 pub(super) struct PagesMark {
-    draft: Mark,
+    draft: writer::Mark,
     numbers: BTreeMap<&'static str, i64>,
 }
 
@@ -109,6 +116,8 @@ pub(in crate::record) enum BookError {
         "the log {origin} is not this host's first, and nobody has signed it: somebody else began it in this database. {WAY_OUT}"
     )]
     Unsigned { origin: String },
+    #[error("{0}. {WAY_OUT}")]
+    Foreign(String),
     #[error("{error}. The newest checkpoint is {which}; compare it with copies elsewhere. {WAY_OUT}")]
     Resume { error: ResumeError, which: String },
     #[error("the name of the log {0:?} in the database is none")]
@@ -142,6 +151,7 @@ impl Book {
         if is_later && book.log.signed_size() == 0 {
             return Err(BookError::Unsigned { origin: row.origin });
         }
+        believe_marks(&path, &book)?;
         if book.log.signed_size() == 0 && !conn.has_begun(row.id).await? {
             book.adopt(conn, is_first).await?;
         }
@@ -209,6 +219,7 @@ impl Book {
             host: is_shared.then(|| host.clone()),
             news: Some(Event { detail, ..Event::new(RESTARTED, "a person began a new log") }),
             unborn: Some(Unborn { origin, host, created: stamp(now) }),
+            file: path,
         })
     }
 
@@ -267,7 +278,16 @@ impl Book {
             }
         }
         let log = resuming.finish(Instant::now()).map_err(failed)?;
-        Ok(Self { id: row.id, log, key, cadence: cadence(config), host, news: None, unborn: None })
+        Ok(Self {
+            id: row.id,
+            log,
+            key,
+            cadence: cadence(config),
+            host,
+            news: None,
+            unborn: None,
+            file: config.checkpoint_file(),
+        })
     }
 
     /// Rows of before the database's first log become its first leaves. What was changed before that cannot be seen. Every
@@ -337,6 +357,18 @@ impl Book {
     /// The transaction was committed.
     pub(super) fn commit(&mut self, draft: Draft) -> Result<(), Elsewhere> {
         self.log.commit(draft, Instant::now())
+    }
+
+    /// Somebody else writes to the log. Nothing is written any more, and the next start is told, which would take for this
+    /// host's what is there.
+    pub(super) fn foreign(&self, why: &impl Display) -> RecordError {
+        let seen = format!("somebody else writes to the log in the database, or has removed from it: {why}");
+        if let Err(error) = Mark::Foreign.leave(&self.file, &seen) {
+            tracing::error!(%error, file = %self.file.display(), "the next start cannot be told of it");
+        }
+        RecordError::Store(format!(
+            "{seen}. `chaperone verify` names what; then `chaperone log restart --reason TEXT` begins a new log"
+        ))
     }
 
     /// Whether it was is not known: how many leaves are stored tells.
@@ -445,6 +477,30 @@ fn cadence(config: &Config) -> Cadence {
         rows: config.log.checkpoint_rows,
         interval: std::time::Duration::from_secs(config.log.checkpoint_secs),
     }
+}
+
+/// What a daemon left for this start.
+fn believe_marks(path: &Path, book: &Book) -> Result<(), BookError> {
+    let failed = |error| BookError::File { path: path.display().to_string(), error };
+    if let Some(seen) = Mark::Foreign.read(path).map_err(failed)? {
+        return Err(BookError::Foreign(String::from_utf8_lossy(&seen).into_owned()));
+    }
+    if let Some(note) = Mark::Closed.read(path).map_err(failed)? {
+        let keys = [book.key.verifier().clone()];
+        let is_ours = origin_of(&note) == book.key.verifier().name().as_str();
+        if is_ours {
+            let signed = believe(&note, &keys, || format!("{}.closed", path.display()))?;
+            let (closed, found) = (signed.checkpoint().size(), book.log.size());
+            if closed != found {
+                let seen = format!(
+                    "the daemon stopped in order with {closed} entries signed, and now the log has {found}"
+                );
+                return Err(BookError::Foreign(seen));
+            }
+        }
+        Mark::Closed.take_away(path).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The note of the checkpoint file, which must be of this log: with another one somebody could have begun a history in which

@@ -25,7 +25,7 @@ use self::{
 use super::{
     Batch, Leftovers, POSTGRES, WriteError, Written,
     book::{Book, Pages},
-    elsewhere, explain, newest, not_ours,
+    explain, newest,
     pages::Conn,
     prune::{self, Cut, Step, Taken},
     recover, refused,
@@ -121,7 +121,7 @@ impl Store {
             Ok((leftovers, pages.draft))
         };
         let (leftovers, draft) = recovered.await.map_err(failed)?;
-        self.book.commit(draft).map_err(elsewhere)?;
+        self.book.commit(draft).map_err(|error| self.book.foreign(&error))?;
         self.conn = Some(conn);
         Ok(leftovers)
     }
@@ -163,7 +163,7 @@ impl Store {
         let (tx, taken, draft) = timeout(limit, removing).await.map_err(|_| silent())??;
         let error = match timeout(limit, tx.commit()).await {
             Ok(Ok(())) => {
-                self.book.commit(draft).map_err(elsewhere)?;
+                self.book.commit(draft).map_err(|error| self.book.foreign(&error))?;
                 self.conn = Some(conn);
                 return Ok(taken);
             }
@@ -213,7 +213,7 @@ impl Store {
             done = transact(&mut conn, batch, &self.book, insert_apart, limit).await;
         }
         if let Some((written, draft)) = done? {
-            self.book.commit(draft).map_err(|error| Failure::Before(elsewhere(error)))?;
+            self.book.commit(draft).map_err(|error| Failure::Before(self.book.foreign(&error)))?;
             self.conn = Some(conn);
             return Ok(written);
         }
@@ -233,7 +233,7 @@ impl Store {
                 "the batch is known, but not what it was".to_owned(),
             )));
         };
-        self.book.settle(draft, stored).map_err(|error| Failure::Before(elsewhere(error)))?;
+        self.book.settle(draft, stored).map_err(|error| Failure::Before(self.book.foreign(&error)))?;
         Ok(written)
     }
 
@@ -246,7 +246,7 @@ impl Store {
         if let Some(draft) = &self.removal {
             // The connection that it was made on is dead by now.
             let stored = Conn::Postgres(&mut conn).size(self.book.id).await.map_err(refused)?;
-            self.book.settle(draft.clone(), stored).map_err(elsewhere)?;
+            self.book.settle(draft.clone(), stored).map_err(|error| self.book.foreign(&error))?;
             self.removal = None;
         }
         Ok(conn)
@@ -283,7 +283,7 @@ async fn transact(
         let written = insert(&mut tx, &batch.units, &mut pages).await.map_err(before)?;
         let added = Conn::Postgres(&mut tx).add_entries(book.id, pages.draft.entries()).await;
         added.map_err(|error| match is_fault_of_row(&error) {
-            true => Failure::Before(not_ours(&error)),
+            true => Failure::Before(book.foreign(&error)),
             false => Failure::Before(refused(error)),
         })?;
         Ok(Some((tx, written, pages.draft)))

@@ -17,10 +17,9 @@ use time::OffsetDateTime;
 use super::{
     Leftovers, SQLITE, Written,
     book::{Book, Pages},
-    create_parent, elsewhere, explain,
+    create_parent, explain,
     insert::insert,
     lock::Lock,
-    not_ours,
     pages::Conn,
     prune::{self, Cut, Step, Taken},
     recover, refused,
@@ -93,7 +92,7 @@ impl Store {
         let recovered = recovered.await;
         let (leftovers, draft) =
             recovered.map_err(|error| RecordError::Open { database, detail: error.to_string() })?;
-        self.book.commit(draft).map_err(elsewhere)?;
+        self.book.commit(draft).map_err(|error| self.book.foreign(&error))?;
         Ok(leftovers)
     }
 
@@ -137,7 +136,7 @@ impl Store {
             self.doubt = Some(pages.draft);
             return Err(error.into());
         }
-        self.book.commit(pages.draft).map_err(|error| Failure::Log(elsewhere(error)))?;
+        self.book.commit(pages.draft).map_err(|error| Failure::Log(self.book.foreign(&error)))?;
         Ok(taken)
     }
 
@@ -217,7 +216,7 @@ impl Store {
         let mut tx = self.file.begin().await?;
         let stored = Conn::Sqlite(&mut tx).size(self.book.id).await?;
         tx.rollback().await?;
-        self.book.settle(draft.clone(), stored).map_err(|error| Failure::Log(elsewhere(error)))?;
+        self.book.settle(draft.clone(), stored).map_err(|error| Failure::Log(self.book.foreign(&error)))?;
         self.doubt = None;
         Ok(())
     }
@@ -322,14 +321,14 @@ async fn finish(
     doubt: &mut Option<Draft>,
 ) -> Result<(), Failure> {
     match Conn::Sqlite(&mut tx).add_entries(book.id, pages.draft.entries()).await {
-        Err(error) if is_constraint(&error) => return Err(Failure::Log(not_ours(&error))),
+        Err(error) if is_constraint(&error) => return Err(Failure::Log(book.foreign(&error))),
         added => added?,
     }
     if let Err(error) = tx.commit().await {
         *doubt = Some(pages.draft);
         return Err(error.into());
     }
-    book.commit(pages.draft).map_err(|error| Failure::Log(elsewhere(error)))
+    book.commit(pages.draft).map_err(|error| Failure::Log(book.foreign(&error)))
 }
 
 async fn recover(

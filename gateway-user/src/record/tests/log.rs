@@ -31,6 +31,7 @@ on_both!(
     a_lost_key_is_not_replaced_in_silence,
     another_database_in_its_place_is_refused,
     who_else_writes_to_the_log_stops_the_daemon,
+    what_was_added_after_an_orderly_stop_is_not_gone_on_with,
     rows_of_before_become_leaves,
     a_file_that_cannot_be_written_stops_nothing,
     checkpoints_come_while_the_daemon_runs,
@@ -719,6 +720,28 @@ async fn who_else_writes_to_the_log_stops_the_daemon(on: On) {
     }
     assert_eq!(bench.ask("SELECT count(*) FROM events WHERE kind = 'tick'").await, "0");
     recorder.close().await;
+    // A start would take it for its own.
+    let said = refused(&bench).await;
+    assert!(said.contains("somebody else writes to the log"), "{said}");
+    assert_eq!(restart_log(&bench.config, "somebody wrote to it", &bench.clock).await, Ok(()));
+    bench.open().await.recorder.close().await;
+}
+
+async fn what_was_added_after_an_orderly_stop_is_not_gone_on_with(on: On) {
+    let bench = filled(on).await;
+    bench.open().await.recorder.close().await;
+    let hash = if on == On::Sqlite { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
+    let forged = format!(
+        "INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) SELECT 1, max(leaf_index) + 1, 'calls', 99, {hash} FROM log"
+    );
+    bench.rows(&forged).await.unwrap();
+    let said = refused(&bench).await;
+    assert!(
+        said.contains("the daemon stopped in order with 18 entries signed, and now the log has 19"),
+        "{said}"
+    );
+    assert_eq!(restart_log(&bench.config, "somebody wrote to it", &bench.clock).await, Ok(()));
+    bench.open().await.recorder.close().await;
 }
 
 /// A database of the version before the log.
