@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     record::{
         Config, RecordError, Recorder,
-        retention::{Held, Progress, Report, Request, RetentionError, Why, YOUNGEST, run},
+        retention::{Held, Progress, Report, Request, RetentionError, Why, run},
     },
 };
 
@@ -90,10 +90,8 @@ impl Retention {
     /// [`KeepError`].
     pub fn start(self: &Arc<Self>, peer: Peer, wanted: RetentionRequest) -> Result<(), KeepError> {
         let RetentionRequest { bodies_before, rows_before, reason } = wanted;
-        if rows_before.is_some_and(|before| before > self.clock.now() - YOUNGEST) {
-            return Err(KeepError::Young(RetentionError::TooYoung));
-        }
         let request = Request { bodies_before, rows_before, why: why(peer, reason)? };
+        request.check(self.clock.now()).map_err(KeepError::Young)?;
         let progress = self.begin().ok_or(KeepError::Running)?;
         let this = Arc::clone(self);
         tokio::spawn(async move { this.run(&request, &progress).await });

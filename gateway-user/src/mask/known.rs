@@ -96,13 +96,21 @@ impl Known {
         if texts.iter().map(|text| text.len()).sum::<usize>() > KNOWN_MAX {
             return Err(KnownError::TooMuch);
         }
-        let (mut pieces, mut firsts) = (Vec::new(), Vec::new());
+        let (mut pieces, mut firsts) = (Vec::<&[u8]>::new(), Vec::<Option<usize>>::new());
         for (number, text) in texts.iter().enumerate() {
             let bytes = text.as_bytes();
             // Of about the same length, so that none is too short.
             for (at, piece) in bytes.chunks(bytes.len().div_ceil(bytes.len().div_ceil(PIECE))).enumerate() {
-                pieces.push(piece);
-                firsts.push((at == 0).then_some(number));
+                let first = (at == 0).then_some(number);
+                // Each once, however often it comes.
+                match pieces.iter().position(|known| *known == piece).and_then(|known| firsts.get_mut(known))
+                {
+                    Some(known) => *known = known.or(first),
+                    None => {
+                        pieces.push(piece);
+                        firsts.push(first);
+                    }
+                }
             }
         }
         let automaton = NFA::builder().match_kind(MatchKind::Standard).build(&pieces);
@@ -297,7 +305,8 @@ impl Reading {
         for byte in from.drain(..) {
             *state = known.automaton.next_state(Anchored::No, *state, byte.byte);
             said.push_back(byte.start);
-            for (length, first) in known.matches(*state) {
+            // Others that end here are within the longest.
+            if let Some((length, first)) = known.matches(*state).max_by_key(|(length, _)| *length) {
                 let start = said.len().checked_sub(length).and_then(|at| said.get(at)).copied();
                 let range = start.unwrap_or_default()..byte.end;
                 if hide(hidden, range)

@@ -113,7 +113,8 @@ impl Masks {
         // What the configuration hides besides is hidden from everybody.
         let Asked { services, operation, protocol } = asked;
         let plan = if whole { self.rules.own_plan(services, operation, protocol) } else { self.plan(asked) };
-        let revealed = revealed.into_iter();
+        // All of it: what the configuration hides as a whole has the same name.
+        let revealed = revealed.into_iter().filter(|path| *path != WHOLE);
         let fields = plan.as_deref().map(|plan| revealed.flat_map(|path| plan.fields_at(path)).collect());
         let detectors = self
             .detectors

@@ -200,6 +200,13 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`].
     pub async fn hold(&self, held: &Held, why: &Why) -> Result<String, RecordError> {
+        if let Held::Time { since: Some(since), until: Some(until) } = held
+            && since >= until
+        {
+            return Err(RecordError::Rejected(
+                "its `since` is not before its `until`: it would hold nothing".to_owned(),
+            ));
+        }
         let id = format!("h-{}", uuid::Uuid::now_v7().simple());
         self.write(Unit::Hold(HoldRow::new(&id, held, why, self.shared.clock.now()))).await?;
         Ok(id)

@@ -107,6 +107,22 @@ pub struct Request {
     pub why: Why,
 }
 
+impl Request {
+    /// Whether it may be asked for at `now`.
+    ///
+    /// # Errors
+    /// [`RetentionError::TooYoung`], [`RetentionError::BodiesOutlive`].
+    pub fn check(&self, now: OffsetDateTime) -> Result<(), RetentionError> {
+        if self.rows_before.is_some_and(|before| before > now - YOUNGEST) {
+            return Err(RetentionError::TooYoung);
+        }
+        match self.bodies_before.zip(self.rows_before) {
+            Some((bodies, rows)) if bodies < rows => Err(RetentionError::BodiesOutlive),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
@@ -162,6 +178,9 @@ pub enum RetentionError {
         YOUNGEST.whole_hours()
     )]
     TooYoung,
+    /// Bodies go with their calls.
+    #[error("bodies would be kept longer than the calls that they belong to: name no older time for them")]
+    BodiesOutlive,
     /// There is nothing to remove from.
     #[error("this host has no log in the database yet: the daemon begins it")]
     NoLog,
@@ -193,18 +212,14 @@ pub async fn run(
     now: OffsetDateTime,
     progress: &Progress,
 ) -> Result<Report, RetentionError> {
-    if request.rows_before.is_some_and(|before| before > now - YOUNGEST) {
-        return Err(RetentionError::TooYoung);
-    }
+    request.check(now)?;
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let logs = conn.conn().logs().await?;
     let is_shared = config.store == StoreKind::Postgres;
     let log = logs.iter().rev().find(|log| !is_shared || log.hostname == config.host_name());
-    // What goes with its session goes with its session's bodies.
-    let bodies_before = request.bodies_before.map(|bodies| bodies.max(request.rows_before.unwrap_or(bodies)));
     let cut = Cut {
         log: log.ok_or(RetentionError::NoLog)?.id,
-        bodies_before: bodies_before.map(stamp),
+        bodies_before: request.bodies_before.map(stamp),
         rows_before: request.rows_before.map(stamp),
         now: stamp(now),
         boot: BootId::current().map_err(RetentionError::Boot)?.as_str().to_owned(),

@@ -421,7 +421,8 @@ async fn a_file_that_does_not_fit_its_cursor_is_left_alone() {
     fs::write(&path, "mine").unwrap();
     let error = to(&path, &night, &["--resume"]).await.unwrap_err();
     assert!(error.to_string().contains("is there and"), "{error}");
-    fs::write(dir.path().join("calls.csv.cursor"), "e-3 5000\n").unwrap();
+    let kind = kind(&args(&["--format", "csv"]));
+    fs::write(dir.path().join("calls.csv.cursor"), format!("e-3 5000 {kind}\n")).unwrap();
     let error = to(&path, &night, &["--resume"]).await.unwrap_err();
     assert!(error.to_string().contains("it was changed"), "{error}");
     fs::write(dir.path().join("calls.csv.cursor"), "nonsense").unwrap();

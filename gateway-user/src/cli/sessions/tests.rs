@@ -95,7 +95,7 @@ async fn events_are_listed() {
     2026-03-01 02:25:00Z  route-refused  docs-bot  the TLS ClientHello has no server name (SNI)  {"destination":"192.0.2.10:443"}  s-000000020000700080000000000000aa
     "#);
     insta::assert_snapshot!(list(&["--json"]).await, @r#"
-    {"seq":2,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
+    {"seq":3,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
     "#);
 }
 
@@ -199,7 +199,7 @@ async fn a_tail_tells_open_calls_and_then_their_ends_once() {
     let calls: Vec<&serde_json::Value> = lines.iter().filter(|line| line["type"] == "call").collect();
     assert_eq!(calls.len(), 9, "each once");
     assert_eq!(calls.iter().filter(|call| call["outcome"] == "open").count(), 1);
-    assert_eq!(lines.iter().filter(|line| line["type"] == "event").count(), 5);
+    assert_eq!(lines.iter().filter(|line| line["type"] == "event").count(), 6);
 }
 
 #[tokio::test]

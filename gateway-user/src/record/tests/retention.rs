@@ -457,6 +457,11 @@ async fn young_rows_are_refused(on: On) {
     let young = bench.clock.now() - retention::YOUNGEST + Duration::SECOND;
     let refused = try_remove(&bench, &recorder, &rows_before(young)).await;
     assert!(matches!(refused, Err(RetentionError::TooYoung)), "{refused:?}");
+    // Bodies do not outlive their calls.
+    let old = bench.clock.now() - retention::YOUNGEST - Duration::DAY;
+    let outlive = Request { bodies_before: Some(old - Duration::SECOND), ..rows_before(old) };
+    let refused = try_remove(&bench, &recorder, &outlive).await;
+    assert!(matches!(refused, Err(RetentionError::BodiesOutlive)), "{refused:?}");
     // The ages of the configuration are days.
     let config = retention::Config { bodies_days: 31, rows_days: 32, step_rows: 10 };
     let due = config.due(bench.clock.now()).unwrap();
