@@ -5,14 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use chaperone_tests::harness::{self, Store};
 use gateway_user::{
     clock::Clock,
     prim::{CallId, SessionId},
     record::{
         Config, Decision, Intent, Outcome, OutcomeKind, Recorder,
-        audit::{Progress, Request, audit},
         query::{CallFilter, EventFilter, Order, Page, Reader, SessionFilter},
     },
 };
@@ -53,7 +52,7 @@ pub(crate) fn measure() -> Result<Figures> {
         runtime.block_on(fill(&config))?;
         let (asked, rows) = runtime.block_on(async {
             let asked = lists(&config).await?;
-            anyhow::Ok((asked, rows_per_second(&config).await?))
+            anyhow::Ok((asked, record::verified(&config).await?))
         })?;
         times.push(asked);
         if let Some(verified) = verified.get_mut(at) {
@@ -191,15 +190,6 @@ async fn slowest<E: std::error::Error + Send + Sync + 'static>(
         slowest = slowest.max(begun.elapsed().as_secs_f64() * 1e3);
     }
     Ok(slowest)
-}
-
-async fn rows_per_second(config: &Config) -> Result<f64> {
-    let begun = Instant::now();
-    let found = audit(config, Request::default(), Progress::default()).await?;
-    let took = begun.elapsed();
-    ensure!(!found.has_discrepancy(), "{found:?}");
-    let reports = found.logs.iter().filter_map(|log| log.found.as_ref().ok());
-    Ok(reports.map(|report| report.rows as f64).sum::<f64>() / took.as_secs_f64())
 }
 
 impl Figures {

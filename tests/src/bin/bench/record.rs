@@ -121,7 +121,7 @@ async fn calls(config: &Config, callers: usize) -> Result<Round> {
 }
 
 /// How many rows a second are verified.
-async fn verified(config: &Config) -> Result<f64> {
+pub(crate) async fn verified(config: &Config) -> Result<f64> {
     let begun = Instant::now();
     let found = audit(config, Request::default(), Progress::default()).await?;
     let took = begun.elapsed();
