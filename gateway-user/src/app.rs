@@ -109,7 +109,9 @@ impl Daemon {
         let issuers = Issuers::without(terminator.ca().certificate(), &config.issuer, clock.clone());
         let issuers = Arc::new(issuers.context("setting up the issuers")?);
         let vouchers = Vouchers::new(Arc::clone(&issuers));
-        let registry = registry(config, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
+        let key = MasterKey::load_or_create(&config.identify.placeholder_key)
+            .context("loading the placeholder key")?;
+        let registry = registry(config, &key, Arc::clone(&tree) as Arc<dyn CgroupTree>, vouchers, &clock)?;
         let host = config.record.host_name();
         bind(&registry, &host, tokens);
         restore(&registry, &recorder, &host, open_sessions, killed).await?;
@@ -128,7 +130,7 @@ impl Daemon {
         let credentials = credentials::Source::new(config.credentials.clone(), &roots, clock.clone())
             .context("setting up the client towards STS")?;
         let archive = Archive::new(&config.record.log, &credentials, checkpoints);
-        let masks = masks(config).context("setting up the masks")?;
+        let masks = masks(config, &key).context("setting up the masks")?;
         let socket = Socket::bind(&config.api).context("binding the api socket")?;
         let own_cgroup = cgroup2::own().context("this process is in no cgroup v2: is it mounted?")?;
         let redirect =
@@ -252,6 +254,7 @@ impl Daemon {
 
 fn registry(
     config: &Config,
+    key: &MasterKey,
     tree: Arc<dyn CgroupTree>,
     vouchers: Vouchers,
     clock: &Clock,
@@ -259,18 +262,14 @@ fn registry(
     let slice = CgroupPath::new(&config.redirect.slice);
     let workloads =
         Workloads::new(slice, config.workload.iter().cloned()).context("reading the workloads")?;
-    let key =
-        MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
     let boot = BootId::current().context("reading the boot id")?;
-    let placeholders = Placeholders::new(&key);
+    let placeholders = Placeholders::new(key);
     let clock = clock.clone();
     Ok(Arc::new(Registry::new(&config.identify, workloads, tree, placeholders, vouchers, boot, clock)))
 }
 
 /// Hidden values are recognised by a key of this host's, which outlives the daemon.
-fn masks(config: &Config) -> anyhow::Result<Masks> {
-    let key =
-        MasterKey::load_or_create(&config.identify.placeholder_key).context("loading the placeholder key")?;
+fn masks(config: &Config, key: &MasterKey) -> anyhow::Result<Masks> {
     Ok(Masks::new(&config.mask, key.key_for("chaperone masks v1"))?)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for it. What cannot be put there is tried again, and the newest counts.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -14,7 +14,7 @@ use aws_sdk_s3::{
 use tokio::time::sleep;
 
 use crate::{
-    credentials::Source,
+    credentials::{Source, chain},
     record::{
         Checkpoints,
         log::{Bucket, Config, checkpoint::SignedCheckpoint},
@@ -127,11 +127,5 @@ fn words(error: &SdkError<PutObjectError>) -> String {
     if let (Some(code), Some(message)) = (error.code(), error.message()) {
         return format!("{code}: {message}");
     }
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
+    chain(error)
 }

@@ -508,7 +508,7 @@ fn unexpired(keys: Keys, whose: &str, now: SystemTime) -> Result<Keys, Credentia
 }
 
 /// An error and its causes in one line; the SDK hides the useful part in the last of them.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -51,6 +51,12 @@ pub struct Request {
     pub only: Vec<String>,
 }
 
+impl Request {
+    fn asks_for(&self, log: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == log)
+    }
+}
+
 /// How far the verification is.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counts>);
@@ -196,8 +202,7 @@ pub async fn audit(config: &Config, request: Request, progress: Progress) -> Res
     if logs.is_empty() || unknown.is_some() {
         return Err(AuditError::NoLog(unknown.cloned()));
     }
-    let wanted: Vec<&LogRow> =
-        logs.iter().filter(|log| request.only.is_empty() || request.only.contains(&log.origin)).collect();
+    let wanted: Vec<&LogRow> = logs.iter().filter(|log| request.asks_for(&log.origin)).collect();
     let mut found = Audit {
         missing: missing(&request, &logs),
         stray: conn.conn().stray_log(&logs).await?,
@@ -262,10 +267,7 @@ fn with_own_checkpoint(config: &Config, mut request: Request) -> Result<Request,
     let path = config.checkpoint_file();
     let read = file::read(&path);
     let note = read.map_err(|error| AuditError::File { path: path.display().to_string(), error })?;
-    let is_wanted = |note: &Vec<u8>| {
-        let is_asked = request.only.is_empty() || request.only.iter().any(|only| *only == names(note));
-        is_asked && !request.against.contains(note)
-    };
+    let is_wanted = |note: &Vec<u8>| request.asks_for(&names(note)) && !request.against.contains(note);
     if let Some(note) = note.filter(is_wanted) {
         request.against.push(note);
     }
@@ -279,8 +281,8 @@ fn names(note: &[u8]) -> Cow<'_, str> {
 
 /// Logs of which something is known and that are not there: who has a key has seen the log.
 fn missing(request: &Request, logs: &[LogRow]) -> Vec<String> {
-    let is_asked = |name: &str| request.only.is_empty() || request.only.iter().any(|only| only == name);
-    let keys = request.keys.iter().map(|key| key.name().as_str().to_owned()).filter(|name| is_asked(name));
+    let keys = request.keys.iter().map(|key| key.name().as_str().to_owned());
+    let keys = keys.filter(|name| request.asks_for(name));
     let mut names: Vec<String> =
         request.against.iter().map(|note| names(note).into_owned()).chain(keys).collect();
     names.sort_unstable();
@@ -299,8 +301,7 @@ fn keys(
     if !request.keys.is_empty() {
         return Ok(request.keys.iter().filter(|key| key.name() == origin).cloned().collect());
     }
-    let is_ours = config.store == super::StoreKind::Sqlite || log.hostname == config.host_name();
-    if !is_ours {
+    if !log.is_ours(config) {
         return Ok(Vec::new());
     }
     Ok(vec![LogKey::load(&config.log_key(), origin.clone())?.verifier().clone()])
@@ -313,9 +314,7 @@ fn keys(
 pub async fn verifier(config: &Config) -> Result<VerifierKey, AuditError> {
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let logs = conn.conn().logs().await?;
-    let is_ours =
-        |log: &&LogRow| config.store == super::StoreKind::Sqlite || log.hostname == config.host_name();
-    let log = logs.iter().rev().find(is_ours).ok_or(AuditError::NoLog(None))?;
+    let log = logs.iter().rev().find(|log| log.is_ours(config)).ok_or(AuditError::NoLog(None))?;
     let origin: KeyName = log.origin.parse().map_err(|_| AuditError::Name(log.origin.clone()))?;
     Ok(LogKey::load(&config.log_key(), origin)?.verifier().clone())
 }

@@ -216,7 +216,7 @@ pub async fn run(
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let logs = conn.conn().logs().await?;
     let is_shared = config.store == StoreKind::Postgres;
-    let log = logs.iter().rev().find(|log| !is_shared || log.hostname == config.host_name());
+    let log = logs.iter().rev().find(|log| log.is_ours(config));
     let cut = Cut {
         log: log.ok_or(RetentionError::NoLog)?.id,
         bodies_before: request.bodies_before.map(stamp),

@@ -138,16 +138,16 @@ impl Book {
         let host = config.host_name();
         let is_shared = matches!(conn, Conn::Postgres(_));
         let logs = conn.logs().await?;
-        let ours = logs.iter().rev().find(|log| !is_shared || log.hostname == host);
+        let ours = logs.iter().rev().find(|log| log.is_ours(config));
         let path = config.checkpoint_file();
         let in_file = read_file(&path, ours)?;
         let (row, is_first) = match ours {
             Some(row) => (row.clone(), logs.first() == Some(row)),
             None => begin(conn, &host, now).await?,
         };
-        let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host.clone())).await?;
+        let mut book = Self::resume(conn, config, &row, in_file, is_shared.then_some(host)).await?;
         // A later one is born signed.
-        let is_later = logs.iter().any(|log| log.id < row.id && (!is_shared || log.hostname == host));
+        let is_later = logs.iter().any(|log| log.id < row.id && log.is_ours(config));
         if is_later && book.log.signed_size() == 0 {
             return Err(BookError::Unsigned { origin: row.origin });
         }
@@ -168,7 +168,7 @@ impl Book {
         let host = config.host_name();
         let is_shared = matches!(conn, Conn::Postgres(_));
         let logs = conn.logs().await?;
-        let old = logs.iter().rev().find(|log| !is_shared || log.hostname == host);
+        let old = logs.iter().rev().find(|log| log.is_ours(config));
         let last = match old {
             Some(old) => conn.last_checkpoint(old.id).await?,
             None => None,

@@ -10,12 +10,15 @@ use super::{
     book::BEGUN,
     columns::{HOST, LEAVES, Leaves},
 };
-use crate::record::log::{
-    hash::{Hash, LeafHash},
-    leaf::{Form, Value},
-    tombstone::Tombstone,
-    verify::Stored,
-    writer::Entry,
+use crate::record::{
+    Config, StoreKind,
+    log::{
+        hash::{Hash, LeafHash},
+        leaf::{Form, Value},
+        tombstone::Tombstone,
+        verify::Stored,
+        writer::Entry,
+    },
 };
 
 /// A connection to either store.
@@ -34,6 +37,13 @@ pub(in crate::record) struct LogRow {
     pub(in crate::record) origin: String,
     /// The host that writes it.
     pub(in crate::record) hostname: String,
+}
+
+impl LogRow {
+    /// Whether this host writes it: all of a file's, and in PostgreSQL those under its name.
+    pub(in crate::record) fn is_ours(&self, config: &Config) -> bool {
+        config.store == StoreKind::Sqlite || self.hostname == config.host_name()
+    }
 }
 
 /// Which rows of a table.
