@@ -18,6 +18,7 @@ mod listing;
 mod open;
 mod rows;
 mod statement;
+mod trigrams;
 mod used;
 pub mod when;
 
@@ -176,7 +177,11 @@ impl Reader {
         filter: &SessionFilter,
         page: &Page,
     ) -> Result<Listing<SessionView>, QueryError> {
-        listing::fetch(&self.pool, |query| filter.push(query), page).await
+        let hints = match &filter.calls {
+            Some(calls) => self.session_hints(calls).await?,
+            None => Vec::new(),
+        };
+        listing::fetch(&self.pool, |query| filter.push(&hints, query), page).await
     }
 
     /// Calls by their time.

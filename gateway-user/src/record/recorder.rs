@@ -83,7 +83,8 @@ impl Recorder {
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
         let (removals, removal_queue) = mpsc::channel(1);
-        let (health_sender, health) = watch::channel(Health::default());
+        let (health_sender, health) =
+            watch::channel(Health { unindexed: store.unindexed(), ..Health::default() });
         let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
         #[cfg(test)]
         let (faults, fault_queue) = mpsc::channel(1);

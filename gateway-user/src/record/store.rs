@@ -12,6 +12,7 @@ pub(super) mod pages;
 mod postgres;
 pub(super) mod prune;
 mod recover;
+pub(super) mod search;
 mod sqlite;
 
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
@@ -150,6 +151,22 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.checkpoint().await,
             Self::Postgres(store) => store.checkpoint().await,
+        }
+    }
+
+    /// How many calls ended that a search for a text does not find by the index yet. PostgreSQL adds them by itself.
+    pub(super) fn unindexed(&self) -> u64 {
+        match self {
+            Self::Sqlite(store) => store.unindexed(),
+            Self::Postgres(_) => 0,
+        }
+    }
+
+    /// Adds some of them to the index.
+    pub(super) async fn index(&mut self) -> Result<(), RecordError> {
+        match self {
+            Self::Sqlite(store) => store.index().await,
+            Self::Postgres(_) => Ok(()),
         }
     }
 

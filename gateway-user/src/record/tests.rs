@@ -15,6 +15,7 @@ pub(crate) mod proxy;
 mod questions;
 mod reading;
 mod retention;
+mod search;
 mod secure;
 pub(crate) mod seed;
 pub(crate) mod server;

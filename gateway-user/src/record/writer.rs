@@ -16,6 +16,7 @@ use super::{
     store::{
         Batch, Store, WriteError, Written,
         prune::{Cut, Step, Taken},
+        search,
     },
     stored::{OutcomeRow, Unit},
 };
@@ -34,6 +35,13 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// Pause before a checkpoint that could not be stored is tried again.
 const SIGN_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long nothing came when a step of the index of texts is made: at full load the processor has better to do.
+const INDEX_PAUSE: Duration = Duration::from_millis(5);
+/// The same while there is less than a step to add.
+const INDEX_WAIT: Duration = Duration::from_secs(2);
+/// Pause before a step that failed is tried again.
+const INDEX_AGAIN: Duration = Duration::from_secs(60);
 
 /// Attempts to write the last outcomes when the daemon stops while the database refuses.
 const LAST_ATTEMPTS: u32 = 5;
@@ -86,6 +94,8 @@ pub struct Health {
     pub unsigned: Option<String>,
     /// Why the newest checkpoint has not left the host; `None` while it has, or is not to. Recording goes on.
     pub unarchived: Option<String>,
+    /// Ended calls that the index of texts does not have yet, about. A search looks at them one by one.
+    pub unindexed: u64,
 }
 
 /// The task's state.
@@ -120,6 +130,9 @@ impl Writer {
             }
             if state.checkpoint_at(&self.store).is_some_and(|due| due <= Instant::now()) {
                 self.checkpoint(&mut state).await;
+            }
+            if mem::take(&mut state.is_idle) {
+                self.index(&mut state).await;
             }
             if !state.commands_open && state.failures >= LAST_ATTEMPTS {
                 tracing::error!(
@@ -170,6 +183,17 @@ impl Writer {
         }
     }
 
+    /// Adds a step of ended calls to the index of texts. A search finds them without it, too: recording goes on.
+    async fn index(&mut self, state: &mut State) {
+        state.index_again_at = None;
+        if let Err(error) = self.store.index().await {
+            tracing::error!(%error, "calls could not be added to the index of texts; it is tried again");
+            state.index_again_at = Some(Instant::now() + INDEX_AGAIN);
+        }
+        let unindexed = self.store.unindexed();
+        self.health.send_modify(|health| health.unindexed = unindexed);
+    }
+
     /// Waits for something to write, then takes all that waits, up to a batch. `None`: nothing will
     /// come any more.
     async fn gather(&mut self, state: &mut State) -> Option<Vec<Command>> {
@@ -177,6 +201,7 @@ impl Writer {
         let limit = self.batch_rows;
         let mut write_at = None;
         let sign_at = state.checkpoint_at(&self.store);
+        let index_at = state.index_at(&self.store);
         while batch.is_empty() {
             select! {
                 biased;
@@ -208,6 +233,10 @@ impl Writer {
                 // When nothing more will come, the last checkpoint is not waited for.
                 () = until(sign_at),
                     if sign_at.is_some() && (state.commands_open || state.outcomes_open) => break,
+                () = until(index_at), if index_at.is_some() && state.commands_open && state.kept.is_empty() => {
+                    state.is_idle = true;
+                    break;
+                }
                 else => return None,
             }
         }
@@ -257,7 +286,11 @@ impl Writer {
             Ok(written) => {
                 state.recovered();
                 // Health first: whoever is told that its record is durable finds it counted.
-                self.health.send_modify(|health| count(health, &offer.batch.units, &written));
+                let unindexed = self.store.unindexed();
+                self.health.send_modify(|health| {
+                    count(health, &offer.batch.units, &written);
+                    health.unindexed = unindexed;
+                });
                 for (ack, written) in offer.acks.into_iter().zip(written) {
                     answer(ack, written);
                 }
@@ -312,6 +345,10 @@ struct State {
     failures: u32,
     /// When a checkpoint that could not be stored is tried again.
     sign_again_at: Option<Instant>,
+    /// Nothing came for a while: time for what nobody waits for.
+    is_idle: bool,
+    /// When a step of the index that failed is tried again.
+    index_again_at: Option<Instant>,
     /// When to try again; `Some` only while `kept` or `doubtful` waits for a refusing database.
     retry_at: Option<Instant>,
 }
@@ -327,6 +364,8 @@ impl Default for State {
             closing: false,
             failures: 0,
             sign_again_at: None,
+            is_idle: false,
+            index_again_at: None,
             retry_at: None,
         }
     }
@@ -353,6 +392,19 @@ impl State {
         let wait = store.until_checkpoint().filter(|_| self.doubtful.is_none())?;
         let due = Instant::now() + wait;
         Some(self.sign_again_at.map_or(due, |again| due.max(again)))
+    }
+
+    /// When a step of the index of texts may be made, if nothing comes before; `None` while nothing is to be added, or while
+    /// the database refuses.
+    fn index_at(&self, store: &Store) -> Option<Instant> {
+        let pause = match store.unindexed() {
+            0 => return None,
+            _ if self.failures > 0 || self.doubtful.is_some() => return None,
+            calls if calls < search::STEP => INDEX_WAIT,
+            _ => INDEX_PAUSE,
+        };
+        let due = Instant::now() + pause;
+        Some(self.index_again_at.map_or(due, |again| due.max(again)))
     }
 
     fn failed(&mut self, retry_max: Duration) {

@@ -4,8 +4,14 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::{hints::Hints, statement::Statement};
+use super::{hints::Few, statement::Statement};
 use crate::record::{Decision, stamp::stamp};
+
+/// What a search for a text looks at in a call, as PostgreSQL indexes it.
+pub(super) const CALL_TEXT: &str = "(coalesce(operation, '') || ' ' || resources || ' ' || params || ' ' || rules || ' ' || \
+                                    coalesce(reason, ''))";
+/// The same in its outcome.
+pub(super) const OUTCOME_TEXT: &str = "(coalesce(error_code, '') || ' ' || coalesce(aws_request_id, ''))";
 
 /// Which sessions.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +117,8 @@ impl FromStr for StatusFilter {
 }
 
 impl SessionFilter {
-    pub(super) fn push(&self, query: &mut Statement) {
+    /// `hints`: of its `calls`.
+    pub(super) fn push(&self, hints: &[Few], query: &mut Statement) {
         push_times(query, "started", self.since, self.until);
         push_equal(query, "workload", self.workload.as_deref());
         push_equal(query, "subject", self.subject.as_deref());
@@ -124,7 +131,14 @@ impl SessionFilter {
             self.text.as_deref(),
         );
         if let Some(calls) = &self.calls {
-            query.push(" AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id");
+            query.push(if hints.is_empty() {
+                " AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id"
+            } else {
+                " AND id IN (SELECT session FROM v_calls WHERE TRUE"
+            });
+            for few in hints {
+                query.seq_in(|query| few.push(query));
+            }
             calls.push_what(query);
             query.push(")");
         }
@@ -139,24 +153,20 @@ impl StatusFilter {
 
 impl CallFilter {
     /// `session`: the whole id.
-    pub(super) fn push(&self, session: Option<&str>, hints: &Hints, query: &mut Statement) {
+    pub(super) fn push(&self, session: Option<&str>, hints: &[Few], query: &mut Statement) {
         push_times(query, "time", self.since, self.until);
         push_equal(query, "session", session);
-        // SQLite uses no index for what has a sign.
-        let [workload, subject] =
-            if hints.many_of_sessions { ["+workload", "+subject"] } else { ["workload", "subject"] };
-        push_equal(query, workload, self.workload.as_deref());
-        push_equal(query, subject, self.subject.as_deref());
-        for (lists, begins) in [
-            (&hints.actions, " AND seq IN (SELECT seq FROM calls WHERE substr(actions, 1, 200)"),
-            (&hints.rules, " AND seq IN (SELECT seq FROM calls WHERE substr(rules, 1, 200)"),
-        ] {
-            if let Some(lists) = lists {
-                query.push(begins).one_of(lists).push(")");
+        for few in hints {
+            query.seq_in(|query| few.push(query));
+        }
+        // What hints say of these is better than what an index of theirs would do.
+        for (column, value) in [("workload", &self.workload), ("subject", &self.subject)] {
+            if let Some(value) = value {
+                query.push(" AND ").unindexed().push(column).push(" = ").bind(value.as_str());
             }
         }
         if let Some(status) = self.status {
-            query.push(if hints.many_of_status { " AND +status" } else { " AND status" });
+            query.push(" AND ").unindexed().push("status");
             status.push(query);
         }
         self.push_what(query);
@@ -178,11 +188,11 @@ impl CallFilter {
         if let Some(rule) = &self.rule {
             push_any(query, "rules", &glob(rule));
         }
-        push_text(
-            query,
-            "concat_ws(' ', operation, resources, params, rules, reason, error_code, aws_request_id)",
-            self.text.as_deref(),
-        );
+        if let Some(text) = &self.text {
+            let pattern = containing(text);
+            query.push(" AND (").push(CALL_TEXT).like(&pattern);
+            query.push(" OR ").push(OUTCOME_TEXT).like(&pattern).push(")");
+        }
     }
 }
 
@@ -244,7 +254,7 @@ pub(super) fn glob(pattern: &str) -> String {
 }
 
 /// A LIKE pattern for a part of a text.
-fn containing(text: &str) -> String {
+pub(super) fn containing(text: &str) -> String {
     format!("%{}%", escape(text))
 }
 

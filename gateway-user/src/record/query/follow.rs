@@ -6,9 +6,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{
-    CallFilter, CallView, EventFilter, EventView, QueryError, Reader, hints::Hints, read, statement::Pool,
-};
+use super::{CallFilter, CallView, EventFilter, EventView, QueryError, Reader, read, statement::Pool};
 
 /// Longest wait for other transactions to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,7 +76,7 @@ impl Reader {
         let session = self.session_of(filter).await?;
         let mut query = self.pool.statement("SELECT * FROM v_calls WHERE outcome_seq > ");
         query.bind(after).push(" AND outcome_seq <= ").bind(until);
-        filter.push(session.as_deref(), &Hints::default(), &mut query);
+        filter.push(session.as_deref(), &[], &mut query);
         query.push(" ORDER BY outcome_seq LIMIT ").bind(i64::from(limit));
         self.pool.all(query).await.map_err(read)
     }
@@ -96,7 +94,7 @@ impl Reader {
         let session = self.session_of(filter).await?;
         let mut query = self.pool.statement("SELECT * FROM v_calls WHERE seq > ");
         query.bind(after).push(" AND seq <= ").bind(until);
-        filter.push(session.as_deref(), &Hints::default(), &mut query);
+        filter.push(session.as_deref(), &[], &mut query);
         query.push(" ORDER BY seq LIMIT ").bind(i64::from(limit));
         self.pool.all(query).await.map_err(read)
     }

@@ -1,32 +1,119 @@
 //! What the database cannot know by itself: whether a filter leaves few calls or many.
 //!
 //! Few are quickly found by an index and then sorted by their time; many are found soon by going through time itself. Taken
-//! the wrong way round, either reads the whole table. So up to [`FEW`] are counted first, which an index answers. PostgreSQL
-//! has statistics for columns; for lists of actions and rules, nobody has.
+//! the wrong way round, either reads the whole table. So what an index finds is counted first, up to [`FEW`], and becomes a
+//! condition of its own where it is less. Every filter is asked of what it leaves all the same.
 
 use super::{
     CallFilter, QueryError, Reader,
-    filter::{self, StatusFilter},
+    filter::{self, CALL_TEXT, OUTCOME_TEXT, StatusFilter},
     read,
-    statement::{Pool, Statement},
+    statement::{Dialect, Statement},
+    trigrams,
 };
 
-/// Calls that are quickly sorted.
-const FEW: i64 = 20_000;
+/// Calls that are quickly read and sorted.
+const FEW: i64 = 10_000;
+/// The same where each is searched for a text.
+const FEW_TEXTS: i64 = 5_000;
 /// Different lists that are looked at.
 const LISTS: usize = 2_000;
 
-/// How calls are best found.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Hints {
-    /// Not by way of their sessions.
-    pub(super) many_of_sessions: bool,
-    /// Not by way of their outcomes.
-    pub(super) many_of_status: bool,
-    /// The beginnings of the lists of actions that fit, where they are of few calls.
-    pub(super) actions: Option<Vec<String>>,
+/// Finds the numbers of few calls, among which are all that a filter leaves.
+#[derive(Debug)]
+pub(super) enum Few {
+    /// By their sessions.
+    Of { workload: Option<String>, subject: Option<String> },
+    /// By the beginnings of their lists of actions.
+    Actions(Vec<String>),
     /// The same of rules.
-    pub(super) rules: Option<Vec<String>>,
+    Rules(Vec<String>),
+    /// By a column that has an index with the time.
+    Column(&'static str, String),
+    /// By how AWS answered.
+    Status(StatusFilter),
+    /// By how they ended.
+    Outcome(String),
+    /// One by one: a JSON list.
+    These(String),
+    /// By a text in them, in SQLite: what has all these trigrams, and what is not in the index yet.
+    Trigrams { all: String, open: String },
+    /// By a text in them, in PostgreSQL: a pattern.
+    Text { pattern: String, in_outcomes: bool },
+}
+
+impl Few {
+    /// The statement that finds them.
+    pub(super) fn push(&self, query: &mut Statement) {
+        const OF_OUTCOMES: &str = "SELECT c.seq FROM outcomes AS o JOIN calls AS c ON c.id = o.call WHERE ";
+        match self {
+            Self::Of { workload, subject } => {
+                let [begin, end] = match query.dialect() {
+                    Dialect::Sqlite => {
+                        ["SELECT seq FROM calls WHERE session IN (SELECT id FROM sessions WHERE TRUE", ")"]
+                    }
+                    // A step for each session, whatever the statistics say.
+                    Dialect::Postgres => [
+                        "SELECT c.seq FROM sessions AS s CROSS JOIN LATERAL \
+                         (SELECT seq FROM calls WHERE session = s.id OFFSET 0) AS c WHERE TRUE",
+                        "",
+                    ],
+                };
+                query.push(begin);
+                filter::push_equal(query, "workload", workload.as_deref());
+                filter::push_equal(query, "subject", subject.as_deref());
+                query.push(end);
+            }
+            Self::Actions(lists) => {
+                query.push("SELECT seq FROM calls WHERE substr(actions, 1, 200)").one_of(lists);
+            }
+            Self::Rules(lists) => {
+                query.push("SELECT seq FROM calls WHERE substr(rules, 1, 200)").one_of(lists);
+            }
+            Self::Column(column, value) => {
+                query.push("SELECT seq FROM calls WHERE ").push(column).push(" = ").bind(value.as_str());
+            }
+            Self::Status(status) => {
+                query.push(OF_OUTCOMES).push("o.status");
+                status.push(query);
+            }
+            Self::Outcome(outcome) => {
+                // As the index says it.
+                query
+                    .push(OF_OUTCOMES)
+                    .push("o.outcome <> 'forwarded' AND o.outcome = ")
+                    .bind(outcome.as_str());
+            }
+            Self::These(list) => push_these(query, list),
+            Self::Trigrams { all, open } => {
+                query
+                    .push(OF_OUTCOMES)
+                    .push("o.seq IN (SELECT rowid FROM call_texts WHERE call_texts MATCH ");
+                query.bind(all.as_str()).push(") UNION ALL ").push(OF_OUTCOMES);
+                query.push("o.seq > (SELECT coalesce(max(id), 0) FROM call_texts_docsize) UNION ALL ");
+                push_these(query, open);
+            }
+            Self::Text { pattern, in_outcomes } => {
+                query.push("SELECT seq FROM calls WHERE ").push(CALL_TEXT).like(pattern);
+                if *in_outcomes {
+                    query.push(" UNION ALL SELECT c.seq FROM (SELECT call FROM outcomes WHERE ");
+                    query.push(OUTCOME_TEXT).like(pattern);
+                    query.push(") AS o JOIN calls AS c ON c.id = o.call");
+                }
+            }
+        }
+    }
+
+    fn limit(&self) -> i64 {
+        match self {
+            Self::Trigrams { .. } | Self::Text { .. } => FEW_TEXTS,
+            _ => FEW,
+        }
+    }
+}
+
+fn push_these(query: &mut Statement, list: &str) {
+    query.push("SELECT CAST(value AS bigint) FROM json_each(").bind(list).push(")");
 }
 
 /// The different beginnings of a list, found by steps through its index.
@@ -49,80 +136,135 @@ macro_rules! lists {
 }
 
 impl Reader {
-    pub(super) async fn hints(&self, filter: &CallFilter) -> Result<Hints, QueryError> {
-        let mut hints = Hints::default();
+    /// What finds few calls of those that the filter leaves.
+    pub(super) async fn hints(&self, filter: &CallFilter) -> Result<Vec<Few>, QueryError> {
+        // A session's calls have an index by time.
         if filter.session.is_some() {
-            return Ok(hints);
+            return Ok(Vec::new());
         }
-        if let Pool::Sqlite(_) = self.pool {
-            hints.many_of_sessions = self.many_of_sessions(filter).await?;
-            if let Some(status) = filter.status {
-                hints.many_of_status = self.many_of_status(status).await?;
+        let mut candidates = self.candidates(filter).await?;
+        if filter.workload.is_some() || filter.subject.is_some() {
+            candidates.push(Few::Of { workload: filter.workload.clone(), subject: filter.subject.clone() });
+        }
+        self.few_of(candidates).await
+    }
+
+    /// The same for a list of sessions with such calls, which has no order of the calls' times to go by.
+    pub(super) async fn session_hints(&self, filter: &CallFilter) -> Result<Vec<Few>, QueryError> {
+        let mut candidates = self.candidates(filter).await?;
+        let decision = filter.decision.map(|decision| decision.as_str().to_owned());
+        for (column, value) in [
+            ("service", &filter.service),
+            ("region", &filter.region),
+            ("account", &filter.account),
+            ("decision", &decision),
+        ] {
+            candidates.extend(value.clone().map(|value| Few::Column(column, value)));
+        }
+        self.few_of(candidates).await
+    }
+
+    async fn few_of(&self, candidates: Vec<Few>) -> Result<Vec<Few>, QueryError> {
+        let mut found = Vec::new();
+        for few in candidates {
+            if self.are_few(&few).await? {
+                found.push(few);
             }
         }
+        Ok(found)
+    }
+
+    /// What may find few calls, by what they were.
+    async fn candidates(&self, filter: &CallFilter) -> Result<Vec<Few>, QueryError> {
+        let mut found = Vec::new();
         if let Some(action) = &filter.action {
-            hints.actions = self
-                .few_of(
-                    lists!("actions"),
-                    "SELECT count(*) FROM (SELECT 1 FROM calls WHERE substr(actions, 1, 200)",
-                    action,
-                )
-                .await?;
+            found.extend(self.lists_like(lists!("actions"), action).await?.map(Few::Actions));
         }
         if let Some(rule) = &filter.rule {
-            hints.rules = self
-                .few_of(
-                    lists!("rules"),
-                    "SELECT count(*) FROM (SELECT 1 FROM calls WHERE substr(rules, 1, 200)",
-                    rule,
-                )
-                .await?;
+            found.extend(self.lists_like(lists!("rules"), rule).await?.map(Few::Rules));
         }
-        Ok(hints)
-    }
-
-    async fn many_of_sessions(&self, filter: &CallFilter) -> Result<bool, QueryError> {
-        if filter.workload.is_none() && filter.subject.is_none() {
-            return Ok(false);
+        found.extend(filter.status.map(Few::Status));
+        match filter.outcome.as_deref() {
+            None | Some("forwarded") => {}
+            Some("open") => found.extend(self.open_calls().await?.map(Few::These)),
+            Some(outcome) => found.push(Few::Outcome(outcome.to_owned())),
         }
-        let mut query = self.pool.statement(
-            "SELECT count(*) FROM (SELECT 1 FROM calls WHERE session IN (SELECT id FROM sessions WHERE TRUE",
-        );
-        filter::push_equal(&mut query, "workload", filter.workload.as_deref());
-        filter::push_equal(&mut query, "subject", filter.subject.as_deref());
-        query.push(")");
-        self.is_many(query).await
+        if let Some(resource) = &filter.resource {
+            // JSON writes some signs otherwise.
+            let is_plain = |c: char| !matches!(c, '"' | '\\') && !c.is_control();
+            found.extend(self.containing(resource, is_plain, false).await?);
+        }
+        if let Some(text) = &filter.text {
+            found.extend(self.containing(text, |c| c != '\0', true).await?);
+        }
+        Ok(found)
     }
 
-    async fn many_of_status(&self, status: StatusFilter) -> Result<bool, QueryError> {
-        let mut query = self.pool.statement("SELECT count(*) FROM (SELECT 1 FROM outcomes WHERE status");
-        status.push(&mut query);
-        self.is_many(query).await
-    }
-
-    /// The lists with an element like this, where they are of few calls.
-    async fn few_of(
+    /// The lists with an element like this; `None` where they are too many.
+    async fn lists_like(
         &self,
         lists: &'static str,
-        calls: &'static str,
         pattern: &str,
     ) -> Result<Option<Vec<String>>, QueryError> {
         let mut query = self.pool.statement(lists);
         query.like(&filter::glob(pattern)).push(") ELSE TRUE END LIMIT ");
         query.bind(i64::try_from(LISTS).unwrap_or(i64::MAX));
         let found: Vec<(String,)> = self.pool.all(query).await.map_err(read)?;
-        if found.len() >= LISTS {
-            return Ok(None);
-        }
-        let found: Vec<String> = found.into_iter().map(|(list,)| list).collect();
-        let mut query = self.pool.statement(calls);
-        query.one_of(&found);
-        Ok(if self.is_many(query).await? { None } else { Some(found) })
+        Ok((found.len() < LISTS).then(|| found.into_iter().map(|(list,)| list).collect()))
     }
 
-    async fn is_many(&self, mut counted: Statement) -> Result<bool, QueryError> {
-        counted.push(" LIMIT ").bind(FEW).push(") AS few");
-        let found: Option<(i64,)> = self.pool.optional(counted).await.map_err(read)?;
-        Ok(found.is_some_and(|(count,)| count >= FEW))
+    /// Calls without an outcome. They are mostly the newest, and it is known how many they are: the search from the newest on
+    /// ends with the last of them. `None` where they are not few.
+    async fn open_calls(&self) -> Result<Option<String>, QueryError> {
+        // A count, not NOT EXISTS, which PostgreSQL would answer for the whole table at once.
+        let mut query = self.pool.statement(
+            "SELECT seq FROM (SELECT c.seq AS seq FROM calls AS c \
+             WHERE (SELECT count(*) FROM outcomes AS o WHERE o.call = c.id) = 0 ORDER BY c.seq DESC \
+             LIMIT abs((SELECT count(*) FROM calls) - (SELECT count(*) FROM outcomes))) AS open LIMIT ",
+        );
+        query.bind(FEW);
+        let found: Vec<(i64,)> = self.pool.all(query).await.map_err(read)?;
+        if i64::try_from(found.len()).is_ok_and(|count| count >= FEW) {
+            return Ok(None);
+        }
+        let found: Vec<String> = found.into_iter().map(|(seq,)| seq.to_string()).collect();
+        Ok(Some(format!("[{}]", found.join(","))))
+    }
+
+    /// Calls with this text, as far as an index finds them. `is_plain`: signs that are stored as they are.
+    async fn containing(
+        &self,
+        text: &str,
+        is_plain: impl Fn(char) -> bool + Copy,
+        in_outcomes: bool,
+    ) -> Result<Option<Few>, QueryError> {
+        Ok(match self.pool.dialect() {
+            Dialect::Sqlite => match trigrams::of(text, is_plain) {
+                Some(all) => self.open_calls().await?.map(|open| Few::Trigrams { all, open }),
+                None => None,
+            },
+            Dialect::Postgres => {
+                (trigrams::has_word(text) && text.chars().all(is_plain) && self.is_indexed().await?)
+                    .then(|| Few::Text { pattern: filter::containing(text), in_outcomes })
+            }
+        })
+    }
+
+    /// Whether PostgreSQL has an index of texts: not every server has what it takes.
+    async fn is_indexed(&self) -> Result<bool, QueryError> {
+        let query = self.pool.statement(
+            "SELECT count(*) FROM (SELECT to_regclass('calls_by_text') AS name UNION ALL \
+             SELECT to_regclass('outcomes_by_text')) AS indexes WHERE name IS NOT NULL",
+        );
+        let found: Option<(i64,)> = self.pool.optional(query).await.map_err(read)?;
+        Ok(found == Some((2,)))
+    }
+
+    async fn are_few(&self, few: &Few) -> Result<bool, QueryError> {
+        let mut query = self.pool.statement("SELECT count(*) FROM (SELECT 1 FROM (");
+        few.push(&mut query);
+        query.push(") AS found LIMIT ").bind(few.limit()).push(") AS few");
+        let found: Option<(i64,)> = self.pool.optional(query).await.map_err(read)?;
+        Ok(found.is_some_and(|(count,)| count < few.limit()))
     }
 }

@@ -14,8 +14,14 @@ pub(super) enum Pool {
 pub(super) struct Statement {
     sql: String,
     values: Vec<Value>,
-    /// Compares texts as patterns, without regard to the case of ASCII letters.
-    like: &'static str,
+    dialect: Dialect,
+}
+
+/// Where the stores differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
 }
 
 #[derive(Debug)]
@@ -65,15 +71,43 @@ impl Statement {
         self.push(")")
     }
 
+    /// That `seq` is one of few that a statement of its own finds, which `few` pushes. PostgreSQL takes what it puts into an
+    /// array for little, and for nothing that the rest could find sooner.
+    pub(super) fn seq_in(&mut self, few: impl FnOnce(&mut Self)) -> &mut Self {
+        let [begin, end] = match self.dialect {
+            Dialect::Sqlite => [" AND seq IN (", ")"],
+            Dialect::Postgres => [" AND seq = ANY (ARRAY(", "))"],
+        };
+        self.push(begin);
+        few(self);
+        self.push(end)
+    }
+
+    /// The column that is pushed next is not looked up in an index. PostgreSQL knows by itself.
+    pub(super) fn unindexed(&mut self) -> &mut Self {
+        match self.dialect {
+            Dialect::Sqlite => self.push("+"),
+            Dialect::Postgres => self,
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// The values of a text that has its `$1` and so on already.
     pub(super) fn values(&mut self, values: impl IntoIterator<Item = String>) {
         self.values.extend(values.into_iter().map(Value::Text));
     }
 
-    /// That what was pushed last is like `pattern`, in which `\` makes signs literal.
+    /// That what was pushed last is like `pattern`, in which `\` makes signs literal, without regard to the case of ASCII
+    /// letters.
     pub(super) fn like(&mut self, pattern: &str) -> &mut Self {
-        let like = self.like;
-        self.push(" ").push(like).push(" ").bind(pattern).push(r" ESCAPE '\'")
+        let like = match self.dialect {
+            Dialect::Sqlite => " LIKE ",
+            Dialect::Postgres => " ILIKE ",
+        };
+        self.push(like).bind(pattern).push(r" ESCAPE '\'")
     }
 }
 
@@ -102,11 +136,14 @@ macro_rules! ask {
 impl Pool {
     /// The beginning of a statement.
     pub(super) fn statement(&self, sql: &'static str) -> Statement {
-        let like = match self {
-            Self::Sqlite(_) => "LIKE",
-            Self::Postgres(_) => "ILIKE",
-        };
-        Statement { sql: sql.to_owned(), values: Vec::new(), like }
+        Statement { sql: sql.to_owned(), values: Vec::new(), dialect: self.dialect() }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     pub(super) async fn all<T: Row>(&self, statement: Statement) -> Result<Vec<T>, sqlx::Error> {

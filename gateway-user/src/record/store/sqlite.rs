@@ -22,7 +22,7 @@ use super::{
     lock::Lock,
     pages::Conn,
     prune::{self, Cut, Step, Taken},
-    recover, refused,
+    recover, refused, search,
 };
 use crate::record::{
     Config, RecordError,
@@ -38,6 +38,8 @@ pub(in crate::record) struct Store {
     book: Book,
     /// What was to be committed when the database refused: it may have been.
     doubt: Option<Draft>,
+    /// Ended calls that are not in the index of texts, as far as this run knows.
+    unindexed: u64,
     _lock: Lock,
 }
 
@@ -58,7 +60,13 @@ impl Store {
         let (mut conn, file, lock) = connect(config).await?;
         let book = Book::open(&mut Conn::Sqlite(&mut conn), config, now).await;
         let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
-        Ok(Self { file: DatabaseFile { conn: Some(conn), ..file }, book, doubt: None, _lock: lock })
+        Ok(Self {
+            file: DatabaseFile { conn: Some(conn), ..file },
+            book,
+            doubt: None,
+            unindexed: search::STEP,
+            _lock: lock,
+        })
     }
 
     /// The same, with a new log.
@@ -70,7 +78,13 @@ impl Store {
         let (mut conn, file, lock) = connect(config).await?;
         let book = Book::restart(&mut Conn::Sqlite(&mut conn), config, reason, now).await;
         let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
-        Ok(Self { file: DatabaseFile { conn: Some(conn), ..file }, book, doubt: None, _lock: lock })
+        Ok(Self {
+            file: DatabaseFile { conn: Some(conn), ..file },
+            book,
+            doubt: None,
+            unindexed: search::STEP,
+            _lock: lock,
+        })
     }
 
     /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
@@ -102,6 +116,7 @@ impl Store {
     /// # Errors
     /// [`RecordError::Store`]: nothing was written.
     pub(super) async fn write(&mut self, units: &[Unit]) -> Result<Vec<Written>, RecordError> {
+        let ended = units.iter().filter(|unit| matches!(unit, Unit::Outcome(_))).count();
         let result = match self.write_together(units).await {
             Err(Failure::Row(_)) => self.write_apart(units).await,
             other => other.map(|()| vec![Written::Durable; units.len()]),
@@ -109,8 +124,36 @@ impl Store {
         if result.is_err() {
             // Whatever state the connection is in, a new one is in a known one.
             self.file.disconnect().await;
+        } else {
+            self.unindexed = self.unindexed.saturating_add(ended as u64);
         }
         result.map_err(Failure::into_error)
+    }
+
+    /// Ended calls that are not in the index of texts, about: another run may have left some.
+    pub(super) fn unindexed(&self) -> u64 {
+        self.unindexed
+    }
+
+    /// Adds a step of them to it.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]: nothing was added.
+    pub(super) async fn index(&mut self) -> Result<(), RecordError> {
+        let added = self.add_texts().await;
+        match added {
+            Ok(added) if added < search::STEP => self.unindexed = 0,
+            Ok(added) => self.unindexed = self.unindexed.saturating_sub(added).max(search::STEP),
+            Err(_) => self.file.disconnect().await,
+        }
+        added.map(drop).map_err(Failure::into_error)
+    }
+
+    async fn add_texts(&mut self) -> Result<u64, Failure> {
+        let mut tx = self.file.begin().await?;
+        let added = search::add(&mut tx).await?;
+        tx.commit().await?;
+        Ok(added)
     }
 
     /// Removes what of a step may go.

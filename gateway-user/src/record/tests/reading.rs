@@ -179,6 +179,10 @@ async fn listings_walk_an_index_and_do_not_sort() {
             "SELECT * FROM v_denied WHERE time > 'x' ORDER BY time DESC, seq DESC LIMIT 50",
             "calls_not_allowed",
         ),
+        (
+            "SELECT * FROM v_calls WHERE service = 'x' ORDER BY time DESC, seq DESC LIMIT 50",
+            "calls_by_service",
+        ),
         ("SELECT * FROM v_sessions WHERE 1 ORDER BY started DESC, seq DESC LIMIT 50", "sessions_by_start"),
         ("SELECT * FROM events WHERE 1 ORDER BY time DESC, seq DESC LIMIT 50", "events_by_time"),
     ] {

@@ -89,6 +89,10 @@ async fn fill(config: &Config) -> Result<()> {
     for task in tasks {
         task.await??;
     }
+    // A search is quick in what the index has.
+    while recorder.health().unindexed > 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     recorder.close().await;
     Ok(opened.writer.await?)
 }
@@ -166,6 +170,7 @@ async fn lists(config: &Config) -> Result<Vec<(&'static str, f64)>> {
         ("without an outcome", CallFilter { outcome: text("open"), ..all() }, &page),
         ("of a status without calls", CallFilter { status: Some("418".parse()?), ..all() }, &page),
         ("with a text", CallFilter { text: text("CUSTOMER#4711"), ..all() }, &page),
+        ("with a text that is in most", CallFilter { text: text("orders"), ..all() }, &page),
         ("with a text that is nowhere", CallFilter { text: text("nowhere"), ..all() }, &page),
     ];
     let mut times = Vec::new();
@@ -173,8 +178,26 @@ async fn lists(config: &Config) -> Result<Vec<(&'static str, f64)>> {
         eprintln!("calls {name}");
         times.push((name, slowest(async || reader.calls(&filter, page).await.map(drop)).await?));
     }
-    let filter = SessionFilter::default();
-    times.push(("all sessions", slowest(async || reader.sessions(&filter, &page).await.map(drop)).await?));
+    let sessions = [
+        ("all sessions", None),
+        ("sessions with a call of a service", Some(CallFilter { service: text("lambda"), ..all() })),
+        ("sessions with one of a service without calls", Some(CallFilter { service: text("iam"), ..all() })),
+        ("sessions with one of an action", Some(CallFilter { action: text("s3:Get*"), ..all() })),
+        ("sessions with one of an action without calls", Some(CallFilter { action: text("iam:*"), ..all() })),
+        (
+            "sessions with one of a resource without calls",
+            Some(CallFilter { resource: text("secret:prod"), ..all() }),
+        ),
+        (
+            "sessions with one with a text that is nowhere",
+            Some(CallFilter { text: text("nowhere"), ..all() }),
+        ),
+    ];
+    for (name, calls) in sessions {
+        eprintln!("sessions {name}");
+        let filter = SessionFilter { calls, ..SessionFilter::default() };
+        times.push((name, slowest(async || reader.sessions(&filter, &page).await.map(drop)).await?));
+    }
     let filter = EventFilter::default();
     times.push(("all events", slowest(async || reader.events(&filter, &page).await.map(drop)).await?));
     Ok(times)

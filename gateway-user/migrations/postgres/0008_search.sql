@@ -1,0 +1,23 @@
+-- Finding calls by a text, by their service and by how they ended, in a big database.
+
+-- No list is of one operation of a service alone.
+DROP INDEX calls_by_operation;
+CREATE INDEX calls_by_service ON calls (service, time, seq);
+
+-- Nearly all calls are forwarded: no index finds these sooner than time does.
+CREATE INDEX outcomes_by_outcome ON outcomes (outcome, call) WHERE outcome <> 'forwarded';
+
+-- A search for a text has an index where the server has the extension pg_trgm and lets the owner of this database use it. Without
+-- it, texts are found all the same, by looking at every call. The list of what waits for the index is short, so that whoever
+-- finds it full does not wait long.
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    CREATE INDEX calls_by_text ON calls USING gin ((coalesce(operation, '') || ' ' || resources || ' ' || params || ' '
+        || rules || ' ' || coalesce(reason, '')) gin_trgm_ops) WITH (gin_pending_list_limit = 256);
+    CREATE INDEX outcomes_by_text ON outcomes USING gin ((coalesce(error_code, '') || ' ' || coalesce(aws_request_id, ''))
+        gin_trgm_ops) WITH (gin_pending_list_limit = 256);
+EXCEPTION WHEN undefined_file OR feature_not_supported OR insufficient_privilege OR undefined_object THEN
+    RAISE NOTICE 'without the extension pg_trgm, a search for a text looks at every call: %', SQLERRM;
+END
+$$;
