@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use time::OffsetDateTime;
 
-use super::{calls::Which, table::Screen};
+use super::{calls::Which, progress::Progress, table::Screen};
 use crate::{
     clock::Clock,
     config::Config,
@@ -24,9 +24,6 @@ use crate::{
 mod cloudtrail;
 mod csv;
 mod ocsf;
-mod progress;
-
-use progress::Progress;
 
 /// Calls that are read and written at once.
 const AT_ONCE: u32 = 1000;

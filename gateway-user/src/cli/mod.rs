@@ -14,6 +14,7 @@ pub mod export;
 pub mod init;
 pub mod log;
 pub mod policy;
+mod progress;
 pub mod retention;
 pub mod run;
 pub mod sessions;

@@ -48,7 +48,7 @@ struct Shared {
     closing: CancellationToken,
     stopped: CancellationToken,
     #[cfg(test)]
-    faults: mpsc::Sender<Option<u32>>,
+    faults: mpsc::Sender<super::writer::Pragma>,
 }
 
 /// An opened session database.
@@ -289,7 +289,14 @@ impl Recorder {
     /// Limits the database's pages before the next transaction, as a full disk does.
     #[cfg(test)]
     pub(super) async fn limit_pages(&self, pages: Option<u32>) {
-        self.shared.faults.send(pages).await.unwrap();
+        let pages = pages.unwrap_or(u32::MAX - 1);
+        self.shared.faults.send(("max_page_count", pages.into())).await.unwrap();
+    }
+
+    /// Whether the database may only be read, from the next transaction on.
+    #[cfg(test)]
+    pub(super) async fn only_read(&self, is_so: bool) {
+        self.shared.faults.send(("query_only", is_so.into())).await.unwrap();
     }
 
     /// Waits until the writer's state is as wanted.

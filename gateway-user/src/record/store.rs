@@ -178,12 +178,12 @@ impl Store {
         }
     }
 
-    /// Limits the size of the database, as a full disk does.
+    /// Makes it refuse, or no more.
     #[cfg(test)]
-    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
+    pub(super) async fn set(&mut self, pragma: super::writer::Pragma) {
         match self {
-            Self::Sqlite(store) => store.limit_pages(pages).await,
-            Self::Postgres(_) => panic!("a limit of pages is SQLite's"),
+            Self::Sqlite(store) => store.set(pragma).await,
+            Self::Postgres(_) => panic!("{pragma:?} is SQLite's"),
         }
     }
 }

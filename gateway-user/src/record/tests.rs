@@ -3,6 +3,7 @@
 mod append_only;
 mod batching;
 mod bodies;
+mod continuing;
 mod crash;
 mod disk;
 mod durable;

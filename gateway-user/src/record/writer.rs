@@ -46,6 +46,10 @@ const INDEX_AGAIN: Duration = Duration::from_secs(60);
 /// Attempts to write the last outcomes when the daemon stops while the database refuses.
 const LAST_ATTEMPTS: u32 = 5;
 
+/// A setting of SQLite that makes it refuse, and its value.
+#[cfg(test)]
+pub(super) type Pragma = (&'static str, i64);
+
 /// Something to write, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -115,7 +119,7 @@ pub(super) struct Writer {
     /// Tells that the writer has ended, however it ended.
     pub(super) stopped: DropGuard,
     #[cfg(test)]
-    pub(super) faults: mpsc::Receiver<Option<u32>>,
+    pub(super) faults: mpsc::Receiver<Pragma>,
 }
 
 impl Writer {
@@ -241,8 +245,8 @@ impl Writer {
             }
         }
         #[cfg(test)]
-        while let Ok(pages) = self.faults.try_recv() {
-            self.store.limit_pages(pages).await;
+        while let Ok(fault) = self.faults.try_recv() {
+            self.store.set(fault).await;
         }
         while batch.len() < limit
             && let Ok(command) = self.commands.try_recv()

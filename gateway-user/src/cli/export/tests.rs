@@ -2,7 +2,10 @@ use clap::Parser;
 use serde_json::Value;
 
 use super::*;
-use crate::record::tests::seed::{MORNING, Night};
+use crate::record::tests::{
+    seed::{MORNING, Night},
+    support::On,
+};
 
 #[derive(Parser)]
 struct Line {
@@ -38,6 +41,24 @@ async fn what_has_ended_comes_in_the_order_in_which_it_did() {
     let (text, again) = exported(&night, &["--format", "jsonl", "--cursor", &done.cursor]).await;
     assert_eq!((text.as_str(), again.calls), ("", 0));
     assert_eq!(again.cursor, done.cursor);
+}
+
+#[tokio::test]
+async fn both_stores_export_the_same() {
+    let (sqlite, postgres) = (Night::on(On::Sqlite).await, Night::on(On::Postgres).await);
+    for format in ["jsonl", "csv", "ocsf", "cloudtrail"] {
+        for more in [&[][..], &["--text", "PROD/db"], &["--limit", "3", "--cursor", "e-2"]] {
+            let arguments = [&["--format", format], more].concat();
+            let (text, done) = exported(&sqlite, &arguments).await;
+            assert!(done.calls > 0 && !text.is_empty(), "{arguments:?}");
+            let (other, also_done) = exported(&postgres, &arguments).await;
+            assert_eq!(
+                (text, done.calls, done.cursor),
+                (other, also_done.calls, also_done.cursor),
+                "{arguments:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Write,
+    io::{self, IsTerminal as _, Write},
     path::Path,
 };
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     classify::{ActionOn, Operation, Param},
-    cli::{calls::Which, table::printable},
+    cli::{calls::Which, progress::Progress, table::printable},
     clock::Clock,
     config::{Config, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
@@ -54,7 +54,10 @@ pub(super) async fn run(
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let reader = Reader::open(&config.record).await?;
     let filter = args.which.filter(Clock::system().now())?;
-    let compared = compare(&reader, &filter, &policies).await?;
+    let mut progress = Progress::new(io::stderr().is_terminal());
+    let compared = compare(&reader, &filter, &policies, &mut progress).await;
+    progress.clear()?;
+    let compared = compared?;
     compared.print(out)?;
     Ok(compared.changed.is_empty())
 }
@@ -88,8 +91,16 @@ struct Example {
     reason: Option<String>,
 }
 
-async fn compare(reader: &Reader, filter: &CallFilter, policies: &Policies) -> anyhow::Result<Compared> {
+async fn compare(
+    reader: &Reader,
+    filter: &CallFilter,
+    policies: &Policies,
+    progress: &mut Progress,
+) -> anyhow::Result<Compared> {
     let mut compared = Compared::default();
+    let newest = Page { limit: 1, cursor: None, order: Order::Newest };
+    let last = reader.calls(filter, &newest).await?.rows.first().map_or(0, |call| call.seq);
+    let mut first = None;
     let mut sessions: HashMap<String, SessionView> = HashMap::new();
     let mut page = Page { limit: AT_ONCE, cursor: None, order: Order::Oldest };
     loop {
@@ -108,6 +119,10 @@ async fn compare(reader: &Reader, filter: &CallFilter, policies: &Policies) -> a
             let Some(session) = sessions.get(&call.session) else { continue };
             let said = ask(call, session, policies).with_context(|| format!("call {}", call.id))?;
             compared.add(call, then, said);
+        }
+        if let Some(at) = listing.rows.last().map(|call| call.seq) {
+            let first = *first.get_or_insert(listing.rows.first().map_or(at, |call| call.seq));
+            progress.show(compared.asked as u64, at.saturating_sub(first), last.saturating_sub(first))?;
         }
         match listing.next {
             Some(next) => page.cursor = Some(next),
@@ -252,7 +267,9 @@ mod tests {
     async fn said(rules: &str) -> String {
         let night = Night::new().await;
         let policies = Policies::parse(vec![("a.cedar".into(), rules.to_owned())]).unwrap();
-        let compared = compare(&night.reader, &CallFilter::default(), &policies).await.unwrap();
+        let compared = compare(&night.reader, &CallFilter::default(), &policies, &mut Progress::new(false))
+            .await
+            .unwrap();
         let mut out = Vec::new();
         compared.print(&mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -3,7 +3,10 @@ use clap::Parser;
 use super::*;
 use crate::{
     cli::{events, table::tests::printed},
-    record::tests::seed::{MORNING, Night},
+    record::tests::{
+        seed::{MORNING, Night},
+        support::On,
+    },
 };
 
 #[derive(Parser)]
@@ -13,7 +16,10 @@ struct Line {
 }
 
 async fn output(arguments: &[&str]) -> (String, String) {
-    let night = Night::new().await;
+    output_of(&Night::new().await, arguments).await
+}
+
+async fn output_of(night: &Night, arguments: &[&str]) -> (String, String) {
     let line = Line::try_parse_from([&["sessions"], arguments].concat()).unwrap();
     printed(None, false, async |screen| execute(line.command, &night.reader, MORNING, screen).await).await
 }
@@ -173,6 +179,40 @@ async fn a_replay_for_programs_says_what_each_line_is() {
     );
     assert_eq!(read["masked"][0]["path"], "SecretString");
     assert_eq!(read["bodies"]["answer"]["content"], r#"{"SecretString":"chaperone:masked"}"#);
+}
+
+#[tokio::test]
+async fn both_stores_tell_the_same() {
+    let (sqlite, postgres) = (Night::on(On::Sqlite).await, Night::on(On::Postgres).await);
+    for arguments in [
+        &["list"][..],
+        &["list", "--json", "--action", "s3:*"],
+        &["show", "s-00000001"],
+        &["replay", "s-00000001"],
+        &["replay", "--json", "s-00000002"],
+    ] {
+        let told = output_of(&sqlite, arguments).await;
+        assert!(told.0.lines().count() > 1, "{told:?}");
+        assert_eq!(told, output_of(&postgres, arguments).await, "{arguments:?}");
+    }
+    let tail = async |night: &Night| {
+        let form = replay::Form { full: true, json: false };
+        let mut tail = tail::Tail {
+            calls: CallFilter::default(),
+            events: Default::default(),
+            at: Default::default(),
+            form,
+        };
+        let (out, _) = printed(None, false, async |screen| tail.catch_up(&night.reader, screen).await).await;
+        // The beginning of a database says which it is.
+        out.lines()
+            .filter(|line| !line.contains("log-begun") && !line.contains("record-opened"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let told = tail(&sqlite).await;
+    assert!(told.iter().any(|line| line.contains("get-secret-value")), "{told:?}");
+    assert_eq!(told, tail(&postgres).await);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 
 use sqlx::SqliteConnection;
 
-/// Calls that are added in one transaction, for which new ones wait: some milliseconds.
+/// Calls that are added in one transaction, for which new ones wait: some milliseconds, and less than 100 where parts of the
+/// index are merged on the way, after some thousand calls.
 pub(in crate::record) const STEP: u64 = 100;
 
 /// Adds the next step of calls that have ended, in the order in which they did. Returns how many.

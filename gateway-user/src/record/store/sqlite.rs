@@ -264,11 +264,10 @@ impl Store {
         Ok(())
     }
 
-    /// Limits the size of the database, as a full disk does.
+    /// Makes it refuse, or no more: with a new connection, as every failure does.
     #[cfg(test)]
-    pub(super) async fn limit_pages(&mut self, pages: Option<u32>) {
-        let pages = pages.unwrap_or(u32::MAX - 1).to_string();
-        self.file.options = self.file.options.clone().pragma("max_page_count", pages);
+    pub(super) async fn set(&mut self, (name, value): crate::record::writer::Pragma) {
+        self.file.options = self.file.options.clone().pragma(name, value.to_string());
         self.file.disconnect().await;
     }
 }

@@ -62,6 +62,32 @@ async fn a_full_database_refuses_and_recovers() {
     assert_eq!(bench.ask("PRAGMA integrity_check").await, "ok");
 }
 
+/// As when its file system is mounted anew, to be read alone.
+#[tokio::test]
+async fn a_database_that_may_only_be_read_refuses_and_recovers() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    let open = recorder.intend(intent(1)).await.unwrap();
+    recorder.only_read(true).await;
+    let refused = "error returned from database: (code: 8) attempt to write a readonly database";
+    for n in 2..5 {
+        assert_eq!(recorder.intend(intent(n)).await.err(), Some(RecordError::Store(refused.to_owned())));
+    }
+    assert!(recorder.health().failing.is_some());
+    // It happened, and waits.
+    open.finish(Outcome::new(OutcomeKind::Forwarded));
+    assert_eq!(recorder.event(Event::new("tick", "")).await, Err(RecordError::Store(refused.to_owned())));
+    recorder.only_read(false).await;
+    recorder.healthy_when(|health| health.failing.is_none() && health.open_calls == 0).await;
+    recorder.intend(intent(6)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
+    recorder.close().await;
+    assert_eq!(
+        bench.ask("SELECT group_concat(id || outcome) FROM v_calls").await,
+        [1, 6].map(|n| format!("{}forwarded", call_id(n))).join(",")
+    );
+    bench.check_integrity().await;
+}
+
 #[tokio::test]
 async fn outcomes_are_retried_without_a_new_call() {
     let bench = Bench::with(|config| config.busy_timeout_ms = 1);

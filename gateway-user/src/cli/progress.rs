@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 const WIDTH: i64 = 30;
 
 /// A line that is written over and over.
+#[derive(Debug)]
 pub(super) struct Progress {
     shown: bool,
     terminal: bool,
