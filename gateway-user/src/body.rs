@@ -24,8 +24,9 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// Makes the headers those of a body of other bytes than its author's: what is said of the bytes goes. `length`: how many there
 /// are, where that is known.
 pub fn rewritten(headers: &mut HeaderMap, length: Option<usize>) {
-    const OF_THE_BYTES: [HeaderName; 7] = [
+    const OF_THE_BYTES: [HeaderName; 8] = [
         header::TRAILER,
+        HeaderName::from_static("x-amz-trailer"),
         header::CONTENT_LENGTH,
         HeaderName::from_static("content-md5"),
         HeaderName::from_static("digest"),
@@ -107,6 +108,7 @@ mod tests {
             ("x-amz-crc32", "1"),
             ("x-amz-checksum-sha256", "y"),
             ("content-md5", "z"),
+            ("x-amz-trailer", "x-amz-checksum-crc32"),
             ("x-amzn-requestid", "r"),
         ]);
         rewritten(&mut found, Some(9));

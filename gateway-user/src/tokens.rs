@@ -49,13 +49,17 @@ pub struct Secret {
     pub resource: String,
     /// What that call named it by; empty where that is not one parameter.
     pub id: String,
+    /// Which version of it that call asked for (`VersionId`, `VersionStage`, `Qualifier`); empty where it did not say.
+    pub version: String,
+    /// That call said nothing else by which AWS might have chosen the value. Policy and records do not know of it.
+    pub alone: bool,
 }
 
 impl Secret {
     /// All of it, by the names that policy and records have for it.
     #[must_use]
-    pub fn parts(&self) -> [(&'static str, &str); 6] {
-        let Self { operation, field, region, account, resource, id } = self;
+    pub fn parts(&self) -> [(&'static str, &str); 7] {
+        let Self { operation, field, region, account, resource, id, version, alone: _ } = self;
         [
             ("operation", operation),
             ("field", field),
@@ -63,12 +67,14 @@ impl Secret {
             ("account", account),
             ("resource", resource),
             ("id", id),
+            ("version", version),
         ]
     }
 
-    /// Whether this is where one value came from, and no other: the call named one thing, of which the field is one part.
+    /// Whether this is where one value came from, and no other: the call named one thing, its version, and nothing besides, and the
+    /// field is one part of it.
     fn tells_apart(&self) -> bool {
-        !self.id.is_empty() && !self.field.contains(['[', '{'])
+        self.alone && !self.id.is_empty() && !self.field.contains(['[', '{'])
     }
 }
 

@@ -8,7 +8,10 @@ use chaperone_tests::{
     masking::{DOCUMENTS, Everything},
     understand::{Call, Gateway, Gauge, Stage, calls},
 };
-use gateway_user::catalog::catalog;
+use gateway_user::{
+    catalog::catalog,
+    mask::{DIGEST_LEN, Echo, KNOWN_MAX, Known},
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -107,6 +110,54 @@ fn a_masked_stream_takes_no_more_memory_than_a_short_one() {
         assert!(short >= LONG / 64 && long >= LONG, "{name}: {short} and {long} bytes passed");
         assert!(at_long <= STREAM, "{name}: {at_long} bytes at once");
         assert!(at_long <= at_short + 1024, "{name}: {at_short} and {at_long} bytes at once");
+    }
+}
+
+/// Room is taken before the search for inserted values is made.
+#[test]
+fn looking_for_inserted_values_takes_no_more_than_was_said() {
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from_u32(0x21 + (state >> 16) % 0x17f).unwrap_or('x')
+    };
+    for (count, length) in
+        [(1, 8), (1, 30), (100, 8), (100, 30), (1, 1024), (1, 64 << 10), (4, 64 << 10), (100, 2600)]
+    {
+        let mut value = || {
+            let mut value = String::new();
+            // Of one byte in the end, so that it has as many as it should.
+            while value.len() + 2 <= length {
+                value.push(letter());
+            }
+            let rest = length - value.len();
+            value + &"x".repeat(rest)
+        };
+        let values: Vec<String> = (0..count).map(|_| value()).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let all: usize = values.iter().map(|value| value.len()).sum();
+        assert!(all <= KNOWN_MAX);
+        let most = Known::most(values.iter().copied()).unwrap() as u64;
+        let digested = values.iter().map(|value| (*value, [0; DIGEST_LEN]));
+        let (known, making) = peak(|| Known::new(digested).unwrap().unwrap());
+        let (size, known) = (known.size() as u64, std::sync::Arc::new(known));
+        // The longest way to write the longest beginning of a piece, which turns out to be none.
+        let number = |text: &str| text.chars().map(|c| format!("&#{:013};", c as u32)).collect::<String>();
+        let begin: String = values[0].chars().take(1000.min(length / 2)).collect();
+        let text = number(&number(&begin)).repeat(3);
+        let mut out = Vec::with_capacity(2 * text.len());
+        let ((), passing) = peak(|| {
+            let mut echo = Echo::new(known);
+            text.as_bytes().chunks(10_000).for_each(|chunk| echo.push(chunk, &mut out));
+            echo.finish(&mut out);
+        });
+        let shown = format!(
+            "{count} of {length} bytes: most {most}, making {making}, size {size}, passing {passing}"
+        );
+        println!("{shown}");
+        assert_eq!(out.len(), text.len());
+        assert!(making <= most && size <= most, "{shown}");
+        assert!(passing <= size, "{shown}");
     }
 }
 

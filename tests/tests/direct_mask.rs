@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use anyhow::Result;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use chaperone_tests::{
     direct::{ALLOW_ALL, Direct, Reply, Setup, Signing},
@@ -294,5 +295,59 @@ async fn a_signed_wish_for_a_compressed_answer_is_not_passed_on() -> Result<()> 
     let [asked] = direct.upstream.requests().try_into().map_err(|all| anyhow::anyhow!("{all:?}"))?;
     assert_eq!(asked.header("accept-encoding"), "identity");
     assert!(asked.refused.is_none(), "what leaves is signed anew: {asked:?}");
+    Ok(())
+}
+
+/// What is said of the bytes, in the head or behind them, is said of no others: SDKs would take the answer for damaged.
+#[tokio::test]
+async fn no_checksum_is_of_other_bytes_than_the_agent_has() -> Result<()> {
+    let (status, content_type) = (StatusCode::OK, "text/plain");
+    let name = "x-amz-checksum-crc32";
+    for (text, objects, hidden, told) in [
+        // As it is; looked through; with something to hide.
+        (PRIVATE_KEY, false, false, Some(true)),
+        ("nothing to hide", true, false, None),
+        (PRIVATE_KEY, true, true, None),
+    ] {
+        let value = BASE64_STANDARD.encode(crc32fast::hash(text.as_bytes()).to_be_bytes());
+        let mask = mask::Config { objects, ..mask::Config::default() };
+        let direct = Direct::start(Setup { mask, ..Setup::default() }).await?;
+        let signing = Signing::new("s3");
+        let agent = direct.agent(S3).h2();
+        let ask = || agent.ask(Method::GET, "/bucket/key", &[], "", &signing);
+        // It has no length then, so it streams.
+        let body: Bytes = text.into();
+        let (behind, same) = (value.clone(), body.clone());
+        let trailed = Behaviour::AnswerTrailed { name, value: behind, status, content_type, body: same };
+        direct.upstream.script([trailed]);
+        let reply = ask().await?;
+        assert_eq!(reply.text().contains(mask::MASKED), hidden, "{}", reply.text());
+        assert_eq!((reply.checksum_holds(), reply.trailers.len()), (told, usize::from(told.is_some())));
+        assert_eq!(reply.headers.contains_key("x-amz-trailer"), told.is_some());
+
+        let value = value.leak();
+        direct.upstream.script([Behaviour::AnswerWith { name, value, status, content_type, body }]);
+        let reply = ask().await?;
+        assert_eq!(reply.text().contains(mask::MASKED), hidden, "{}", reply.text());
+        // A short one is read before its head is passed on.
+        assert_eq!(reply.checksum_holds(), if hidden { None } else { Some(true) });
+    }
+    Ok(())
+}
+
+/// AWS was asked for no compression: what comes compressed all the same is not looked through, so it does not pass.
+#[tokio::test]
+async fn a_compressed_error_does_not_pass() -> Result<()> {
+    let direct = start("").await?;
+    for status in [StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR] {
+        let body = Bytes::from(secret_value(0));
+        let (name, value, content_type) = ("content-encoding", "gzip", JSON);
+        direct.upstream.script([Behaviour::AnswerWith { name, value, status, content_type, body }]);
+        let reply = get_secret(&direct).await?;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+        assert!(reply.text().contains("the secrets in the answer could not be hidden"), "{}", reply.text());
+    }
+    let events = direct.rows("SELECT * FROM events WHERE kind = 'answer-withheld'").await?;
+    assert_eq!(events.len(), 2);
     Ok(())
 }

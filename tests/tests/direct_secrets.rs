@@ -3,8 +3,9 @@
 
 use anyhow::Result;
 use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chaperone_tests::{
-    direct::{ALLOW_ALL, Direct, Reply, Setup, Signing},
+    direct::{ALLOW_ALL, Agent, Direct, Reply, Setup, Signing},
     upstream::{Behaviour, UpstreamConfig},
 };
 use gateway_user::{
@@ -66,10 +67,14 @@ fn environment(value: &str) -> String {
 }
 
 async fn update(direct: &Direct, body: String) -> Result<Reply> {
+    update_by(direct.agent(LAMBDA), body).await
+}
+
+async fn update_by(agent: Agent<'_>, body: String) -> Result<Reply> {
     let headers =
         [("content-type", "application/json"), ("x-amz-checksum-sha256", "x"), ("content-md5", "y")];
     let path = "/2015-03-31/functions/f/configuration";
-    direct.agent(LAMBDA).ask(Method::PUT, path, &headers, body, &Signing::new("lambda")).await
+    agent.ask(Method::PUT, path, &headers, body, &Signing::new("lambda")).await
 }
 
 /// It is refused, and AWS is not asked.
@@ -124,6 +129,7 @@ async fn the_value_arrives_and_the_token_does_not() -> Result<()> {
             "account": "123456789012",
             "resource": "*",
             "id": "db",
+            "version": "",
         })
     );
     let hidden = direct.row("SELECT * FROM v_masked", |row| row["path"] == "SecretString").await?;
@@ -258,6 +264,16 @@ async fn policy_tells_where_a_secret_is_from() -> Result<()> {
     Ok(())
 }
 
+/// As `application/x-www-form-urlencoded` writes it.
+fn form(text: &str) -> String {
+    let written = |byte: u8| match byte {
+        b' ' => "+".to_owned(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(written).collect()
+}
+
 /// What AWS repeats of a value, in errors and answers, however it writes it and whether or not anything else is hidden.
 #[tokio::test]
 async fn what_aws_repeats_of_a_value_does_not_reach_the_agent() -> Result<()> {
@@ -273,6 +289,8 @@ async fn what_aws_repeats_of_a_value_does_not_reach_the_agent() -> Result<()> {
         ("application/json", long.to_string()),
         ("text/xml", format!("<Error><Message a=\"{xml}\">{xml}</Message></Error>")),
         ("text/plain", format!("{SECRET}{SECRET}")),
+        ("text/html", xml.replace('&', "&amp;")),
+        ("text/plain", form(&json.to_string())),
         ("text/event-stream", SECRET.to_owned()),
         ("application/octet-stream", SECRET.to_owned()),
     ];
@@ -350,5 +368,98 @@ async fn nor_what_is_left_of_it_where_a_part_looks_like_a_secret() -> Result<()>
         }
         assert!(reply.text().contains("' is wrong"), "{}", reply.text());
     }
+    // It is known to be the same value, however it was written where it was found.
+    let read = direct.row("SELECT * FROM v_masked", |row| row["path"] == "SecretString").await?;
+    let cause = "SELECT * FROM v_masked WHERE cause = 'detector:inserted'";
+    direct.row(cause, |row| row["seq"] == 3).await?;
+    let found = direct.rows(cause).await?;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|row| row["digest"] == read["digest"]), "{found:?} {read}");
+    Ok(())
+}
+
+/// Long ones are searched for beside the runtime, and their memory is counted before it is taken.
+#[tokio::test]
+async fn long_values_are_found_and_bounded() -> Result<()> {
+    let long =
+        |tag: &str| (0..).map(|n| format!("{tag}{n} ")).take(9000).collect::<String>()[..40_000].to_owned();
+    let mut setup = Setup { policies: format!("{ALLOW_ALL}{INSERT}"), mask: config(), ..Setup::default() };
+    setup.serve.inspect_memory_bytes = 32 << 20;
+    let direct = Direct::start(setup).await?;
+    let [one, two] = [read_as(&direct, "db", &long("a")).await?, read_as(&direct, "db", &long("b")).await?];
+    let (status, content_type) = (StatusCode::OK, "application/json");
+    let body = environment(&long("a")).into();
+    direct.upstream.script([Behaviour::Answer { status: StatusCode::BAD_REQUEST, content_type, body }]);
+    let reply = update(&direct, environment(&one)).await?;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text());
+    assert!(!reply.text().contains("a17") && reply.text().contains(mask::MASKED), "{}", reply.text());
+    assert_eq!(direct.gateway.memory.in_use(), 0, "what was taken came back");
+
+    // A quarter of the memory is a session's, which two of them do not have room in.
+    let both = serde_json::json!({ "Environment": { "Variables": { "A": one, "B": two } } }).to_string();
+    let before = direct.upstream.requests().len();
+    let reply = update(&direct, both.clone()).await?;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.text());
+    assert_eq!(direct.upstream.requests().len(), before);
+    assert_eq!(direct.gateway.memory.in_use(), 0);
+    let body = "{}".into();
+    direct.upstream.script([Behaviour::Answer { status, content_type, body }]);
+    assert_eq!(update(&direct, environment(&two)).await?.status, status);
+    Ok(())
+}
+
+/// The same value of another version has another token: equal ones would tell that it is the same.
+#[tokio::test]
+async fn a_version_is_another_origin() -> Result<()> {
+    let condition = r#"when { context.secret.version == "AWSPREVIOUS" && "#;
+    let direct = start(&INSERT.replace("when {", condition)).await?;
+    let read_version = async |more: serde_json::Value| -> Result<String> {
+        let body = serde_json::json!({ "SecretString": SECRET }).to_string();
+        let (status, content_type) = (StatusCode::OK, JSON);
+        direct.upstream.script([Behaviour::Answer { status, content_type, body: body.into() }]);
+        let headers = [("x-amz-target", "secretsmanager.GetSecretValue"), ("content-type", JSON)];
+        let mut asked = serde_json::json!({ "SecretId": "db" });
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let signing = Signing::new("secretsmanager");
+        let reply =
+            direct.agent(SECRETS).ask(Method::POST, "/", &headers, asked.to_string(), &signing).await?;
+        let answer: serde_json::Value = serde_json::from_str(&reply.text())?;
+        Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned())
+    };
+    let current = read(&direct, "db").await?;
+    let previous = read_version(serde_json::json!({ "VersionStage": "AWSPREVIOUS" })).await?;
+    let by_id = read_version(serde_json::json!({ "VersionId": "0123456789abcdef0123456789abcdef" })).await?;
+    assert!(current != previous && previous != by_id && by_id != current, "{current} {previous} {by_id}");
+    let again = read_version(serde_json::json!({ "VersionStage": "AWSPREVIOUS" })).await?;
+    assert_eq!(again, previous);
+    for other in [&current, &by_id] {
+        refused(&direct, environment(other), StatusCode::FORBIDDEN, "is permitted by no rule").await?;
+    }
+    let (status, content_type, body) = (StatusCode::OK, "application/json", "{}".into());
+    direct.upstream.script([Behaviour::Answer { status, content_type, body }]);
+    assert_eq!(update(&direct, environment(&previous)).await?.status, status);
+    let event = direct.row("SELECT * FROM events WHERE kind = 'inserted'", |_| true).await?;
+    assert!(event["detail"].to_string().contains("AWSPREVIOUS"), "{event}");
+    Ok(())
+}
+
+/// What speaks of the bytes behind them goes where they may be others.
+#[tokio::test]
+async fn an_answer_that_may_repeat_a_value_has_no_trailers() -> Result<()> {
+    let direct = start(INSERT).await?;
+    let token = read(&direct, "db").await?;
+    let body = format!("{SECRET} is wrong");
+    let value = BASE64_STANDARD.encode(crc32fast::hash(body.as_bytes()).to_be_bytes());
+    direct.upstream.script([Behaviour::AnswerTrailed {
+        name: "x-amz-checksum-crc32",
+        value,
+        status: StatusCode::BAD_REQUEST,
+        content_type: "text/plain",
+        body: body.into(),
+    }]);
+    let reply = update_by(direct.agent(LAMBDA).h2(), environment(&token)).await?;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text());
+    assert!(!reply.text().contains("battery") && reply.text().ends_with(" is wrong"), "{}", reply.text());
+    assert_eq!((reply.checksum_holds(), reply.trailers.len()), (None, 0));
     Ok(())
 }

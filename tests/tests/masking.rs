@@ -1,5 +1,5 @@
 //! Answers of every operation that has secrets, in every protocol: masked they are, byte for byte, what a program that
-//! knows nothing of the product's tables writes.
+//! knows nothing of the product's tables writes, in whatever pieces they come.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -45,6 +45,27 @@ impl Digest for NoDigest {
     }
 }
 
+/// Bytes of the longest piece that an answer comes in: one by one, within every word, and as it comes.
+const LONGEST: [usize; 3] = [1, 7, 1000];
+
+/// Lengths of pieces by a seed, from none up to the longest; byte by byte where that is one.
+struct Pieces {
+    longest: usize,
+    state: u64,
+}
+
+impl Pieces {
+    fn next(&mut self) -> usize {
+        if self.longest == 1 {
+            return 1;
+        }
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        usize::try_from(self.state).unwrap_or_default() % (self.longest + 1)
+    }
+}
+
 impl Answer {
     fn format(&self) -> Result<Format> {
         Ok(match self.format.as_str() {
@@ -68,33 +89,52 @@ impl Answer {
         }
     }
 
-    /// What is wrong with the masked answer.
-    fn check(&self, rules: &Rules) -> Result<(), String> {
+    /// This body masked, as it comes in such pieces.
+    fn masked(&self, plan: Option<&Arc<Plan>>, body: &[u8], mut pieces: Pieces) -> Result<Vec<u8>> {
+        let mut masker = Masker::new(self.format()?, Self::job(plan));
+        let (mut out, mut rest) = (Vec::new(), body);
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(pieces.next().min(rest.len()));
+            masker.push(piece, &mut out)?;
+            rest = others;
+        }
+        masker.finish(&mut out)?;
+        Ok(out)
+    }
+
+    /// What is wrong with the masked answer. `seed`: by which it comes in pieces.
+    fn check(&self, rules: &Rules, seed: u64) -> Result<(), String> {
         let plan = rules.plan(&[&self.service], &self.operation, self.protocol);
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let body = BASE64_STANDARD.decode(&self.body).map_err(|error| said(&error))?;
         let expected = BASE64_STANDARD.decode(&self.masked).map_err(|error| said(&error))?;
-        let mut masker = Masker::new(self.format().map_err(|error| said(&error))?, Self::job(plan.as_ref()));
-        let mut out = Vec::new();
-        // In pieces, as it comes.
-        for piece in body.chunks(1000) {
-            masker.push(piece, &mut out).map_err(|error| said(&error))?;
+        let text = String::from_utf8_lossy(&expected);
+        if let Some(secret) = self.secrets.iter().find(|secret| text.contains(secret.as_str())) {
+            return Err(format!("{secret} is in what is expected"));
         }
-        masker.finish(&mut out).map_err(|error| said(&error))?;
-        if out != expected {
-            let at = out.iter().zip(&expected).take_while(|(a, b)| a == b).count();
-            let near = |bytes: &[u8]| {
-                let part = bytes.get(at.saturating_sub(60)..(at + 40).min(bytes.len())).unwrap_or_default();
-                String::from_utf8_lossy(part).into_owned()
-            };
-            return Err(format!("byte {at}: {:?} instead of {:?}", near(&out), near(&expected)));
+        for longest in LONGEST {
+            let pieces = Pieces { longest, state: seed };
+            let out = self
+                .masked(plan.as_ref(), &body, pieces)
+                .map_err(|error| format!("in pieces of up to {longest}, seed {seed}: {error}"))?;
+            if out != expected {
+                let at = out.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+                let near = |bytes: &[u8]| {
+                    let part = bytes.get(at.saturating_sub(60)..(at + 40).min(bytes.len()));
+                    String::from_utf8_lossy(part.unwrap_or_default()).into_owned()
+                };
+                let (is, should) = (near(&out), near(&expected));
+                return Err(format!(
+                    "in pieces of up to {longest}, seed {seed}, byte {at}: {is:?} instead of {should:?}"
+                ));
+            }
         }
         let mut found = map(&self.headers).map_err(|error| said(&error))?;
         mask_headers(Self::job(plan.as_ref()), &mut found).map_err(|error| said(&error))?;
         if found != map(&self.masked_headers).map_err(|error| said(&error))? {
             return Err(format!("headers {found:?} instead of {:?}", self.masked_headers));
         }
-        let text = format!("{}{found:?}", String::from_utf8_lossy(&out));
+        let text = format!("{found:?}");
         match self.secrets.iter().find(|secret| text.contains(secret.as_str())) {
             Some(secret) => Err(format!("{secret} is in it")),
             None => Ok(()),
@@ -123,7 +163,9 @@ fn every_answer_with_secrets_is_masked_and_nothing_else() -> Result<()> {
             serde_json::from_str(&line).with_context(|| line.chars().take(120).collect::<String>())?;
         let which =
             format!("{} {} {:?} {}", answer.service, answer.operation, answer.protocol, answer.personal);
-        if let Err(error) = answer.check(if answer.personal { &personal } else { &plain }) {
+        // Never none, which would go on as none.
+        let seed = 1 + seen.values().sum::<usize>() as u64;
+        if let Err(error) = answer.check(if answer.personal { &personal } else { &plain }, seed) {
             wrong.push(format!("{which} ({}): {error}", answer.format));
         }
         *seen.entry(answer.format.clone()).or_default() += 1;

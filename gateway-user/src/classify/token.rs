@@ -155,7 +155,7 @@ impl Operation {
     }
 
     /// Where the values in its answer come from, but for the field: its one resource, or `*`; and what it names it by, where
-    /// that is one parameter of its model.
+    /// that is one parameter of its model, and which version.
     #[must_use]
     pub fn origin(&self) -> Secret {
         let own = self.full_name();
@@ -164,36 +164,61 @@ impl Operation {
             self.actions.iter().filter(|on| !has_own || on.action == own).map(|on| on.resource.as_str());
         let first = resources.next().unwrap_or("*");
         let resource = if resources.all(|other| other == first) { first } else { "*" }.to_owned();
+        let Named { id, version, alone } = self.named();
         Secret {
             operation: own,
             field: String::new(),
             region: self.region.to_string(),
             account: self.account.as_ref().map(ToString::to_string).unwrap_or_default(),
             resource,
-            id: self.named_by().unwrap_or_default().to_owned(),
+            id: id.unwrap_or_default().to_owned(),
+            version,
+            alone,
         }
     }
 
-    fn named_by(&self) -> Option<&str> {
+    fn named(&self) -> Named<'_> {
         const ENDINGS: [&str; 5] = ["Id", "Name", "Arn", "ARN", "Identifier"];
+        const VERSIONS: [&str; 5] = ["Version", "Qualifier", "Revision", "Label", "Stage"];
+        let services: Vec<_> =
+            self.model.services.iter().filter_map(|service| catalog().service(service)).collect();
         let modelled = |name: &str| {
-            let services = self.model.services.iter().filter_map(|service| catalog().service(service));
-            let mut members = services.filter_map(|service| Some((service, service.operation(&self.name)?)));
+            let mut members =
+                services.iter().filter_map(|service| Some((service, service.operation(&self.name)?)));
             members.any(|(service, operation)| {
                 service.members(operation).iter().any(|member| member.name == name)
             })
         };
-        let names = |name: &str| {
-            ENDINGS.iter().any(|ending| name.ends_with(ending))
-                && !name.starts_with("Version")
-                && modelled(name)
-        };
-        let mut naming = self.params.iter().filter(|(name, _)| names(name));
-        match (naming.next(), naming.next()) {
-            (Some((_, Param::Text(text))), None) => Some(text),
-            _ => None,
+        let is_version = |name: &str| VERSIONS.iter().any(|word| name.contains(word));
+        let (mut ids, mut versions, mut alone) = (Vec::new(), Vec::new(), true);
+        // What is no member says nothing to AWS, and a switch chooses none of several values.
+        for (name, value) in self.params.iter().filter(|(name, _)| modelled(name)) {
+            match value {
+                _ if !name.starts_with("Version") && ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
+                    ids.push(value);
+                }
+                Param::Text(text) if is_version(name) => versions.push(text.clone()),
+                Param::Number(number) if is_version(name) => versions.push(number.to_string()),
+                Param::Bool(_) => {}
+                _ => alone = false,
+            }
         }
+        let id = match ids.as_slice() {
+            [Param::Text(text)] => Some(text.as_str()),
+            _ => None,
+        };
+        Named { id, version: versions.join(" "), alone }
     }
+}
+
+/// What a call names.
+struct Named<'o> {
+    /// By one parameter of its model.
+    id: Option<&'o str>,
+    /// Which version of that.
+    version: String,
+    /// Nothing else is said.
+    alone: bool,
 }
 
 /// What a request says and needs.

@@ -31,6 +31,8 @@ fn values(texts: &[&str]) -> HashMap<String, Arc<Value>> {
         account: String::new(),
         resource: "*".to_owned(),
         id: "db".to_owned(),
+        version: String::new(),
+        alone: true,
     };
     let value = |(number, text): (u8, &&str)| {
         let kept = tokens.keep(&session, NOW, &secret, [number; 16], text.as_bytes()).unwrap();

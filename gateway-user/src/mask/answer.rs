@@ -40,7 +40,7 @@ pub enum Way {
     AsItIs,
     /// It is masked, read so.
     Masked(Format),
-    /// Not at all: it is compressed, and something of it is hidden.
+    /// Not at all: it is compressed, and something of it is hidden, or it is an error that would be looked through.
     Withheld,
 }
 
@@ -66,6 +66,8 @@ impl Masking {
         match (self.planned(status).and_then(|plan| plan.format(self.protocol)), is_encoded(headers)) {
             (Some(_), true) => Way::Withheld,
             (None, true) if self.known.is_some() => Way::Withheld,
+            // AWS's own words are looked through, or not passed on.
+            (None, true) if is_error(status) && self.on_errors.is_some() => Way::Withheld,
             (Some(format), false) => Way::Masked(format),
             (None, true) => Way::AsItIs,
             (None, false) => match self.detectors(status).and_then(|_| by_media_type(headers)) {

@@ -268,6 +268,16 @@ impl Hider {
 
     pub(super) fn found_ends(&mut self, path: impl FnOnce() -> String, name: std::sync::Arc<str>) {
         let digest = self.job.digest.finish();
+        self.found(path, name, digest);
+    }
+
+    /// A detector found what is known by this digest.
+    pub(super) fn found(
+        &mut self,
+        path: impl FnOnce() -> String,
+        name: std::sync::Arc<str>,
+        digest: [u8; DIGEST_LEN],
+    ) {
         self.report.add(|| below(&self.within, path()), Cause::Detector(name), digest);
     }
 }

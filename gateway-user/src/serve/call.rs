@@ -227,10 +227,12 @@ async fn judge(
             {
                 return Err(Refused::OtherRole(role.to_owned()));
             }
-            let inserting = Inserting::of(gateway, caller, &permit)?;
-            if let Some(inserting) = &inserting {
-                let more = inserting.room(request.body());
+            let mut inserting = None;
+            if let Some((made, search)) = Inserting::of(gateway, caller, &permit).await? {
+                draft.holding(search);
+                let more = made.room(request.body());
                 draft.holding(gateway.memory.take(caller.session.id, more).map_err(IntakeError::from)?);
+                inserting = Some(made);
             }
             let stream = streams.then(|| {
                 // Bodies stream where they are objects.

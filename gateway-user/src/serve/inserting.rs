@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Gateway, masking, refused::Refused};
+use super::{Gateway, intake::IntakeError, masking, refused::Refused};
 use crate::{
     decide::{Permit, Permitted},
     identify::Caller,
@@ -15,11 +15,14 @@ use crate::{
     parse::VerifiedRequest,
     prim::CallId,
     record::Event,
+    share::Share,
     tokens::Value,
 };
 
 /// Bytes that any format needs for one of a value, at the most.
 const ESCAPED_MAX: usize = 6;
+/// Bytes of values from which on the search for them is made beside the runtime: it takes a millisecond and more.
+const AT_ONCE: usize = 16 * 1024;
 
 /// What is put into a request: looked up once, so that what is decided, recorded, sent and looked for in the answer is the same.
 pub(super) struct Inserting {
@@ -33,15 +36,15 @@ pub(super) struct Inserting {
 }
 
 impl Inserting {
-    /// `None` for a call that nothing is put into.
+    /// `None` for a call that nothing is put into. With it comes the room that the search for its values takes.
     ///
     /// # Errors
-    /// [`InsertError::Gone`]: what was known when the call was decided is not any more; [`InsertError::TooMuch`].
-    pub(super) fn of(
+    /// [`InsertError::Gone`]: what was known when the call was decided is not any more; [`InsertError::TooMuch`]; no room.
+    pub(super) async fn of(
         gateway: &Gateway,
         caller: &Caller,
         permit: &Permit,
-    ) -> Result<Option<Self>, InsertError> {
+    ) -> Result<Option<(Self, Share)>, Refused> {
         if permit.inserted().is_empty() {
             return Ok(None);
         }
@@ -50,27 +53,27 @@ impl Inserting {
             Ok((one.clone(), value.ok_or(InsertError::Gone)?))
         };
         let inserted: Vec<(Permitted, Arc<Value>)> =
-            permit.inserted().iter().map(value).collect::<Result<_, _>>()?;
-        let known = Known::new(inserted.iter().map(|(_, value)| (value.expose(), value.digest)));
-        let known = known.map_err(|error| match error {
-            KnownError::TooMuch => InsertError::TooMuch(KNOWN_MAX),
-            KnownError::Search => InsertError::Unfaithful,
-        })?;
+            permit.inserted().iter().map(value).collect::<Result<_, InsertError>>()?;
+        let values: Vec<Arc<Value>> = inserted.iter().map(|(_, value)| Arc::clone(value)).collect();
+        let most = Known::most(values.iter().map(|value| value.expose())).map_err(unsearchable)?;
+        // Before the search is made, which takes it.
+        let room = gateway.memory.take(caller.session.id, most).map_err(IntakeError::from)?;
+        let (known, room) = search(values, room).await?;
         let operation = permit.operation();
-        Ok(Some(Self {
+        let inserting = Self {
             operation: operation.full_name(),
             resources: operation.resources(),
             inserted,
-            known: known.map(Arc::new),
+            known,
             most: gateway.config.inspect_max_bytes,
-        }))
+        };
+        Ok(Some((inserting, room)))
     }
 
-    /// Bytes that the new body may take besides the body itself, and what looks for its values in the answer.
+    /// Bytes that the new body may take besides the body itself.
     pub(super) fn room(&self, body: Option<&Bytes>) -> usize {
         let values = self.inserted.iter().map(|(_, value)| value.expose().len().saturating_mul(ESCAPED_MAX));
-        let room = values.fold(body.map_or(0, Bytes::len), usize::saturating_add).min(self.most);
-        room.saturating_add(self.known.as_ref().map_or(0, |known| known.size()))
+        values.fold(body.map_or(0, Bytes::len), usize::saturating_add).min(self.most)
     }
 
     /// For who looks for the values in the answer.
@@ -115,5 +118,32 @@ impl Inserting {
             "digest": hex::encode(value.digest),
         });
         event
+    }
+}
+
+/// What finds these values in the answer, and what is left of the room for it. `room` is kept while it is made, though nobody waited
+/// any more.
+async fn search(
+    values: Vec<Arc<Value>>,
+    mut room: Share,
+) -> Result<(Option<Arc<Known>>, Share), InsertError> {
+    let size: usize = values.iter().map(|value| value.expose().len()).sum();
+    let make = move || {
+        let known = Known::new(values.iter().map(|value| (value.expose(), value.digest)))?.map(Arc::new);
+        room.shrink(known.as_ref().map_or(0, |known| known.size()));
+        Ok((known, room))
+    };
+    let made = if size > AT_ONCE {
+        tokio::task::spawn_blocking(make).await.map_err(|_| InsertError::Unfaithful)?
+    } else {
+        make()
+    };
+    made.map_err(unsearchable)
+}
+
+fn unsearchable(error: KnownError) -> InsertError {
+    match error {
+        KnownError::TooMuch => InsertError::TooMuch(KNOWN_MAX),
+        KnownError::Search => InsertError::Unfaithful,
     }
 }

@@ -1,14 +1,9 @@
 //! An answer on its way to the agent: what is secret in it stays here.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
@@ -24,6 +19,10 @@ use crate::{
     prim::CallId,
     record::{Event, Holds, MaskedValue},
 };
+
+mod stepwise;
+
+use stepwise::{Hiding, Stepwise};
 
 /// Answers of up to so many bytes are masked as a whole: where nothing had to be hidden, everything their head says stays
 /// true, checksums too.
@@ -166,9 +165,8 @@ impl Masking {
         if !masked.body.is_end_stream() {
             let length = length(&masked.headers);
             self.how.adapt(&mut masked.headers, length);
-            let echo = Some(Echo::new(Arc::clone(known)));
-            let body = Overwritten { inner: masked.body, echo, found: masked.found.clone() };
-            masked.body = body.boxed_unsync();
+            let echo = Echo::of_body(Arc::clone(known), &masked.headers);
+            masked.body = Stepwise::new(masked.body, echo, masked.found.clone()).boxed_unsync();
         }
         masked
     }
@@ -242,7 +240,7 @@ impl Masking {
             }
             None => {
                 self.how.adapt(&mut headers, None);
-                let body = Streamed { inner: body, masker: Some(masker), plan, found: found.clone() };
+                let body = Stepwise::new(body, Hiding { masker, plan }, found.clone());
                 Ok(as_it_is(headers, body.boxed_unsync(), found))
             }
         }
@@ -266,147 +264,4 @@ async fn whole(mut masker: Masker, mut body: Body, length: usize) -> Result<(Vec
     }
     let report = masker.finish(&mut out)?;
     Ok((out, report))
-}
-
-/// A body that is masked as it streams.
-struct Streamed {
-    inner: Body,
-    /// `None` once it has ended or broken off.
-    masker: Option<Masker>,
-    plan: Arc<Plan>,
-    found: Found,
-}
-
-impl Streamed {
-    /// What is left of it is not passed on.
-    fn broken(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.note();
-        Poll::Ready(Some(Err(error)))
-    }
-
-    /// What was hidden until it broke off.
-    fn note(&mut self) {
-        if let Some(masker) = self.masker.take() {
-            self.found.add(masker.report(), &self.plan);
-        }
-    }
-}
-
-impl HttpBody for Streamed {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let mut out = Vec::new();
-        loop {
-            let Some(masker) = &mut this.masker else { return Poll::Ready(None) };
-            let pushed = match std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => masker.push(&data, &mut out),
-                    // Trailers speak of bytes that are no longer these.
-                    Err(_) => Ok(()),
-                },
-                Some(Err(error)) => return this.broken(error),
-                None => {
-                    let so_far = masker.report().clone();
-                    let Some(masker) = this.masker.take() else { return Poll::Ready(None) };
-                    match masker.finish(&mut out) {
-                        Ok(report) => {
-                            this.found.add(&report, &this.plan);
-                            let last = (!out.is_empty()).then(|| Ok(Frame::data(out.into())));
-                            return Poll::Ready(last);
-                        }
-                        Err(error) => {
-                            this.found.add(&so_far, &this.plan);
-                            Err(error)
-                        }
-                    }
-                }
-            };
-            match pushed {
-                Err(error) => return this.broken(BodyError::Withheld(error.to_string())),
-                Ok(()) if !out.is_empty() => return Poll::Ready(Some(Ok(Frame::data(out.into())))),
-                Ok(()) => {}
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.masker.is_none()
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        self.note();
-    }
-}
-
-/// A body in which values are overwritten as it streams.
-struct Overwritten {
-    inner: Body,
-    /// `None` once it has ended or broken off.
-    echo: Option<Echo>,
-    found: Found,
-}
-
-impl Overwritten {
-    /// What was there until now.
-    fn note(&mut self) {
-        if let Some(echo) = self.echo.take() {
-            self.found.add_known(echo.found());
-        }
-    }
-}
-
-impl HttpBody for Overwritten {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let mut out = Vec::new();
-        loop {
-            let Some(echo) = &mut this.echo else { return Poll::Ready(None) };
-            match std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    // Trailers speak of bytes that may no longer be these.
-                    if let Ok(data) = frame.into_data() {
-                        echo.push(&data, &mut out);
-                    }
-                    if !out.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-                    }
-                }
-                Some(Err(error)) => {
-                    this.note();
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    let found = this.echo.take().map(|echo| echo.finish(&mut out)).unwrap_or_default();
-                    this.found.add_known(found);
-                    return Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.into()))));
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.echo.is_none()
-    }
-}
-
-impl Drop for Overwritten {
-    fn drop(&mut self) {
-        // What masks it tells what it hid when it goes.
-        drop(std::mem::replace(&mut self.inner, body::empty()));
-        self.note();
-    }
 }

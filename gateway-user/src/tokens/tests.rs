@@ -19,6 +19,8 @@ fn secret(id: &str) -> Secret {
         account: "123456789012".to_owned(),
         resource: "*".to_owned(),
         id: id.to_owned(),
+        version: String::new(),
+        alone: true,
     }
 }
 
@@ -56,8 +58,8 @@ fn a_token_stands_for_one_value_of_one_origin_in_one_session() {
     // Each part of where it came from counts.
     for (number, (name, _)) in secret("db").parts().into_iter().enumerate() {
         let mut elsewhere = secret("db");
-        let Secret { operation, field, region, account, resource, id } = &mut elsewhere;
-        *[operation, field, region, account, resource, id][number] = "x".to_owned();
+        let Secret { operation, field, region, account, resource, id, version, .. } = &mut elsewhere;
+        *[operation, field, region, account, resource, id, version][number] = "x".to_owned();
         let (tokens, mine) = (self::tokens(9, 99, 9999), session());
         let of = |secret| tokens.keep(&mine, NOW, secret, DIGEST, b"hunter2").unwrap();
         assert_ne!(of(&elsewhere), of(&secret("db")), "{name}");
@@ -68,13 +70,14 @@ fn a_token_stands_for_one_value_of_one_origin_in_one_session() {
 #[test]
 fn where_an_origin_does_not_tell_values_apart_each_token_is_another() {
     let (tokens, session) = (tokens(99, 99, 99_999), session());
-    for (id, field) in [
-        ("", "SecretString"),
-        ("", "SecretValues[].SecretString"),
-        ("db", "SecretValues[].SecretString"),
-        ("f", "Environment.Variables{}"),
+    for (id, field, alone) in [
+        ("", "SecretString", true),
+        ("", "SecretValues[].SecretString", true),
+        ("db", "SecretValues[].SecretString", true),
+        ("f", "Environment.Variables{}", true),
+        ("db", "SecretString", false),
     ] {
-        let secret = Secret { field: field.to_owned(), ..secret(id) };
+        let secret = Secret { field: field.to_owned(), alone, ..secret(id) };
         let keep = || tokens.keep(&session, NOW, &secret, DIGEST, b"hunter2").unwrap();
         let (one, two) = (keep(), keep());
         assert!(is_token(&one) && is_token(&two));

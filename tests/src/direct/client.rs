@@ -15,6 +15,7 @@ use aws_sigv4::{
     },
     sign::v4,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
@@ -96,9 +97,20 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// What came after it.
+    pub trailers: HeaderMap,
 }
 
 impl Reply {
+    /// Whether each CRC-32 that head and trailers tell of the body is its own, and there is one: as SDKs check it. `None` where none is told.
+    #[must_use]
+    pub fn checksum_holds(&self) -> Option<bool> {
+        let name = "x-amz-checksum-crc32";
+        let own = BASE64_STANDARD.encode(crc32fast::hash(&self.body).to_be_bytes());
+        let told = self.headers.get_all(name).iter().chain(self.trailers.get_all(name));
+        told.map(|value| value.as_bytes() == own.as_bytes()).reduce(|one, other| one && other)
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -302,7 +314,9 @@ impl<T> Drop for Driver<T> {
 
 async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Reply> {
     let (parts, body) = response.into_parts();
-    Ok(Reply { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
+    let whole = body.collect().await?;
+    let trailers = whole.trailers().cloned().unwrap_or_default();
+    Ok(Reply { status: parts.status, headers: parts.headers, body: whole.to_bytes(), trailers })
 }
 
 fn settings(signing: &Signing) -> SigningSettings {

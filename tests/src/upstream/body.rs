@@ -8,6 +8,7 @@ use std::{
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 /// Generated content repeats after this many bytes.
@@ -77,6 +78,8 @@ pub(super) struct ReplyBody {
     ending: Ending,
     sent: u64,
     flushed: bool,
+    /// After the last byte.
+    trailers: Option<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -91,11 +94,16 @@ impl ReplyBody {
     }
 
     pub(super) fn ending(bytes: Bytes, ending: Ending) -> Self {
-        Self { source: Source::Given(bytes), ending, sent: 0, flushed: false }
+        Self { source: Source::Given(bytes), ending, sent: 0, flushed: false, trailers: None }
     }
 
     pub(super) fn generated(generated: Generated, ending: Ending) -> Self {
-        Self { source: Source::Generated(generated), ending, sent: 0, flushed: false }
+        Self { source: Source::Generated(generated), ending, sent: 0, flushed: false, trailers: None }
+    }
+
+    /// The same, of a length that its head does not tell, with these behind it.
+    pub(super) fn trailed(self, trailers: HeaderMap) -> Self {
+        Self { trailers: Some(trailers), ..self }
     }
 
     /// Whether the connection is reset on purpose with this body.
@@ -155,18 +163,20 @@ impl Body for ReplyBody {
                 Ending::StallAfter(_) | Ending::Whole => Poll::Pending,
             };
         }
-        let Some(mut piece) = self.piece() else { return Poll::Ready(None) };
+        let Some(mut piece) = self.piece() else {
+            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+        };
         piece.truncate(usize::try_from(allowed).unwrap_or(usize::MAX));
         self.sent += piece.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ending == Ending::Whole && self.left() == 0
+        self.ending == Ending::Whole && self.left() == 0 && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        if self.trailers.is_some() { SizeHint::default() } else { SizeHint::with_exact(self.left()) }
     }
 }
 

@@ -135,6 +135,19 @@ pub enum Behaviour {
         /// The body.
         body: Bytes,
     },
+    /// The same, with one trailer, as for the checksum of an object.
+    AnswerTrailed {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// HTTP status.
+        status: StatusCode,
+        /// `content-type`.
+        content_type: &'static str,
+        /// The body.
+        body: Bytes,
+    },
     /// An error of this status and code, in the service's shape, after the request was verified.
     Fail {
         /// HTTP status.

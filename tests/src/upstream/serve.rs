@@ -154,6 +154,7 @@ async fn request_received(
         Some(
             Behaviour::Answer { .. }
             | Behaviour::AnswerWith { .. }
+            | Behaviour::AnswerTrailed { .. }
             | Behaviour::Fail { .. }
             | Behaviour::ResetBeforeHead
             | Behaviour::ResetAfter(_)
@@ -202,6 +203,15 @@ async fn behave(behaviour: Behaviour, head: &Parts, state: &State) -> Result<Res
         Behaviour::AnswerWith { name, value, status, content_type, body } => {
             let mut response = answer::reply(status, content_type, ReplyBody::whole(body));
             response.headers_mut().insert(name, HeaderValue::from_static(value));
+            Ok(response)
+        }
+        Behaviour::AnswerTrailed { name, value, status, content_type, body } => {
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert(name, HeaderValue::from_str(&value).map_err(|_| Reset)?);
+            let body = ReplyBody::whole(body).trailed(trailers);
+            let mut response = answer::reply(status, content_type, body);
+            response.headers_mut().insert(http::header::TRAILER, HeaderValue::from_static(name));
+            response.headers_mut().insert("x-amz-trailer", HeaderValue::from_static(name));
             Ok(response)
         }
         Behaviour::Fail { status, code } => {

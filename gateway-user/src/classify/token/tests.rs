@@ -86,7 +86,7 @@ fn where_a_value_comes_from() {
         let call = TestCall::json(service, &format!("{service}.us-east-1.amazonaws.com"), target, body);
         classify(&call.verify().unwrap(), account.as_ref()).unwrap().origin()
     };
-    let check = |body: &str, resource: &str, id: &str| {
+    let check = |body: &str, resource: &str, id: &str, version: &str| {
         let get = "secretsmanager.GetSecretValue";
         let expected = Secret {
             operation: "secretsmanager:GetSecretValue".to_owned(),
@@ -95,15 +95,25 @@ fn where_a_value_comes_from() {
             account: "123456789012".to_owned(),
             resource: resource.to_owned(),
             id: id.to_owned(),
+            version: version.to_owned(),
+            alone: true,
         };
         assert_eq!(origin(get, "secretsmanager", body, Some("123456789012")), expected);
         assert_eq!(origin(get, "secretsmanager", body, None), Secret { account: String::new(), ..expected });
     };
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf";
-    check(r#"{"SecretId":"db","VersionId":"v"}"#, "*", "db");
-    check(&format!(r#"{{"SecretId":"{arn}"}}"#), arn, arn);
+    check(r#"{"SecretId":"db"}"#, "*", "db", "");
+    check(r#"{"SecretId":"db","VersionId":"v"}"#, "*", "db", "v");
+    check(r#"{"SecretId":"db","VersionStage":"AWSPREVIOUS"}"#, "*", "db", "AWSPREVIOUS");
+    check(r#"{"SecretId":"db","VersionStage":"s","VersionId":"v"}"#, "*", "db", "v s");
+    check(&format!(r#"{{"SecretId":"{arn}"}}"#), arn, arn, "");
     // What is no member of the operation names nothing.
-    check(r#"{"SecretId":"db","OtherName":"x"}"#, "*", "db");
+    check(r#"{"SecretId":"db","OtherName":"x","OtherVersion":"x"}"#, "*", "db", "");
+    let parameter = r#"{"Name":"db","WithDecryption":true}"#;
+    let parameter = origin("AmazonSSM.GetParameter", "ssm", parameter, None);
+    assert_eq!((parameter.id.as_str(), parameter.alone), ("db", true));
+    let history = origin("AmazonSSM.GetParameterHistory", "ssm", r#"{"Name":"db","MaxResults":1}"#, None);
+    assert_eq!((history.id.as_str(), history.alone), ("db", false));
     assert_eq!(origin("AmazonSSM.GetParameters", "ssm", r#"{"Names":["a","b"]}"#, None).id, "");
 }
 

@@ -106,6 +106,8 @@ struct Origin {
     resource: String,
     #[serde(default)]
     id: String,
+    #[serde(default)]
+    version: String,
 }
 
 fn any() -> String {
@@ -259,6 +261,8 @@ impl Case {
                 account: from.account.as_ref().unwrap_or(&account).to_string(),
                 resource: from.resource.clone(),
                 id: from.id.clone(),
+                version: from.version.clone(),
+                alone: false,
             };
             token.secret = Some(Arc::new(secret));
         }

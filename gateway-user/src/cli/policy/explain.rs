@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// A further claim of the caller's token; may be given again.
     #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
     claim: Vec<(String, String)>,
-    /// What tokens in the call stand for: operation=…, field=…, resource=…, id=…
+    /// What tokens in the call stand for: operation=…, field=…, resource=…, id=…, version=…
     #[arg(long, value_name = "NAME=VALUE", value_parser = secret)]
     secret: Vec<(String, String)>,
     /// The region that the command is told [default: the workload's, else us-east-1].
@@ -238,6 +238,8 @@ fn origin(said: &[(String, String)], operation: &Operation) -> Secret {
         account: of("account").unwrap_or(here.account),
         resource: of("resource").unwrap_or_else(|| "*".to_owned()),
         id: of("id").unwrap_or_default(),
+        version: of("version").unwrap_or_default(),
+        alone: false,
     }
 }
 

@@ -15,6 +15,8 @@ fn call(fields: &[&str]) -> Operation {
         account: "123456789012".to_owned(),
         resource: "*".to_owned(),
         id: "db".to_owned(),
+        version: String::new(),
+        alone: true,
     };
     let token = |field: &&str| Token {
         field: (*field).to_owned(),
@@ -88,6 +90,7 @@ fn every_token_is_asked_about_with_its_place_and_its_origin() {
         "when { context.field == \"A\" }",
         "when { context.secret.operation == \"secretsmanager:GetSecretValue\" && context.secret.id == \"db\" }",
         "when { context.secret.field == \"SecretString\" && context.secret.resource == \"*\" }",
+        "when { context.secret.version == \"\" }",
         "when { context.secret.region == \"eu-central-1\" && context.secret.account == \"123456789012\" }",
         "when { context.operation == \"lambda:UpdateFunctionConfiguration\" && resource has type && resource.type == \"function\" }",
     ] {

@@ -64,7 +64,16 @@ fn errors_and_answers_without_secrets_are_looked_through_as_what_they_are() {
     check("text/html", Way::Masked(Format::Text));
     check("text/event-stream", Way::AsItIs);
     check("application/octet-stream", Way::AsItIs);
-    assert_eq!(way(&masks, plain, 200, &[("content-encoding", "gzip")]), Way::AsItIs);
+    let gzip = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    assert_eq!(way(&masks, plain, 200, &gzip), Way::AsItIs);
+    // AWS's own words are read, or not passed on.
+    for status in [400, 403, 500] {
+        assert_eq!(way(&masks, plain, status, &gzip), Way::Withheld);
+        assert_eq!(way(&masks, secret, status, &gzip), Way::Withheld);
+    }
+    let nobody_looks = self::masks("detect = false");
+    assert_eq!(way(&nobody_looks, plain, 400, &gzip), Way::AsItIs);
+    assert_eq!(way(&nobody_looks, secret, 400, &gzip), Way::AsItIs);
 }
 
 /// What a function or a model answers need not be what it says of itself.

@@ -14,7 +14,7 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, packed};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use regex_syntax::hir::literal::Extractor;
 
-use super::known::Known;
+use super::{DIGEST_LEN, known::Known};
 
 mod connection;
 mod jwt;
@@ -123,7 +123,18 @@ enum Name {
     Jwt,
     Password,
     Pattern(usize),
-    Known,
+    /// A value that is known, by this digest where it begins here.
+    Known(Option<[u8; DIGEST_LEN]>),
+}
+
+impl Name {
+    /// By which a value is known that need not be as it is written here.
+    fn digest(self) -> Option<[u8; DIGEST_LEN]> {
+        match self {
+            Self::Known(digest) => digest,
+            Self::AccessKey | Self::PrivateKey | Self::Jwt | Self::Password | Self::Pattern(_) => None,
+        }
+    }
 }
 
 /// What looks for secrets: built in, and the operator's patterns. Compiled once, used for all answers.
@@ -243,7 +254,7 @@ impl Detectors {
             Name::PrivateKey => private,
             Name::Jwt => jwt,
             Name::Password => password,
-            Name::Known => inserted,
+            Name::Known(_) => inserted,
             Name::Pattern(which) => self.patterns.get(which).map_or(key, |pattern| &pattern.name),
         }
         .clone()
@@ -288,8 +299,12 @@ impl Detectors {
             }
         }
         if let Some(known) = &self.known {
-            let one = |hide: Range<usize>| Found { start: hide.start, hide, by: Name::Known, open: false };
-            found.extend(known.find(text, from).into_iter().map(one));
+            found.extend(known.find(text, from).into_iter().map(|(hide, digest)| Found {
+                start: hide.start,
+                hide,
+                by: Name::Known(digest),
+                open: false,
+            }));
         }
         found.retain(|one| one.hide.start >= from || one.hide.end > from);
         found.sort_by_key(|one| (one.hide.start, std::cmp::Reverse(one.hide.end)));

@@ -255,15 +255,22 @@ impl Window {
         for found in self.decided(all, cut, last) {
             let open = found.open && !last;
             let end = if open { cut.plain.max(found.hide.start) } else { found.hide.end };
-            io.hider.found_begins();
-            io.hider.found_goes_on(text.get(found.hide.start..end).unwrap_or_default());
+            let digest = found.by.digest();
+            if digest.is_none() {
+                io.hider.found_begins();
+                io.hider.found_goes_on(text.get(found.hide.start..end).unwrap_or_default());
+            }
             let short = !open && end - found.hide.start < MASKED.len();
             hidden.push(Hidden { start: found.hide.start, end, first: true, short });
             if open {
                 self.open = true;
                 break;
             }
-            io.hider.found_ends(|| io.place.path(), detectors.name(found.by));
+            let (path, name) = (|| io.place.path(), detectors.name(found.by));
+            match digest {
+                Some(digest) => io.hider.found(path, name, digest),
+                None => io.hider.found_ends(path, name),
+            }
         }
         hidden
     }

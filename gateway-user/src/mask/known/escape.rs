@@ -20,7 +20,7 @@ pub(super) enum Coding {
 }
 
 /// Bytes of the longest escape that is read.
-const REFERENCE_MAX: usize = 16;
+pub(super) const REFERENCE_MAX: usize = 16;
 
 /// Reads escapes.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl Unescape {
         self.begun.first().map(|byte| byte.start)
     }
 
+    /// Whether a byte that comes next says what it is.
+    pub(super) fn says_itself(&self, byte: u8) -> bool {
+        self.begun.is_empty() && !self.begins(byte) && !(self.coding == Coding::Form && byte == b'+')
+    }
+
     pub(super) fn push(&mut self, byte: Byte, out: &mut Vec<Byte>) {
         if self.begun.is_empty() && !self.begins(byte.byte) {
             let said = if self.coding == Coding::Form && byte.byte == b'+' { b' ' } else { byte.byte };
@@ -63,10 +68,10 @@ impl Unescape {
             Said::Char(c) => self.say(c.encode_utf8(&mut [0; 4]).as_bytes(), out),
             Said::Byte(said) => self.say(&[said], out),
             Said::Nothing => {
-                // The last byte may begin another one.
-                self.begun.pop();
+                // It begins none; another may begin with any byte that follows.
+                let rest = self.begun.split_off(1);
                 out.append(&mut self.begun);
-                self.push(byte, out);
+                rest.into_iter().for_each(|byte| self.push(byte, out));
             }
         }
     }

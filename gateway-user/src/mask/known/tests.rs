@@ -8,20 +8,35 @@ const VALUE: &str = "correct \"horse\"/<battery> & \\staple ü😀 100%+";
 /// How a text is written, and what it says, for people.
 type Writer = (&'static str, fn(&str) -> String);
 
-const WRITERS: [Writer; 12] = [
+const WRITERS: [Writer; 19] = [
     ("as it is", str::to_owned),
     ("json", json),
-    ("json, all escaped", |text| text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()),
+    ("json, all escaped", units),
     ("json, slashes", |text| json(text).replace('/', "\\/").replace('<', "\\u003c")),
     ("json in json", |text| json(&json(text))),
     ("xml", xml),
-    ("xml, numbers", |text| text.chars().map(|c| format!("&#{};", c as u32)).collect()),
+    ("xml, numbers", numbers),
     ("xml, hexadecimal", |text| text.chars().map(|c| format!("&#x{:X};", c as u32)).collect()),
     ("json in xml", |text| xml(&json(text))),
     ("xml in json", |text| json(&xml(text))),
     ("form", |text| form(text).replace("%20", "+")),
     ("form, all escaped", |text| text.bytes().map(|byte| format!("%{byte:02x}")).collect()),
+    ("xml in xml", |text| xml(&xml(text))),
+    ("xml in xml, numbers", |text| numbers(&numbers(text))),
+    ("json in a form", |text| form(&json(text))),
+    ("json in a form, all escaped", |text| form(&units(text))),
+    ("xml in a form", |text| form(&xml(text))),
+    ("a form in json", |text| units(&form(text))),
+    ("a form in a form", |text| form(&form(text))),
 ];
+
+fn units(text: &str) -> String {
+    text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()
+}
+
+fn numbers(text: &str) -> String {
+    text.chars().map(|c| format!("&#{};", c as u32)).collect()
+}
 
 fn json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
@@ -63,6 +78,131 @@ fn a_value_is_found_however_it_is_written() {
             assert_eq!((String::from_utf8(out).unwrap(), found), (expected.clone(), 2), "{name} {chunk}");
         }
     }
+}
+
+/// The beginning of an escape is none where another one begins: that one is read all the same.
+#[test]
+fn a_value_is_found_behind_what_is_no_escape() {
+    let value = "\"quoted\" and <more>";
+    let known = known(&[value]).unwrap();
+    for (before, write) in [
+        ("\\ud83d", units as fn(&str) -> String),
+        ("\\ud83d", json),
+        ("\\udc00", units),
+        ("\\ud83d\\ud83d", units),
+        ("\\ud83d\\u00", units),
+        ("\\u12", units),
+        ("&", numbers),
+        ("&am", xml),
+        ("&#x1f6", numbers),
+        ("%", form),
+        ("%4", form),
+    ] {
+        let text = format!("{before}{}.", write(value));
+        for chunk in [1, 3, 4096] {
+            let (out, found) = without(&known, text.as_bytes(), chunk);
+            let hidden = format!("{before}{MASKED}*");
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.starts_with(&hidden) && out.ends_with("*."), "{text}: {out}");
+            assert_eq!((out.len(), found), (text.len(), 1), "{text}");
+        }
+    }
+}
+
+/// Each reading that is left out would be a way for a value to pass.
+#[test]
+fn there_is_a_reading_for_each_coding_within_each() {
+    let all: Vec<Vec<Coding>> = ways().collect();
+    assert_eq!(all.len(), READINGS);
+    for outer in CODINGS {
+        assert!(all.contains(&vec![outer]));
+        assert!(CODINGS.iter().all(|inner| all.contains(&vec![outer, *inner])));
+    }
+}
+
+/// What can be no beginning of a value passes at once.
+#[test]
+fn nothing_is_held_back_that_begins_no_value() {
+    let known = known(&["hunter22", &"x".repeat(4000)]).unwrap();
+    let mut echo = Echo::new(Arc::clone(&known));
+    let mut out = Vec::new();
+    for (pushed, passed) in [
+        ("data: {\"a\": 1}\n\n", "data: {\"a\": 1}\n\n"),
+        ("the hunt", "the "),
+        ("ing of hu", "hunting of "),
+        ("nter22 \\u00", "******** "),
+        ("68 &am", "\\u0068 "),
+    ] {
+        out.clear();
+        echo.push(pushed.as_bytes(), &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), passed, "{pushed}");
+    }
+    out.clear();
+    echo.finish(&mut out);
+    assert_eq!(out, b"&am");
+}
+
+fn message(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len() + 16).unwrap();
+    [&length.to_be_bytes(), &[0; 8][..], payload, &[b'h'; 4]].concat()
+}
+
+/// Whoever waits for an event gets it when it has come, however it ends.
+#[test]
+fn a_message_of_an_event_stream_passes_when_it_has_ended() {
+    let known = known(&["hunter22"]).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/vnd.amazon.eventstream".parse().unwrap());
+    let messages = [message(b"it is hunter22, \\u00"), message(b""), message(b"hunter2"), message(b"hunte")];
+    let all = messages.concat();
+    for chunk in [1, 3, 16, 17, 4096] {
+        let mut echo = Echo::of_body(Arc::clone(&known), &headers);
+        let (mut out, mut taken) = (Vec::new(), 0);
+        for part in all.chunks(chunk) {
+            echo.push(part, &mut out);
+            taken += part.len();
+            // What ended by now is there.
+            let mut ended = 0;
+            for message in &messages {
+                let end = ended + message.len();
+                ended = if end <= taken { end } else { break };
+            }
+            assert!(out.len() >= ended, "{chunk}: {} of {ended}", out.len());
+        }
+        let found = echo.finish(&mut out);
+        let expected = String::from_utf8_lossy(&all).replace("hunter22", "********");
+        assert_eq!((String::from_utf8_lossy(&out).into_owned(), found.len()), (expected, 1), "{chunk}");
+    }
+    // A stream that is none is held back as any text.
+    let mut echo = Echo::of_body(Arc::clone(&known), &headers);
+    let mut out = Vec::new();
+    echo.push(b"\0\0\0\x0fabchun", &mut out);
+    echo.push(b"ter22", &mut out);
+    echo.finish(&mut out);
+    assert_eq!(out, b"\0\0\0\x0fabc********");
+    let mut plain = Echo::of_body(known, &HeaderMap::new());
+    out.clear();
+    plain.push(&message(b""), &mut out);
+    assert!(out.len() < 16, "its end may begin a value");
+}
+
+/// Records know a value by one digest, however it is written and in however many pieces.
+#[test]
+fn what_is_found_is_known_by_the_digest_of_the_value() {
+    let long: String = (0..1000).map(|number| format!("{number},")).collect();
+    let known = known(&["a \"quoted\" one", &long]).unwrap();
+    for (text, value) in [
+        ("<a \"quoted\" one>".to_owned(), 0),
+        (format!("<{}>", json("a \"quoted\" one")), 0),
+        (format!("<{long}>"), 1),
+    ] {
+        let found = known.find(text.as_bytes(), 0);
+        assert_eq!(found, [(1..text.len() - 1, Some([value; DIGEST_LEN]))], "{text}");
+    }
+    // A piece alone is hidden, too.
+    let piece = &long[long.len() - PIECE..];
+    assert_eq!(known.find(piece.as_bytes(), 0).len(), 1);
+    assert!(known.find(piece.as_bytes(), 0).iter().all(|(_, digest)| digest.is_none()));
 }
 
 #[test]
