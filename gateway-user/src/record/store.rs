@@ -11,7 +11,7 @@ mod lock;
 pub(super) mod pages;
 mod postgres;
 pub(super) mod prune;
-mod recover;
+pub(super) mod recover;
 mod sqlite;
 
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};

@@ -86,6 +86,8 @@ pub struct Health {
     pub unsigned: Option<String>,
     /// Why the newest checkpoint has not left the host; `None` while it has, or is not to. Recording goes on.
     pub unarchived: Option<String>,
+    /// Why old records are not removed; `None` while they are, or are not to be. Recording goes on.
+    pub unremoved: Option<String>,
 }
 
 /// The task's state.

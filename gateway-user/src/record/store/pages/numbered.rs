@@ -1,5 +1,7 @@
 //! Rows by their numbers, and what is done to them when they are removed.
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{Conn, Leaves, postgres_form, sqlite_form};
@@ -104,6 +106,29 @@ impl Conn<'_> {
             let leaf =
                 LeafHash::from_bytes(&leaf).ok_or_else(|| super::corrupt("a log entry without a hash"))?;
             Ok(Logged { row, index: index.cast_unsigned(), leaf, before })
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// The leaves of rows of this table, by the rows' numbers: of these rows, where any are given, and of these logs, where any are.
+    pub(in crate::record) async fn leaves(
+        &mut self,
+        table: &'static str,
+        logs: &[i64],
+        rows: Option<&[i64]>,
+    ) -> Result<BTreeMap<i64, LeafHash>, sqlx::Error> {
+        let logs: Vec<String> = logs.iter().map(i64::to_string).collect();
+        let of_logs =
+            if logs.is_empty() { String::new() } else { format!("AND l.log_id IN ({})", logs.join(", ")) };
+        let select =
+            format!("SELECT l.row_seq, l.leaf FROM log AS l WHERE l.table_name = '{table}' {of_logs}");
+        let found: Vec<(i64, Vec<u8>)> = match rows {
+            Some(rows) => self.among(&format!("{select} AND l.row_seq {{rows}}"), rows).await?,
+            None => self.ask(select).await?,
+        };
+        let read = |(row, leaf): (i64, Vec<u8>)| {
+            let leaf = LeafHash::from_bytes(&leaf);
+            Ok((row, leaf.ok_or_else(|| super::corrupt("a log entry without a hash"))?))
         };
         found.into_iter().map(read).collect()
     }
