@@ -18,7 +18,7 @@ use super::{
     stamp::stamp,
     store::{
         Leftovers, Store,
-        prune::{Cut, Step, Taken},
+        prune::{Cut, Memory, Step, Taken},
     },
     stored::{
         CallRow, EventRow, HoldRow, IdentityRow, OutcomeRow, ReleaseRow, SessionEndRow, SessionRow, Unit,
@@ -46,6 +46,7 @@ struct Shared {
     write_timeout: Duration,
     params_max: usize,
     room: Room,
+    memory: Arc<tokio::sync::Mutex<Memory>>,
     closing: CancellationToken,
     stopped: CancellationToken,
     #[cfg(test)]
@@ -113,6 +114,7 @@ impl Recorder {
             write_timeout: Duration::from_secs(config.write_timeout_secs),
             params_max: config.params_max_bytes,
             room: Room::new(config),
+            memory: Arc::default(),
             closing,
             stopped,
             #[cfg(test)]
@@ -229,6 +231,11 @@ impl Recorder {
         let removal = Removal { cut, step, ack };
         self.shared.removals.send(removal).await.map_err(|_| RecordError::Stopped)?;
         answer.await.map_err(|_| RecordError::Stopped)?
+    }
+
+    /// What is remembered of the log, for those who remove.
+    pub(super) fn memory(&self) -> Arc<tokio::sync::Mutex<Memory>> {
+        Arc::clone(&self.shared.memory)
     }
 
     /// How the writer is doing.

@@ -304,8 +304,18 @@ async fn remove(
         actor: request.why.actor.clone(),
         reason: request.why.reason.clone(),
         step_rows: config.retention.step_rows.max(1),
+        memory: recorder.map(Recorder::memory),
         is_dry: recorder.is_none(),
     };
+    if let Some(memory) = &cut.memory {
+        // Not by the writer: calls would wait for it. A step reads on from there.
+        let mut memory = memory.lock().await;
+        let mut reading = conn.conn();
+        tokio::select! {
+            read = memory.read(&mut reading, cut.log) => read?,
+            () = progress.stop.cancelled() => return Err(RetentionError::Stopped),
+        }
+    }
     for kind in Kind::ALL {
         if kind.before(&cut).is_some() {
             sweep(&mut conn, recorder, &mut cut, kind, progress).await?;

@@ -18,7 +18,7 @@ use crate::record::log::{
     writer::Entry,
 };
 pub(in crate::record) use goes::{Cut, Kind, unneeded_contents};
-pub(in crate::record) use grounds::faithful;
+pub(in crate::record) use grounds::{Memory, faithful};
 
 /// Spans of one tombstone at most: whether a row is in one is looked up for every row.
 const SPANS: usize = 100;
@@ -114,6 +114,10 @@ pub(in crate::record) enum PruneError {
          a view or an index was changed, or `chaperone verify` says more"
     )]
     Otherwise { table: &'static str, row: i64 },
+    #[error(
+        "the log in the database is not what this daemon wrote, so nothing is removed. `chaperone verify` says more"
+    )]
+    Log,
     #[error("there is no table {0}")]
     NoTable(&'static str),
     #[error("{table}: {expected} rows should have gone, {found} did")]
@@ -148,7 +152,7 @@ pub(in crate::record) async fn look(
     step: &Step,
 ) -> Result<Taken, PruneError> {
     let going = goes::which(conn, cut, step).await?;
-    grounds::check(conn, cut, step.kind, &going.rows).await?;
+    grounds::check(conn, cut, step.kind, &going.rows, None).await?;
     let mut tables = Vec::new();
     for (table, rows) in going.tables {
         tables.push(tally(conn, table, &rows).await?.0);
@@ -166,7 +170,8 @@ pub(super) async fn prune(
 ) -> Result<Taken, PruneError> {
     conn.hold_back_holds().await?;
     let going = goes::which(conn, cut, step).await?;
-    let owners = grounds::check(conn, cut, step.kind, &going.rows).await?;
+    let frontier = Some(book.log.frontier());
+    let owners = grounds::check(conn, cut, step.kind, &going.rows, frontier).await?;
     let mut tables = Vec::new();
     for (table, rows) in going.tables {
         let (tally, forms) = tally(conn, table, &rows).await?;

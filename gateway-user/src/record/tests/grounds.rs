@@ -18,13 +18,17 @@ use crate::{
     identify::{EndReason, Identity},
     record::{
         Event, IdentityRenewal, RecordError, Recorder, StoreKind,
+        query::Reader,
         retention::{self, Held, Progress, Request, RetentionError, clock::Clocked, run},
         stamp::stamp,
+        store::prune::leaves,
     },
 };
 
 on_both!(
     what_is_not_as_it_was_logged_ends_the_run,
+    entries_that_are_not_the_logs_end_the_run,
+    a_hold_that_was_seen_is_missed,
     views_that_lie_have_nothing_removed,
     a_run_that_fails_says_so_once,
     rows_from_the_future_stay_and_hide_no_old_ones,
@@ -102,6 +106,57 @@ async fn what_is_not_as_it_was_logged_ends_the_run(on: On) {
         called(&recorder, 3, 7, b"{}").await;
         recorder.close().await;
     }
+}
+
+/// Gives the row that was changed the entry that it would have.
+async fn relog(bench: &Bench, table: &'static str, row: i64) {
+    let reader = Reader::open(&bench.config).await.unwrap();
+    let mut conn = reader.into_connection().await.unwrap();
+    let forms = conn.conn().forms(leaves(table).unwrap(), &[row]).await.unwrap();
+    let leaf = hex::encode(forms[0].hash().as_bytes());
+    let leaf = match bench.config.store {
+        StoreKind::Sqlite => format!("x'{leaf}'"),
+        StoreKind::Postgres => format!("decode('{leaf}', 'hex')"),
+    };
+    tamper(bench, &format!("UPDATE log SET leaf = {leaf} WHERE table_name = '{table}' AND row_seq = {row}"))
+        .await;
+}
+
+/// Who changes the log as well changes what the daemon knows better.
+async fn entries_that_are_not_the_logs_end_the_run(on: On) {
+    let (bench, recorder) = three_sessions(on).await;
+    let early = bodies_before(START - DAY);
+    assert_eq!(remove(&bench, &recorder, &early).await.rows(), 0);
+    tamper(&bench, "UPDATE calls SET time = '2026-02-01T12:00:00.000000Z' WHERE seq = 2").await;
+    relog(&bench, "calls", 2).await;
+    for _ in 0..2 {
+        let refused = try_remove(&bench, &recorder, &early).await.unwrap_err().to_string();
+        assert!(refused.contains("is not what this daemon wrote, so nothing is removed"), "{refused}");
+    }
+    is_all_there(&bench).await;
+    // Neither does the next daemon believe it, whose checkpoint is of before.
+    recorder.close().await;
+    let recorder = bench.open().await.recorder;
+    let refused = try_remove(&bench, &recorder, &early).await.unwrap_err().to_string();
+    assert!(refused.contains("is not what this daemon wrote, so nothing is removed"), "{refused}");
+    is_all_there(&bench).await;
+    recorder.close().await;
+}
+
+/// A hold that is taken away with its entry, which then names nothing, is remembered.
+async fn a_hold_that_was_seen_is_missed(on: On) {
+    let (bench, recorder) = three_sessions(on).await;
+    recorder.hold(&Held::Workload("claude-builds".parse().unwrap()), &why()).await.unwrap();
+    assert_eq!(counts(&remove(&bench, &recorder, &all(&bench)).await), "events 1");
+    tamper(
+        &bench,
+        "DELETE FROM holds; UPDATE log SET table_name = 'events', row_seq = 9999 WHERE table_name = 'holds'",
+    )
+    .await;
+    let refused = try_remove(&bench, &recorder, &all(&bench)).await.unwrap_err().to_string();
+    assert!(refused.contains("holds row 1 is in the log and not in the database"), "{refused}");
+    assert_eq!(ids(&bench, "sessions").await, sessions(&[1, 2, 3]));
+    recorder.close().await;
 }
 
 async fn views_that_lie_have_nothing_removed(on: On) {
@@ -314,12 +369,10 @@ async fn a_clock_far_ahead_is_not_believed(on: On) {
     let recorder = serves(&bench).await;
     assert!(is_ahead(clocked().await.check(&recorder, now() + DAY * 100, None).await));
     recorder.close().await;
-    tamper(
-        &bench,
-        "INSERT INTO events (time, kind, message, detail, truncated) \
-         VALUES ('2026-03-20T12:00:00.000000Z', 'clock-confirmed', 'it is right', '{}', '[]')",
-    )
-    .await;
+    let host = if on == On::Postgres { "SET chaperone.host = 'build7'; " } else { "" };
+    let insert = "INSERT INTO events (time, kind, message, detail, truncated) \
+                  VALUES ('2026-03-20T12:00:00.000000Z', 'clock-confirmed', 'it is right', '{}', '[]')";
+    tamper(&bench, &format!("{host}{insert}")).await;
     let recorder = serves(&bench).await;
     assert!(is_ahead(clocked().await.check(&recorder, now() + DAY * 100, None).await));
     // A person can.

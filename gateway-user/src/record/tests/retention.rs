@@ -317,6 +317,7 @@ fn cut(bench: &Bench, before: OffsetDateTime) -> Cut {
         actor: "uid 0".to_owned(),
         reason: "a test".to_owned(),
         step_rows: 1000,
+        memory: None,
         is_dry: false,
     }
 }

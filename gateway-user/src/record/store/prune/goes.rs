@@ -1,6 +1,8 @@
 //! What may go: said once, in SQL, for those who look for rows and for those who remove them.
 
-use super::{Step, Tally, leaves};
+use std::sync::Arc;
+
+use super::{Step, Tally, grounds::Memory, leaves};
 use crate::record::{
     retention::STARTED,
     store::{
@@ -29,6 +31,8 @@ pub(in crate::record) struct Cut {
     pub(in crate::record) reason: String,
     /// Rows of one transaction, about.
     pub(in crate::record) step_rows: usize,
+    /// What the daemon remembers of its log; `None` where nobody writes.
+    pub(in crate::record) memory: Option<Arc<tokio::sync::Mutex<Memory>>>,
     /// Nothing is removed: what would be gone by then is still there.
     pub(in crate::record) is_dry: bool,
 }
