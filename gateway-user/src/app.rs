@@ -40,7 +40,9 @@ use crate::{
     issuer::Issuers,
     mask::Masks,
     prim::CgroupPath,
-    record::{AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd},
+    record::{
+        AcceptedToken, Event, KilledCgroup, OpenSession, Opened, Recorder, SessionEnd, retention::STARTED,
+    },
     redirect::{Redirect, Refusal},
     serve::{Bursts, Counters, Gateway},
     telemetry,
@@ -178,7 +180,8 @@ impl Daemon {
             Arc::new(DaemonStatus::new(Arc::clone(&gateway), Arc::clone(&redirect), Arc::clone(&reloader)));
         let retention =
             Retention::new(gateway.recorder.clone(), config.record.clone(), gateway.clock.clone());
-        let retention = Arc::new(retention);
+        let workloads = gateway.registry.workloads().all().map(|workload| workload.name.clone()).collect();
+        let retention = Arc::new(retention.of(workloads, gateway.shutdown.clone()));
         let api = Api::new(config.api.clone(), status, Arc::clone(&launcher));
         let api = api.with_retention(Arc::clone(&retention));
 
@@ -238,10 +241,7 @@ impl Daemon {
         }
         tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
         listeners.accept(&gateway, &connections);
-        gateway
-            .recorder
-            .event(Event::new("daemon-started", format!("version {}", env!("CARGO_PKG_VERSION"))))
-            .await?;
+        gateway.recorder.event(Event::new(STARTED, format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
         notify(&[NotifyState::Ready]);
         tracing::info!("serving");
 

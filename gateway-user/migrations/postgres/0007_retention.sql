@@ -96,3 +96,8 @@ $$;
 CREATE TRIGGER holds_wait BEFORE INSERT ON holds
 FOR EACH STATEMENT EXECUTE FUNCTION holds_wait();
 ALTER TABLE holds ENABLE ALWAYS TRIGGER holds_wait;
+
+-- Who releases one, too: what a removal rests on is read in several questions.
+CREATE TRIGGER holds_wait BEFORE INSERT ON hold_releases
+FOR EACH STATEMENT EXECUTE FUNCTION holds_wait();
+ALTER TABLE hold_releases ENABLE ALWAYS TRIGGER holds_wait;

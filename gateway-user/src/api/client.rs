@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 
 use super::wire::{
     AdoptRequest, ErrorReply, HoldPlaced, HoldRequest, LaunchRequest, Launched, ReleaseRequest, RenewRequest,
-    Renewed, RetentionRequest, RetentionStatus, Status, Token,
+    Renewed, RetentionBegun, RetentionRequest, RetentionStatus, Status, Token,
 };
 use crate::prim::SessionId;
 
@@ -149,8 +149,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn remove_old(&self, request: &RetentionRequest) -> Result<(), ClientError> {
-        self.ask::<serde::de::IgnoredAny>(Method::POST, "/v1/retention", body(request)?).map(drop)
+    pub fn remove_old(&self, request: &RetentionRequest) -> Result<RetentionBegun, ClientError> {
+        self.ask(Method::POST, "/v1/retention", body(request)?)
     }
 
     /// How that goes.

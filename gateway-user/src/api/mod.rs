@@ -10,7 +10,7 @@
 //! | `POST /v1/sessions/ID/adopt` | [`wire::AdoptRequest`] | `{}` |
 //! | `POST /v1/sessions/ID/token` | [`wire::RenewRequest`] | [`wire::Renewed`] |
 //! | `POST /v1/sessions/ID/kill` | – | `{}` |
-//! | `POST /v1/retention` | [`wire::RetentionRequest`] | `{}`; it goes on by itself |
+//! | `POST /v1/retention` | [`wire::RetentionRequest`] | [`wire::RetentionBegun`]; it goes on by itself |
 //! | `GET /v1/retention` | – | [`wire::RetentionStatus`] |
 //! | `POST /v1/holds` | [`wire::HoldRequest`] | [`wire::HoldPlaced`] |
 //! | `POST /v1/holds/ID/release` | [`wire::ReleaseRequest`] | `{}` |

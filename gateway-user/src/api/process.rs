@@ -95,6 +95,9 @@ pub enum Refusal {
     },
 }
 
+/// `AUDIT_UID_UNSET`.
+const NO_LOGIN: u32 = u32::MAX;
+
 impl Process {
     /// Holds on to the process that has the number `pid` now.
     ///
@@ -113,6 +116,15 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Who logged in, of whose login this process is (`audit_setuid`, loginuid): what is known of a person who became root.
+    /// `None` where nobody did, or the kernel does not say.
+    #[must_use]
+    pub fn login_uid(&self) -> Option<u32> {
+        let uid = self.read("loginuid").ok()?.trim().parse().ok()?;
+        self.still_running().ok()?;
+        (uid != NO_LOGIN).then_some(uid)
     }
 
     /// Whether the process has not ended.

@@ -17,12 +17,12 @@ use super::{
     process::Refusal,
     retention::{KeepError, Retention},
     socket::Socket,
-    wire::{AdoptRequest, ErrorReply, HoldPlaced, LaunchRequest, RenewRequest, Status, Token},
+    wire::{AdoptRequest, ErrorReply, LaunchRequest, RenewRequest, Status, Token},
 };
 use crate::{
     identify::IdentifyError,
     prim::{SessionId, WorkloadName},
-    record::RecordError,
+    record::{RecordError, retention::RetentionError},
 };
 
 /// Bytes of a request's header block; a launcher's has about 150.
@@ -156,21 +156,21 @@ impl Api {
                 self.launcher.kill(peer, id).await?;
                 Ok(json(StatusCode::OK, &serde_json::json!({})))
             }
-            (&Method::GET, "/v1/retention") => Ok(json(StatusCode::OK, &self.keeper(peer, &path)?.status())),
+            (&Method::GET, "/v1/retention") => {
+                Ok(json(StatusCode::OK, &self.keeper(peer, &path)?.0.status()))
+            }
             (&Method::POST, "/v1/retention") => {
-                let keeper = self.keeper(peer, &path)?;
-                keeper.start(peer, self.body(request).await?)?;
-                Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+                let (keeper, actor) = self.keeper(peer, &path)?;
+                Ok(json(StatusCode::ACCEPTED, &keeper.start(actor, self.body(request).await?).await?))
             }
             (&Method::POST, "/v1/holds") => {
-                let keeper = self.keeper(peer, &path)?;
-                let hold = keeper.hold(peer, self.body(request).await?).await?;
-                Ok(json(StatusCode::CREATED, &HoldPlaced { hold }))
+                let (keeper, actor) = self.keeper(peer, &path)?;
+                Ok(json(StatusCode::CREATED, &keeper.hold(actor, self.body(request).await?).await?))
             }
             (&Method::POST, _) if of_hold(&path).is_some() => {
-                let keeper = self.keeper(peer, &path)?;
+                let (keeper, actor) = self.keeper(peer, &path)?;
                 let id = of_hold(&path).ok_or_else(|| Failure::no_such(&path))?;
-                keeper.release(peer, id, self.body(request).await?).await?;
+                keeper.release(actor, id, self.body(request).await?).await?;
                 Ok(json(StatusCode::OK, &serde_json::json!({})))
             }
             (_, "/v1/status" | "/v1/sessions" | "/v1/retention" | "/v1/holds") => {
@@ -180,10 +180,10 @@ impl Api {
         }
     }
 
-    /// Who decides what is kept, for who may ask.
-    fn keeper(&self, peer: Peer, path: &str) -> Result<&Arc<Retention>, Failure> {
-        self.launcher.may_keep(peer)?;
-        self.retention.as_ref().ok_or_else(|| Failure::no_such(path))
+    /// Who decides what is kept, for who may ask, and who that is.
+    fn keeper(&self, peer: Peer, path: &str) -> Result<(&Arc<Retention>, String), Failure> {
+        let actor = self.launcher.may_keep(peer)?;
+        Ok((self.retention.as_ref().ok_or_else(|| Failure::no_such(path))?, actor))
     }
 
     async fn adopt(&self, peer: Peer, id: SessionId, pid: u32) -> Result<(), Failure> {
@@ -365,7 +365,20 @@ impl From<KeepError> for Failure {
                 (StatusCode::CONFLICT, "try again when that is done (chaperone events list --kind retention)")
             }
             KeepError::Senseless(_) => (StatusCode::BAD_REQUEST, "see chaperone retention --help"),
+            KeepError::Young(RetentionError::BodiesOutlive) => {
+                (StatusCode::BAD_REQUEST, "give bodies the same age, or a younger one")
+            }
             KeepError::Young(_) => (StatusCode::BAD_REQUEST, "give --older-than 2d or more"),
+            KeepError::Clock(RetentionError::ClockAhead { .. }) => (
+                StatusCode::CONFLICT,
+                "look at the clock (timedatectl); if it is right, give --clock-is-right",
+            ),
+            KeepError::Clock(_) | KeepError::Unread(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "see the daemon's log (journalctl -u chaperone)")
+            }
+            KeepError::Nothing(_) => {
+                (StatusCode::NOT_FOUND, "look for sessions and workloads (chaperone sessions list)")
+            }
             KeepError::Record(RecordError::Rejected(_)) => {
                 (StatusCode::NOT_FOUND, "look for holds in force (chaperone retention holds list)")
             }

@@ -220,8 +220,21 @@ pub struct RetentionRequest {
     /// Sessions that ended before this, and events from before it.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub rows_before: Option<OffsetDateTime>,
+    /// The clock is right, although nothing was recorded for long.
+    #[serde(default)]
+    pub clock_is_right: bool,
     /// Why; it is recorded.
     pub reason: String,
+}
+
+/// A removal goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionBegun {
+    /// What the run is called, in [`Report::run`] and in its event.
+    pub run: String,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub began: OffsetDateTime,
 }
 
 /// How a removal goes, or how the last one ended.
@@ -260,6 +273,8 @@ pub struct HoldRequest {
 pub struct HoldPlaced {
     /// Its id.
     pub hold: String,
+    /// How many sessions it holds now.
+    pub sessions: u64,
 }
 
 /// Asks to release a hold.

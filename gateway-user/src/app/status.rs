@@ -58,10 +58,13 @@ impl DaemonStatus {
     fn store(&self) -> Health {
         let health = self.gateway.recorder.health();
         match health.failing {
-            None => match health.unsigned.or(health.unarchived) {
-                None => Health { ok: true, detail: String::new() },
-                Some(why) => {
+            None => match (health.unsigned.or(health.unarchived), health.unremoved) {
+                (None, None) => Health { ok: true, detail: String::new() },
+                (Some(why), _) => {
                     Health { ok: false, detail: format!("{why}; calls are recorded, and it is tried again") }
+                }
+                (None, Some(why)) => {
+                    Health { ok: false, detail: format!("old records stay: {why}; calls are recorded") }
                 }
             },
             Some(why) => {

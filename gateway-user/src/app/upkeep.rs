@@ -98,12 +98,10 @@ const RETENTION: Duration = Duration::from_secs(60 * 60);
 pub(super) async fn retain(gateway: Arc<Gateway>, retention: Arc<Retention>) {
     let mut ticks = tokio::time::interval(RETENTION);
     while tick(&gateway, &mut ticks).await {
-        tokio::select! {
-            // It says itself what went wrong.
-            _ = retention.run_due() => {}
-            () = gateway.shutdown.cancelled() => {}
-        }
+        // It says itself what went wrong, and ends at shutdown with what it has to say.
+        let _ = retention.run_due().await;
     }
+    retention.ended().await;
 }
 
 /// Records what the kernel refused.

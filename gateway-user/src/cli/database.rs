@@ -27,7 +27,8 @@ pub enum Command {
         /// A role that may then read records; may be given more than once.
         #[arg(long, value_name = "ROLE")]
         reader: Vec<String>,
-        /// A role that may also remove old records (record.retention); may be given more than once.
+        /// A role that may also remove old records (record.retention), of every host; may be given more than once. Better none
+        /// that daemons have
         #[arg(long, value_name = "ROLE")]
         remover: Vec<String>,
     },
@@ -53,9 +54,20 @@ pub async fn run(
     if config.store == StoreKind::Sqlite {
         bail!("record.store is \"sqlite\": the daemon brings that file up to date when it starts");
     }
+    for role in shared(&roles) {
+        eprintln!(
+            "chaperone: warning: {role} adds records and may remove them: who has the daemons' role can remove those of every \
+             host. A role that only `chaperone retention run` uses keeps that right from the daemons"
+        );
+    }
     let version = record::migrate(&config, &roles).await?;
     writeln!(std::io::stdout(), "the schema has version {version}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Roles that may both add records and remove them.
+fn shared(roles: &record::Roles) -> impl Iterator<Item = &String> {
+    roles.removers.iter().filter(|role| roles.writers.contains(role))
 }
 
 /// Read here and not by the reader of the command line, which would repeat what it cannot read.
@@ -72,6 +84,17 @@ fn owners_url(text: &str) -> anyhow::Result<DatabaseUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_writes_and_removes_is_warned_of() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let roles = record::Roles {
+            writers: names(&["w", "b"]),
+            readers: names(&["r"]),
+            removers: names(&["b", "x"]),
+        };
+        assert_eq!(shared(&roles).collect::<Vec<_>>(), ["b"]);
+    }
 
     #[test]
     fn a_password_is_not_taken_from_the_command_line_nor_shown() {

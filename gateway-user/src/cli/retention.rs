@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::bail;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::{
     USAGE,
@@ -16,7 +17,9 @@ use super::{
 use crate::{
     api::{
         Client, ClientError,
-        wire::{HoldRequest, ReleaseRequest, RetentionRequest, RetentionStatus},
+        process::Process,
+        retention::actor,
+        wire::{HoldPlaced, HoldRequest, ReleaseRequest, RetentionBegun, RetentionRequest, RetentionStatus},
     },
     clock::Clock,
     config::Config,
@@ -24,14 +27,14 @@ use crate::{
     record::{
         Recorder,
         query::{HoldView, Reader, when},
-        retention::{self, Held, Progress, Report, Request, Why},
+        retention::{self, Held, Progress, Report, Request, Why, clock::Clocked},
     },
 };
 
 /// How often the progress is looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a daemon that does not answer is asked again.
-const PATIENCE: u32 = 5;
+/// How long a daemon that does not answer is asked again: it may be started anew.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Said where neither arguments nor configuration name an age.
 const NO_AGE: &str = "nothing says how old what goes is: give --older-than or --bodies-older-than, or set rows_days or \
@@ -57,14 +60,16 @@ pub struct Run {
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
-    /// Bodies of calls that are older: 30d, 12h, 2026-03-01 [default: record.retention.bodies_days]
+    /// Bodies of calls that are older: 30d, 12h, 2026-03-01. Where neither age is given, both are as in [record.retention]
     #[arg(long, value_name = "AGE")]
     bodies_older_than: Option<String>,
-    /// Sessions that ended longer ago, with all that belongs to them, and older events: 400d, 2025-01-01; at least two days [default:
-    /// record.retention.rows_days]
+    /// Sessions that ended longer ago, with all that belongs to them, and older events: 400d, 2025-01-01; at least two days
     #[arg(long, value_name = "AGE")]
     older_than: Option<String>,
-    /// Why, in your words; tombstones have it [default: the arguments]
+    /// The clock is right, although nothing was recorded for more than a week; it is recorded who says so
+    #[arg(long)]
+    clock_is_right: bool,
+    /// Why, in your words; tombstones have it [default: the ages, as they are given or configured]
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// As JSON, for programs
@@ -138,10 +143,12 @@ pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> 
                 };
                 let time = |text: Option<String>| text.map(|text| when::parse(&text, now)).transpose();
                 let (since, until) = (time(since)?, time(until)?);
-                let hold = add(HoldRequest { session, workload, since, until, reason }, config).await?;
+                let placed = add(HoldRequest { session, workload, since, until, reason }, config).await?;
+                let HoldPlaced { hold, sessions } = &placed;
                 match json {
-                    true => screen.json(&serde_json::json!({ "hold": hold }))?,
-                    false => screen.text(&format!("hold {hold} is in force"))?,
+                    true => screen.json(&placed)?,
+                    false => screen
+                        .text(&format!("hold {hold} is in force; sessions that it holds: {sessions}"))?,
                 }
                 Ok(())
             })
@@ -161,6 +168,9 @@ async fn remove(args: Run, config: &Config, now: OffsetDateTime) -> anyhow::Resu
         Ok(None) => return Ok(misused(NO_AGE)),
         Err(error) => return Ok(misused(&error.to_string())),
     };
+    if let Err(error) = request(&wanted, "uid 0").check(now) {
+        return Ok(misused(&error.to_string()));
+    }
     let is_watched = io::stderr().is_terminal();
     let report = if args.dry_run {
         let request = request(&wanted, "uid 0");
@@ -213,12 +223,12 @@ fn wanted(
         (false, Some(due)) => due.why.reason,
         _ => arguments.join(" "),
     });
-    Ok(Some(RetentionRequest { bodies_before, rows_before, reason }))
+    Ok(Some(RetentionRequest { bodies_before, rows_before, clock_is_right: args.clock_is_right, reason }))
 }
 
 fn request(wanted: &RetentionRequest, actor: &str) -> Request {
-    let RetentionRequest { bodies_before, rows_before, reason } = wanted;
-    let why = Why { actor: actor.to_owned(), reason: reason.clone() };
+    let RetentionRequest { bodies_before, rows_before, reason, .. } = wanted;
+    let why = Why { actor: actor.to_owned(), reason: reason.trim().to_owned() };
     Request { bodies_before: *bodies_before, rows_before: *rows_before, why }
 }
 
@@ -228,18 +238,20 @@ async fn ask_daemon(
     config: &Config,
     is_watched: bool,
 ) -> anyhow::Result<Option<RetentionStatus>> {
-    let wanted = wanted.clone();
-    match asked(config, move |client| client.remove_old(&wanted)).await? {
-        Ok(()) => {}
+    let sent = wanted.clone();
+    let begun = match asked(config, move |client| client.remove_old(&sent)).await? {
+        Ok(begun) => begun,
         Err(ClientError::NotRunning { .. }) => return Ok(None),
         Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
-    }
-    let mut failures = 0;
+    };
+    let mut answered = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
         match asked(config, |client| client.retention()).await? {
+            // Another daemon, or another run after this one.
+            Ok(status) if status.report.run.as_ref() != Some(&begun.run) => break,
             Ok(status) if status.running => {
-                failures = 0;
+                answered = Instant::now();
                 if is_watched {
                     eprint!("\r\x1b[K{}", line(&status.report));
                 }
@@ -250,12 +262,36 @@ async fn ask_daemon(
                 }
                 return Ok(Some(status));
             }
-            Err(error) if failures == PATIENCE => {
-                bail!("the daemon does not say how it goes: {error}\nnext step: {}", error.next_step());
-            }
-            Err(_) => failures += 1,
+            Err(_) if answered.elapsed() > PATIENCE => break,
+            Err(_) => {}
         }
     }
+    if is_watched {
+        eprint!("\r\x1b[K");
+    }
+    lost(wanted, &begun, config).await.map(Some)
+}
+
+/// What became of a run whose daemon is gone: its event says so, or else its tombstones.
+async fn lost(
+    wanted: &RetentionRequest,
+    begun: &RetentionBegun,
+    config: &Config,
+) -> anyhow::Result<RetentionStatus> {
+    let reader = Reader::open(&config.record).await?;
+    let RetentionBegun { run, began } = begun;
+    let Some(view) = reader.retention_run(run).await? else {
+        let Why { actor, reason } = request(wanted, &own_name()).why;
+        let rows = reader.buried(&actor, &reason, *began).await?;
+        bail!(
+            "the daemon ended while it removed: the rows that have tombstones of this run are {rows}\nnext step: run the \
+             command again, which goes on"
+        );
+    };
+    let tally = |(table, rows)| retention::Tally { table, rows, ..retention::Tally::default() };
+    let tables = view.removed.into_iter().map(tally).collect();
+    let report = Report { run: Some(run.clone()), tables, ..Report::default() };
+    Ok(RetentionStatus { running: false, report, error: view.error })
 }
 
 /// The client waits by itself.
@@ -269,11 +305,15 @@ async fn asked<T: Send + 'static>(
 
 /// Does it without a daemon, under the writer's lock.
 async fn alone(wanted: &RetentionRequest, config: &Config, is_watched: bool) -> anyhow::Result<Report> {
-    let request = request(wanted, &actor());
-    let clock = Clock::system();
+    let request = request(wanted, &own_name());
+    let (now, began) = (Clock::system().now(), Instant::now());
     let recorder = opened(config).await?;
     let progress = Progress::default();
-    let removing = retention::run(Some(&recorder), &config.record, &request, clock.now(), &progress);
+    let removing = async {
+        let right = wanted.clock_is_right.then_some(&request.why);
+        Clocked::read(&config.record, began).await?.check(&recorder, now, right).await?;
+        retention::run(Some(&recorder), &config.record, &request, now, &progress).await
+    };
     let done = watched(removing, &progress, is_watched).await;
     recorder.close().await;
     Ok(done?)
@@ -283,8 +323,9 @@ async fn opened(config: &Config) -> anyhow::Result<Recorder> {
     Ok(Recorder::open(&config.record, Clock::system()).await?.recorder)
 }
 
-fn actor() -> String {
-    format!("uid {}", rustix::process::getuid().as_raw())
+/// Who runs this, as a daemon would say it.
+fn own_name() -> String {
+    actor(rustix::process::getuid().as_raw(), Process::open(std::process::id()).ok().as_ref())
 }
 
 /// Shows on a terminal how far it is.
@@ -346,20 +387,27 @@ fn show(report: &Report, screen: &mut Screen<'_>) -> io::Result<()> {
     screen.table(&header, rows.collect())
 }
 
-async fn add(wanted: HoldRequest, config: &Config) -> anyhow::Result<String> {
+async fn add(wanted: HoldRequest, config: &Config) -> anyhow::Result<HoldPlaced> {
     let sent = wanted.clone();
     match asked(config, move |client| client.hold(&sent)).await? {
-        Ok(placed) => return Ok(placed.hold),
+        Ok(placed) => return Ok(placed),
         Err(ClientError::NotRunning { .. }) => {}
         Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
     }
     let HoldRequest { session, workload, since, until, reason } = wanted;
     let held = held(session, workload, since, until)?;
     let why = why(reason)?;
+    let workloads: Vec<WorkloadName> = config.workload.iter().map(|workload| workload.name.clone()).collect();
     let recorder = opened(config).await?;
-    let placed = recorder.hold(&held, &why).await;
+    let placed = async {
+        let reader = Reader::open(&config.record).await?;
+        reader.known(&held, &workloads).await??;
+        let hold = recorder.hold(&held, &why).await?;
+        Ok(HoldPlaced { hold, sessions: reader.held_sessions(&held).await? })
+    };
+    let placed = placed.await;
     recorder.close().await;
-    Ok(placed?)
+    placed
 }
 
 fn held(
@@ -402,7 +450,7 @@ fn why(reason: String) -> anyhow::Result<Why> {
     if reason.trim().is_empty() {
         bail!("--reason: who reads the record later must learn why");
     }
-    Ok(Why { actor: actor(), reason })
+    Ok(Why { actor: own_name(), reason })
 }
 
 fn list(holds: &[HoldView], all: bool, json: bool, screen: &mut Screen<'_>) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ pub(in crate::record) use bodies::unpacked;
 pub use bodies::{Answer, Bodies, Params};
 pub use filter::{CallFilter, EventFilter, SessionFilter, StatusFilter};
 pub use follow::Marks;
-pub use holds::HoldView;
+pub use holds::{HoldView, RunView, UnknownHeld};
 pub use listing::{Listing, Order, Page};
 pub use rows::{CallView, EventView, Json, MaskedView, SessionView};
 pub use used::{Amount, Used};

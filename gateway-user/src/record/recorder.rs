@@ -15,9 +15,10 @@ use super::{
     capture::Room,
     retention::{Held, Why},
     sink::{Checkpoints, Sink},
+    stamp::stamp,
     store::{
         Leftovers, Store,
-        prune::{Cut, Step, Taken},
+        prune::{Cut, Memory, Step, Taken},
     },
     stored::{
         CallRow, EventRow, HoldRow, IdentityRow, OutcomeRow, ReleaseRow, SessionEndRow, SessionRow, Unit,
@@ -40,11 +41,12 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     outcomes: mpsc::Sender<OutcomeRow>,
     removals: mpsc::Sender<Removal>,
-    health: watch::Receiver<Health>,
+    health: watch::Sender<Health>,
     clock: Clock,
     write_timeout: Duration,
     params_max: usize,
     room: Room,
+    memory: Arc<tokio::sync::Mutex<Memory>>,
     closing: CancellationToken,
     stopped: CancellationToken,
     #[cfg(test)]
@@ -83,13 +85,12 @@ impl Recorder {
         let (commands, command_queue) = mpsc::channel(config.queue.max(1));
         let (outcomes, outcome_queue) = mpsc::channel(config.open_calls.max(1));
         let (removals, removal_queue) = mpsc::channel(1);
-        let (health_sender, health) =
-            watch::channel(Health { unindexed: store.unindexed(), ..Health::default() });
+        let health = watch::Sender::new(Health { unindexed: store.unindexed(), ..Health::default() });
         let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
         #[cfg(test)]
         let (faults, fault_queue) = mpsc::channel(1);
-        let sink = Sink::start(config, health_sender.clone());
-        let checkpoints = sink.checkpoints(health_sender.clone());
+        let sink = Sink::start(config, health.clone());
+        let checkpoints = sink.checkpoints(health.clone());
         let writer = Writer {
             store,
             commands: command_queue,
@@ -98,7 +99,7 @@ impl Recorder {
             batch_rows: config.batch_rows.max(1),
             retry_max: Duration::from_secs(config.retry_max_secs),
             sink,
-            health: health_sender,
+            health: health.clone(),
             closing: closing.clone(),
             stopped: stopped.clone().drop_guard(),
             #[cfg(test)]
@@ -113,6 +114,7 @@ impl Recorder {
             write_timeout: Duration::from_secs(config.write_timeout_secs),
             params_max: config.params_max_bytes,
             room: Room::new(config),
+            memory: Arc::default(),
             closing,
             stopped,
             #[cfg(test)]
@@ -224,9 +226,16 @@ impl Recorder {
     /// Removes what of a step may go, in one transaction between others.
     pub(super) async fn remove(&self, cut: &Cut, step: Step) -> Result<Taken, RecordError> {
         let (ack, answer) = oneshot::channel();
-        let removal = Removal { cut: cut.clone(), step, ack };
+        // Its tombstones are of the time at which the rows go.
+        let cut = Cut { now: stamp(self.shared.clock.now()), ..cut.clone() };
+        let removal = Removal { cut, step, ack };
         self.shared.removals.send(removal).await.map_err(|_| RecordError::Stopped)?;
         answer.await.map_err(|_| RecordError::Stopped)?
+    }
+
+    /// What is remembered of the log, for those who remove.
+    pub(super) fn memory(&self) -> Arc<tokio::sync::Mutex<Memory>> {
+        Arc::clone(&self.shared.memory)
     }
 
     /// How the writer is doing.
@@ -238,6 +247,11 @@ impl Recorder {
         health.queued = used(commands.max_capacity(), commands.capacity());
         health.open_calls = used(outcomes.max_capacity(), outcomes.capacity());
         health
+    }
+
+    /// Says with [`Recorder::health`] why old records stay; `None` where they do not.
+    pub fn note_unremoved(&self, why: Option<String>) {
+        self.shared.health.send_modify(|health| health.unremoved = why);
     }
 
     /// Accepts nothing new, waits until every open call has ended and all is written. If the database
@@ -302,7 +316,7 @@ impl Recorder {
     /// Waits until the writer's state is as wanted.
     #[cfg(test)]
     pub(super) async fn healthy_when(&self, condition: impl Fn(&Health) -> bool) {
-        let mut changes = self.shared.health.clone();
+        let mut changes = self.shared.health.subscribe();
         while !condition(&self.health()) {
             changes.changed().await.unwrap();
         }

@@ -5,6 +5,8 @@
 //! so that calls go on in between. Every step leaves tombstones, which the log signs: that rows are gone can be seen, and that they
 //! were not others. A step is one transaction, so a run that broke off left nothing half done, and the next one finds the rest.
 
+pub mod clock;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,6 +15,7 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Event, RecordError, Recorder, StoreKind,
@@ -29,13 +32,16 @@ use crate::{
 pub use super::store::prune::Tally;
 
 /// Rows that are looked at in one question.
-const LOOK: usize = 5000;
+const LOOK: usize = if cfg!(test) { 50 } else { 5000 };
 
 /// Longest pause after a step.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The youngest rows that may go: limits count the calls of the last 25 hours.
 pub const YOUNGEST: time::Duration = time::Duration::days(2);
+
+/// The event of a daemon that serves.
+pub const STARTED: &str = "daemon-started";
 
 /// How long what is recorded is kept.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -126,6 +132,8 @@ impl Request {
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
+    /// The run, as its event names it; `None` where nothing was to be removed.
+    pub run: Option<String>,
     /// Nothing was removed, only counted.
     pub dry_run: bool,
     /// Bodies of calls from before this.
@@ -153,11 +161,37 @@ impl Report {
     }
 }
 
-/// What is done so far, for who watches.
-#[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<Mutex<Report>>);
+/// One run: what is done so far, for who watches, and how it is ended.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    id: Arc<str>,
+    report: Arc<Mutex<Report>>,
+    stop: CancellationToken,
+    /// Why the run before failed, where it did: the record need not be told again.
+    known: Option<String>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new(CancellationToken::new(), None)
+    }
+}
 
 impl Progress {
+    /// Of a run that ends after a step when `stop` is cancelled. `known`: why the one before failed, where it did.
+    #[must_use]
+    pub fn new(stop: CancellationToken, known: Option<String>) -> Self {
+        let id = format!("r-{}", uuid::Uuid::now_v7().simple());
+        let report = Report { run: Some(id.clone()), ..Report::default() };
+        Self { id: id.into(), report: Arc::new(Mutex::new(report)), stop, known }
+    }
+
+    /// What the run is called.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// What is done so far.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -165,7 +199,7 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,6 +224,21 @@ pub enum RetentionError {
     /// Nothing could be removed.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The clock is not believed.
+    #[error(
+        "the clock says {now}, and the newest record from before the daemon's start is of {newest}: if the clock is wrong, \
+         what is young would be removed. If it is right, because nothing was recorded for so long, say so: `chaperone \
+         retention run --clock-is-right`"
+    )]
+    ClockAhead {
+        /// The time now.
+        now: String,
+        /// The newest record.
+        newest: String,
+    },
+    /// The daemon ends.
+    #[error("the daemon was told to stop; the next run goes on")]
+    Stopped,
     /// The running boot is not known.
     #[error("the boot id cannot be read: {0}")]
     Boot(std::io::Error),
@@ -201,7 +250,8 @@ impl From<sqlx::Error> for RetentionError {
     }
 }
 
-/// Removes what is old, through `recorder`; without one, only says what would go. An event says what went.
+/// Removes what is old, through `recorder`; without one, only says what would go. An event says what went, and why a run
+/// failed.
 ///
 /// # Errors
 /// [`RetentionError`].
@@ -213,12 +263,40 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Report, RetentionError> {
     request.check(now)?;
+    *progress.lock() = Report {
+        run: recorder.map(|_| progress.id.to_string()),
+        dry_run: recorder.is_none(),
+        bodies_before: request.bodies_before.map(stamp),
+        rows_before: request.rows_before.map(stamp),
+        tables: Vec::new(),
+    };
+    let done = remove(recorder, config, request, now, progress).await;
+    let report = progress.report();
+    let error = done.as_ref().err().map(ToString::to_string);
+    let is_failed = matches!(&done, Err(error) if !matches!(error, RetentionError::Stopped));
+    let is_news = report.rows() > 0 || (is_failed && error != progress.known);
+    if let Some(recorder) = recorder.filter(|_| is_news) {
+        let told = recorder.event(told(&report, request, error)).await;
+        // Why it failed comes first.
+        return done.and_then(|()| Ok(told.map(|()| report)?));
+    }
+    done.map(|()| report)
+}
+
+async fn remove(
+    recorder: Option<&Recorder>,
+    config: &super::Config,
+    request: &Request,
+    now: OffsetDateTime,
+    progress: &Progress,
+) -> Result<(), RetentionError> {
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let logs = conn.conn().logs().await?;
     let is_shared = config.store == StoreKind::Postgres;
-    let log = logs.iter().rev().find(|log| log.is_ours(config));
-    let cut = Cut {
-        log: log.ok_or(RetentionError::NoLog)?.id,
+    let own: Vec<i64> = logs.iter().filter(|log| log.is_ours(config)).map(|log| log.id).collect();
+    let mut cut = Cut {
+        log: own.last().copied().ok_or(RetentionError::NoLog)?,
+        own,
         bodies_before: request.bodies_before.map(stamp),
         rows_before: request.rows_before.map(stamp),
         now: stamp(now),
@@ -226,62 +304,73 @@ pub async fn run(
         actor: request.why.actor.clone(),
         reason: request.why.reason.clone(),
         step_rows: config.retention.step_rows.max(1),
+        memory: recorder.map(Recorder::memory),
         is_dry: recorder.is_none(),
     };
-    *progress.lock() = Report {
-        dry_run: cut.is_dry,
-        bodies_before: cut.bodies_before.clone(),
-        rows_before: cut.rows_before.clone(),
-        tables: Vec::new(),
-    };
-    let mut done = Ok(());
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.before(&cut).is_some()) {
-        done = sweep(&mut conn, recorder, &cut, kind, progress).await;
-        if done.is_err() {
-            break;
+    if let Some(memory) = &cut.memory {
+        // Not by the writer: calls would wait for it. A step reads on from there.
+        let mut memory = memory.lock().await;
+        let mut reading = conn.conn();
+        tokio::select! {
+            read = memory.read(&mut reading, cut.log) => read?,
+            () = progress.stop.cancelled() => return Err(RetentionError::Stopped),
         }
     }
-    if cut.is_dry && done.is_ok() {
+    for kind in Kind::ALL {
+        if kind.before(&cut).is_some() {
+            sweep(&mut conn, recorder, &mut cut, kind, progress).await?;
+        }
+    }
+    if cut.is_dry {
         let host = is_shared.then(|| config.host_name());
         let contents = unneeded_contents(&mut conn.conn(), host.as_deref(), &cut).await?;
         progress.lock().add(&[contents]);
     }
-    let report = progress.report();
-    if let Some(recorder) = recorder
-        && report.rows() > 0
-    {
-        let error = done.as_ref().err().map(ToString::to_string);
-        recorder.event(told(&report, request, error)).await?;
-    }
-    done.map(|()| report)
+    Ok(())
 }
 
 /// Finds the rows of one kind that are old, and removes those that may go.
 async fn sweep(
     conn: &mut ReadConnection,
     recorder: Option<&Recorder>,
-    cut: &Cut,
+    cut: &mut Cut,
     kind: Kind,
     progress: &Progress,
 ) -> Result<(), RetentionError> {
-    let mut after = i64::MIN;
+    let mut after: Option<(String, i64)> = None;
     let mut found: Vec<i64> = Vec::new();
     loop {
-        let rows = kind.scan(&mut conn.conn(), cut, after, LOOK).await?;
-        let is_end = match rows.last() {
-            Some((last, ..)) => {
-                after = *last;
-                !rows.iter().any(|(_, is_old, _)| *is_old)
-            }
-            None => true,
+        let mut reading = conn.conn();
+        let rows = tokio::select! {
+            rows = kind.scan(&mut reading, cut, after.as_ref(), LOOK) => rows?,
+            () = progress.stop.cancelled() => return Err(RetentionError::Stopped),
         };
-        found.extend(rows.iter().filter(|(_, _, goes)| *goes).map(|(row, ..)| *row));
+        let is_end = rows.len() < LOOK;
+        found.extend(rows.iter().filter(|(_, _, goes)| *goes).map(|(_, row, _)| *row));
+        if let Some((at, row, _)) = rows.into_iter().next_back() {
+            after = Some((at, row));
+        }
+        // Rows that follow each other are one span of a tombstone.
+        found.sort_unstable();
         while found.len() >= cut.step_rows || (is_end && !found.is_empty()) {
+            if progress.stop.is_cancelled() {
+                return Err(RetentionError::Stopped);
+            }
             let rows = found.iter().copied().take(cut.step_rows).collect();
             let step = Step { kind, rows };
             let began = Instant::now();
             let taken = match recorder {
-                Some(recorder) => recorder.remove(cut, step).await?,
+                Some(recorder) => match recorder.remove(cut, step).await {
+                    Err(RecordError::Timeout(_)) if cut.step_rows > 1 => {
+                        cut.step_rows /= 2;
+                        tracing::warn!(
+                            rows = cut.step_rows,
+                            "a step took too long: the next ones are shorter"
+                        );
+                        continue;
+                    }
+                    taken => taken?,
+                },
                 None => prune::look(&mut conn.conn(), cut, &step)
                     .await
                     .map_err(|error| RetentionError::Query(QueryError::Store(error.to_string())))?,
@@ -299,11 +388,12 @@ async fn sweep(
     }
 }
 
-/// The event of a run that removed something.
+/// The event of a run that removed something, or failed.
 fn told(report: &Report, request: &Request, error: Option<String>) -> Event {
     let tables: serde_json::Map<String, serde_json::Value> =
         report.tables.iter().map(|tally| (tally.table.clone(), tally.rows.into())).collect();
     let detail = json!({
+        "run": report.run,
         "removed": tables,
         "bytes": report.tables.iter().map(|tally| tally.bytes).sum::<u64>(),
         "bodies_before": report.bodies_before,

@@ -11,7 +11,7 @@ mod lock;
 pub(super) mod pages;
 mod postgres;
 pub(super) mod prune;
-mod recover;
+pub(super) mod recover;
 pub(super) mod search;
 mod sqlite;
 

@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod durable;
 mod following;
+mod grounds;
 mod hosts;
 mod log;
 mod network;

@@ -100,6 +100,8 @@ pub struct Health {
     pub unarchived: Option<String>,
     /// Ended calls that the index of texts does not have yet, about. A search looks at them one by one.
     pub unindexed: u64,
+    /// Why old records are not removed; `None` while they are, or are not to be. Recording goes on.
+    pub unremoved: Option<String>,
 }
 
 /// The task's state.

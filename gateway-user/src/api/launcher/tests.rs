@@ -67,7 +67,7 @@ pub(in crate::api) fn bench(names: &[&str]) -> Bench {
     bench_with_slice(names, "agents.slice")
 }
 
-fn bench_with_slice(names: &[&str], slice: &str) -> Bench {
+pub(in crate::api) fn bench_with_slice(names: &[&str], slice: &str) -> Bench {
     let tree = Arc::new(FakeTree::with(&[slice]));
     let workloads = names.iter().map(|name| {
         toml::from_str(&format!("name = {name:?}\nidentity = 'host'\ncgroup = 'agents.slice/{name}-*'"))

@@ -57,13 +57,15 @@ fn serve(workloads: &[&str], change: impl FnOnce(&mut Config)) -> Served {
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, is_ready) = std::sync::mpsc::channel();
     let (api_config, launcher) = (config.clone(), Arc::clone(&bench.launcher));
+    let known = workloads.iter().map(|name| name.parse().unwrap()).collect();
     let record = crate::record::Config { database: dir.path().join("chaperone.db"), ..Default::default() };
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let clock = crate::clock::Clock::system();
             let recorder = crate::record::Recorder::open(&record, clock.clone()).await.unwrap().recorder;
-            let retention = Arc::new(Retention::new(recorder, record, clock));
+            let retention = Retention::new(recorder, record, clock);
+            let retention = Arc::new(retention.of(known, tokio_util::sync::CancellationToken::new()));
             let api = Api::new(api_config, Arc::new(Fixed), launcher).with_retention(retention);
             let socket = Socket::bind(&api.config).unwrap();
             ready.send(()).unwrap();
@@ -135,13 +137,18 @@ fn what_is_kept_is_asked_over_the_socket() {
     let Err(ClientError::Refused(reply)) = served.client().release("h-none", &release) else { panic!() };
     assert_eq!(reply.next_step, "look for holds in force (chaperone retention holds list)");
     let old = datetime!(2020-01-01 00:00 UTC);
-    let request =
-        RetentionRequest { bodies_before: None, rows_before: Some(old), reason: "a test".to_owned() };
-    served.client().remove_old(&request).unwrap();
+    let request = RetentionRequest {
+        bodies_before: None,
+        rows_before: Some(old),
+        clock_is_right: false,
+        reason: "a test".to_owned(),
+    };
+    let begun = served.client().remove_old(&request).unwrap();
     let status =
         std::iter::repeat_with(|| served.client().retention().unwrap()).find(|status| !status.running);
     let status = status.unwrap();
     assert_eq!((status.report.rows(), status.error), (0, None));
+    assert_eq!(status.report.run, Some(begun.run));
     assert_eq!(status.report.rows_before.as_deref(), Some("2020-01-01T00:00:00.000000Z"));
 }
 

@@ -44,6 +44,42 @@ fn the_arguments_count_before_the_configuration() {
     );
 }
 
+/// Wrong usage, before anybody is asked.
+#[tokio::test]
+async fn what_may_never_go_is_wrong_usage() {
+    let exit = async |arguments: &[&str]| {
+        let Ok(command) = parse(&[&["run"], arguments].concat()) else { panic!("{arguments:?}") };
+        run(command, &config(0, 0)).await.unwrap()
+    };
+    let code = |code: ExitCode| format!("{code:?}");
+    assert_eq!(code(exit(&["--older-than", "1d"]).await), code(USAGE.into()));
+    assert_eq!(code(exit(&["--older-than", "3d", "--bodies-older-than", "4d"]).await), code(USAGE.into()));
+    assert_eq!(code(exit(&["--older-than", "three"]).await), code(USAGE.into()));
+    assert_eq!(code(exit(&[]).await), code(USAGE.into()));
+}
+
+/// What the daemon of before removed is in the record.
+#[tokio::test]
+async fn a_run_whose_daemon_is_gone_is_looked_up() {
+    use crate::record::{Event, tests::support::Bench};
+    let bench = Bench::new();
+    let recorder = bench.open().await.recorder;
+    let config = Config { record: bench.config.clone(), ..Config::default() };
+    let begun = RetentionBegun { run: "r-7".to_owned(), began: NOW };
+    let wanted = wanted_of(&["--older-than", "30d"], &config).unwrap();
+    let gone = lost(&wanted, &begun, &config).await.unwrap_err().to_string();
+    assert!(gone.contains("have tombstones of this run are 0") && gone.contains("again"), "{gone}");
+    for (run, calls, error) in [("r-6", 1, None), ("r-7", 12, Some("told to stop")), ("r-8", 3, None)] {
+        let detail = serde_json::json!({ "run": run, "removed": { "calls": calls }, "error": error });
+        recorder.event(Event { detail, ..Event::new("retention", "rows") }).await.unwrap();
+    }
+    recorder.close().await;
+    let ended = finished(lost(&wanted, &begun, &config).await.unwrap()).unwrap_err().to_string();
+    assert_eq!(ended, "12 rows were removed, then it ended: told to stop");
+    let begun = RetentionBegun { run: "r-8".to_owned(), ..begun };
+    assert_eq!(finished(lost(&wanted, &begun, &config).await.unwrap()).unwrap().rows(), 3);
+}
+
 #[test]
 fn a_hold_is_of_one_thing_and_has_a_reason() {
     assert!(parse(&["holds", "add", "--session", "s-1", "--reason", "r"]).is_ok());
@@ -67,6 +103,7 @@ async fn what_goes_is_a_table() {
     };
     let bodies = Tally { oldest: None, newest: None, ..tally("bodies", 3) };
     let mut report = Report {
+        run: None,
         dry_run: true,
         bodies_before: None,
         rows_before: Some("2025-02-01T00:00:00.000000Z".to_owned()),
@@ -142,7 +179,16 @@ async fn without_a_daemon_the_command_does_it() {
         until: None,
         reason: "the incident".to_owned(),
     };
-    let hold = add(wanted, &config).await.unwrap();
+    let unknown =
+        HoldRequest { session: None, workload: Some("claude-bilds".parse().unwrap()), ..wanted.clone() };
+    let refused = add(unknown, &config).await.unwrap_err().to_string();
+    assert!(refused.ends_with("did you mean claude-builds?"), "{refused}");
+    let nobody =
+        HoldRequest { session: Some(crate::record::tests::support::session_id(9)), ..wanted.clone() };
+    let refused = add(nobody, &config).await.unwrap_err().to_string();
+    assert!(refused.contains("would hold nothing"), "{refused}");
+    let HoldPlaced { hold, sessions } = add(wanted, &config).await.unwrap();
+    assert_eq!(sessions, 1);
     release(&hold, "over".to_owned(), &config).await.unwrap();
     let again = release(&hold, "over".to_owned(), &config).await.unwrap_err().to_string();
     assert!(again.contains("was released at"), "{again}");
@@ -155,6 +201,10 @@ async fn without_a_daemon_the_command_does_it() {
         ..wanted.unwrap()
     };
     assert!(ask_daemon(&wanted, &config, false).await.unwrap().is_none());
+    // Months have passed since the last record, and nobody has said that this is so.
+    let refused = alone(&wanted, &config, false).await.unwrap_err().to_string();
+    assert!(refused.contains("--clock-is-right"), "{refused}");
+    let wanted = RetentionRequest { clock_is_right: true, ..wanted };
     let report = alone(&wanted, &config, false).await.unwrap();
     assert!(report.tables.iter().all(|tally| tally.table == "events"), "{report:?}");
     bench.check_integrity().await;

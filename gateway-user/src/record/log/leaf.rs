@@ -154,10 +154,82 @@ impl Form {
         self.bytes.get(1..).unwrap_or_default()
     }
 
+    /// What the column of this name holds; `None` where the form has no such column.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Value<'_>> {
+        let mut rest = Rest(self.as_bytes());
+        rest.until(b'\n')?;
+        // The table's name may be anything, so it is not looked for the line's end in it.
+        rest.until(b' ')?;
+        rest.string()?;
+        rest.until(b'\n')?;
+        loop {
+            let (column, value) = rest.column()?;
+            if column == name.as_bytes() {
+                return Some(value);
+            }
+        }
+    }
+
+    /// The text in the column of this name; `None` where it holds none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name)? {
+            Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            Value::Null | Value::Integer(_) | Value::Blob(_) => None,
+        }
+    }
+
     /// The leaf's hash.
     #[must_use]
     pub fn hash(&self) -> LeafHash {
         LeafHash::of(&self.bytes)
+    }
+}
+
+/// What is left of a form that is read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// What comes before this byte, which is left out.
+    fn until(&mut self, end: u8) -> Option<&'a [u8]> {
+        let at = self.0.iter().position(|byte| *byte == end)?;
+        let (read, rest) = self.0.split_at_checked(at)?;
+        self.0 = rest.get(1..)?;
+        Some(read)
+    }
+
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let length = std::str::from_utf8(self.until(b':')?).ok()?.parse().ok()?;
+        let (read, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(read)
+    }
+
+    fn column(&mut self) -> Option<(&'a [u8], Value<'a>)> {
+        let kind = self.until(b' ')?;
+        let name = self.string()?;
+        let value = match kind {
+            b"null" => Value::Null,
+            b"integer" => {
+                self.until(b' ')?;
+                return Some((
+                    name,
+                    Value::Integer(std::str::from_utf8(self.until(b'\n')?).ok()?.parse().ok()?),
+                ));
+            }
+            b"text" => {
+                self.until(b' ')?;
+                Value::Text(self.string()?)
+            }
+            b"blob" => {
+                self.until(b' ')?;
+                Value::Blob(self.string()?)
+            }
+            _ => return None,
+        };
+        self.until(b'\n')?;
+        Some((name, value))
     }
 }
 

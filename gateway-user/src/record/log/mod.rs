@@ -11,6 +11,7 @@
 //!
 //! Nothing here reads the clock or the database; only `key` and `file` touch files.
 
+pub mod blocks;
 pub mod cadence;
 pub mod checkpoint;
 mod config;

@@ -3,6 +3,29 @@
 use serde::Serialize;
 
 use super::{QueryError, Reader, read};
+use crate::{
+    prim::WorkloadName,
+    record::{retention::Held, stamp::stamp},
+};
+
+/// Names that are told to who asked for another one.
+const NEAREST: usize = 3;
+
+/// There is nothing of the name that a hold would hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownHeld {
+    /// No such session.
+    #[error("there is no session {0} in the record: a hold of it would hold nothing")]
+    Session(String),
+    /// No such workload, neither configured nor of a session.
+    #[error("there is no workload {name}, neither configured nor in the record: {nearest}")]
+    Workload {
+        /// The name.
+        name: String,
+        /// The nearest names.
+        nearest: String,
+    },
+}
 
 /// A row of `holds`, with its release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -43,5 +66,112 @@ impl Reader {
              FROM holds AS h LEFT JOIN hold_releases AS r ON r.hold = h.id ORDER BY h.time, h.seq",
         );
         self.pool.all(query).await.map_err(read)
+    }
+
+    /// Whether there is what a hold would hold. `configured`: workloads that need not have had a session.
+    ///
+    /// # Errors
+    /// Reading; inside, [`UnknownHeld`].
+    pub async fn known(
+        &self,
+        held: &Held,
+        configured: &[WorkloadName],
+    ) -> Result<Result<(), UnknownHeld>, QueryError> {
+        match held {
+            Held::Session(session) => {
+                let mut query = self.pool.statement("SELECT count(*) FROM sessions WHERE id = ");
+                query.bind(session.to_string());
+                let found: Option<(i64,)> = self.pool.optional(query).await.map_err(read)?;
+                let is_known = found.is_some_and(|(count,)| count > 0);
+                Ok(is_known.then_some(()).ok_or_else(|| UnknownHeld::Session(session.to_string())))
+            }
+            Held::Workload(workload) if configured.contains(workload) => Ok(Ok(())),
+            Held::Workload(workload) => {
+                let query = self.pool.statement("SELECT DISTINCT workload FROM sessions ORDER BY workload");
+                let recorded: Vec<(String,)> = self.pool.all(query).await.map_err(read)?;
+                let names = configured.iter().map(|name| name.as_str().to_owned());
+                let names: Vec<String> = names.chain(recorded.into_iter().map(|(name,)| name)).collect();
+                let name = workload.as_str();
+                if names.iter().any(|known| known == name) {
+                    return Ok(Ok(()));
+                }
+                Ok(Err(UnknownHeld::Workload { name: name.to_owned(), nearest: nearest(name, names) }))
+            }
+            Held::Time { .. } => Ok(Ok(())),
+        }
+    }
+
+    /// How many sessions a hold of this holds now.
+    ///
+    /// # Errors
+    /// Reading.
+    pub async fn held_sessions(&self, held: &Held) -> Result<u64, QueryError> {
+        let mut query = self.pool.statement(
+            "SELECT count(*) FROM sessions AS s LEFT JOIN session_ends AS e ON e.session = s.id WHERE ",
+        );
+        match held {
+            Held::Session(session) => query.push("s.id = ").bind(session.to_string()),
+            Held::Workload(workload) => query.push("s.workload = ").bind(workload.as_str()),
+            Held::Time { since, until } => {
+                // Every time is between these two.
+                let since = since.map_or_else(String::new, stamp);
+                let until = until.map_or_else(|| "~".to_owned(), stamp);
+                query.push("s.started < ").bind(until);
+                query.push(" AND (e.ended IS NULL OR e.ended >= ").bind(since).push(")")
+            }
+        };
+        let found: Option<(i64,)> = self.pool.optional(query).await.map_err(read)?;
+        Ok(found.map_or(0, |(count,)| count.cast_unsigned()))
+    }
+
+    /// What a run of retention came to, by its event; `None` where it left none.
+    ///
+    /// # Errors
+    /// Reading.
+    pub async fn retention_run(&self, run: &str) -> Result<Option<RunView>, QueryError> {
+        let query = self.pool.statement(
+            "SELECT CAST(detail AS text) FROM events WHERE kind = 'retention' ORDER BY time DESC, seq DESC LIMIT 100",
+        );
+        let events: Vec<(String,)> = self.pool.all(query).await.map_err(read)?;
+        let parsed = |detail: &str| serde_json::from_str::<RunView>(detail).ok();
+        Ok(events.iter().filter_map(|(detail,)| parsed(detail)).find(|view| view.run == run))
+    }
+
+    /// How many rows have tombstones by `actor` for `reason` from this time on.
+    ///
+    /// # Errors
+    /// Reading.
+    pub async fn buried(
+        &self,
+        actor: &str,
+        reason: &str,
+        since: time::OffsetDateTime,
+    ) -> Result<u64, QueryError> {
+        let mut query = self
+            .pool
+            .statement("SELECT CAST(coalesce(sum(row_count), 0) AS bigint) FROM tombstones WHERE actor = ");
+        query.bind(actor).push(" AND reason = ").bind(reason).push(" AND time >= ").bind(stamp(since));
+        let found: Option<(i64,)> = self.pool.optional(query).await.map_err(read)?;
+        Ok(found.map_or(0, |(rows,)| rows.cast_unsigned()))
+    }
+}
+
+/// What the event of a run says of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct RunView {
+    run: String,
+    /// Rows, by table.
+    pub removed: std::collections::BTreeMap<String, u64>,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+fn nearest(name: &str, mut names: Vec<String>) -> String {
+    names.sort_by_cached_key(|known| (strsim::damerau_levenshtein(name, known), known.clone()));
+    names.dedup();
+    names.truncate(NEAREST);
+    match names.is_empty() {
+        true => "none is configured".to_owned(),
+        false => format!("did you mean {}?", names.join(", ")),
     }
 }

@@ -69,7 +69,7 @@ macro_rules! with {
 
 mod numbered;
 
-pub(in crate::record) use numbered::Logged;
+pub(in crate::record) use numbered::{Logged, Place};
 
 /// Rows of one INSERT into SQLite: its parameters have a bound.
 const SQLITE_ENTRIES: usize = 256;

@@ -157,10 +157,14 @@ impl Store {
             let mut inner = Conn::Postgres(&mut tx);
             let mut pages = book.pages(&mut inner).await.map_err(refused)?;
             let taken = prune::prune(&mut inner, book, &mut pages, cut, step).await;
-            let taken = taken.map_err(|error| RecordError::Store(error.to_string()))?;
+            let taken = taken.map_err(|error| match error.is_timeout() {
+                true => RecordError::Timeout(limit),
+                false => RecordError::Store(error.to_string()),
+            })?;
             Ok::<_, RecordError>((tx, taken, pages.draft))
         };
-        let (tx, taken, draft) = timeout(limit, removing).await.map_err(|_| silent())??;
+        let (tx, taken, draft) =
+            timeout(limit, removing).await.map_err(|_| RecordError::Timeout(limit))??;
         let error = match timeout(limit, tx.commit()).await {
             Ok(Ok(())) => {
                 self.book.commit(draft).map_err(|error| self.book.foreign(&error))?;

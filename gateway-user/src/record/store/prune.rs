@@ -4,6 +4,7 @@
 //! removes them, children first. A row that is not what was logged is not removed: it is evidence.
 
 mod goes;
+mod grounds;
 
 use super::{
     book::{Book, Pages},
@@ -11,11 +12,13 @@ use super::{
     pages::{Conn, Logged},
 };
 use crate::record::log::{
+    leaf::Form,
     note::NoteError,
     tombstone::{Pruned, Tombstone},
     writer::Entry,
 };
 pub(in crate::record) use goes::{Cut, Kind, unneeded_contents};
+pub(in crate::record) use grounds::{Memory, faithful};
 
 /// Spans of one tombstone at most: whether a row is in one is looked up for every row.
 const SPANS: usize = 100;
@@ -97,6 +100,26 @@ pub(in crate::record) enum PruneError {
          `chaperone verify` says more"
     )]
     Altered { table: &'static str, row: i64 },
+    #[error(
+        "{table} row {row} is in no log, so nothing is removed: somebody else put it there. `chaperone verify` says more"
+    )]
+    Unlogged { table: &'static str, row: i64 },
+    #[error(
+        "{table} row {row} is in the log and not in the database, so nothing is removed: what it holds is not known. \
+         `chaperone verify` says more; put the row back from a copy of the database"
+    )]
+    Gone { table: &'static str, row: i64 },
+    #[error(
+        "the database says that {table} row {row} may go, and what the log has of it says otherwise, so nothing is removed: \
+         a view or an index was changed, or `chaperone verify` says more"
+    )]
+    Otherwise { table: &'static str, row: i64 },
+    #[error(
+        "the log in the database is not what this daemon wrote, so nothing is removed. `chaperone verify` says more"
+    )]
+    Log,
+    #[error("there is no table {0}")]
+    NoTable(&'static str),
     #[error("{table}: {expected} rows should have gone, {found} did")]
     Count { table: &'static str, expected: usize, found: u64 },
 }
@@ -112,18 +135,29 @@ impl From<sqlx::Error> for PruneError {
     }
 }
 
+impl PruneError {
+    /// Whether it took too long: less may not.
+    pub(in crate::record) fn is_timeout(&self) -> bool {
+        const QUERY_CANCELED: &str = "57014";
+        let Self::Sql(error) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| code == QUERY_CANCELED)
+    }
+}
+
 /// Looks which of the step's rows would go, with what belongs to them.
 pub(in crate::record) async fn look(
     conn: &mut Conn<'_>,
     cut: &Cut,
     step: &Step,
 ) -> Result<Taken, PruneError> {
-    let (done, going) = goes::which(conn, cut, step).await?;
+    let going = goes::which(conn, cut, step).await?;
+    grounds::check(conn, cut, step.kind, &going.rows, None).await?;
     let mut tables = Vec::new();
-    for (table, rows) in going {
+    for (table, rows) in going.tables {
         tables.push(tally(conn, table, &rows).await?.0);
     }
-    Ok(Taken { done, tables })
+    Ok(Taken { done: going.done, tables })
 }
 
 /// Removes them, in the transaction that is open; its tombstones are in the log's entries then.
@@ -135,10 +169,18 @@ pub(super) async fn prune(
     step: &Step,
 ) -> Result<Taken, PruneError> {
     conn.hold_back_holds().await?;
-    let (done, going) = goes::which(conn, cut, step).await?;
+    let going = goes::which(conn, cut, step).await?;
+    let frontier = Some(book.log.frontier());
+    let owners = grounds::check(conn, cut, step.kind, &going.rows, frontier).await?;
     let mut tables = Vec::new();
-    for (table, rows) in going {
+    for (table, rows) in going.tables {
         let (tally, forms) = tally(conn, table, &rows).await?;
+        let owner = goes::owner_of(table.table);
+        let is_theirs = |form: &Form| form.text(owner).is_some_and(|owner| owners.contains(owner));
+        let is_child = table.table != step.kind.table();
+        if let Some(form) = forms.iter().find(|form| is_child && !is_theirs(form)) {
+            return Err(PruneError::Otherwise { table: table.table, row: form.row() });
+        }
         let logged = conn.logged(book.id, table.table, &rows).await?;
         let mut entries = logged.iter();
         for form in &forms {
@@ -159,7 +201,7 @@ pub(super) async fn prune(
         }
     }
     tables.retain(|tally| tally.rows > 0);
-    Ok(Taken { done, tables })
+    Ok(Taken { done: going.done, tables })
 }
 
 /// Leaves a tombstone for these spans of rows, and removes them.
@@ -221,7 +263,7 @@ async fn tally(
     conn: &mut Conn<'_>,
     leaves: &'static Leaves,
     rows: &[i64],
-) -> Result<(Tally, Vec<crate::record::log::leaf::Form>), PruneError> {
+) -> Result<(Tally, Vec<Form>), PruneError> {
     let table = leaves.table;
     let forms = conn.forms(leaves, rows).await?;
     let time = goes::time_of(table);
@@ -234,6 +276,6 @@ async fn tally(
     Ok((Tally { table: table.to_owned(), rows: forms.len() as u64, bytes, oldest, newest }, forms))
 }
 
-fn leaves(table: &str) -> Option<&'static Leaves> {
+pub(in crate::record) fn leaves(table: &str) -> Option<&'static Leaves> {
     LEAVES.iter().find(|leaves| leaves.table == table)
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Event written at each start; its detail says where the next start has to look for open calls.
-pub(super) const OPENED: &str = "record-opened";
+pub(in crate::record) const OPENED: &str = "record-opened";
 
 /// Sessions without an end, of the host `$1` or, where it is NULL, of every host.
 pub(super) const OPEN_SESSIONS: &str = "\

@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// A bench whose daemon reaches the server through a proxy.
-async fn behind_proxy(change: impl FnOnce(&mut crate::record::Config)) -> (Bench, Proxy, Recorder) {
+pub(super) async fn behind_proxy(
+    change: impl FnOnce(&mut crate::record::Config),
+) -> (Bench, Proxy, Recorder) {
     let server = Server::shared();
     let proxy = Proxy::to(server.socket()).await;
     let mut bench = On::Postgres.with(change);

@@ -44,7 +44,7 @@ async fn the_page_lists_every_column(on: On) {
 }
 
 /// Where events are written.
-const WRITERS: [&str; 15] = [
+const WRITERS: [&str; 16] = [
     include_str!("../../api/log.rs"),
     include_str!("../../serve/bypass.rs"),
     include_str!("../../serve/call.rs"),
@@ -58,6 +58,7 @@ const WRITERS: [&str; 15] = [
     include_str!("../../app/reload.rs"),
     include_str!("../../app/upkeep.rs"),
     include_str!("../retention.rs"),
+    include_str!("../retention/clock.rs"),
     include_str!("../store/book.rs"),
     include_str!("../store/recover.rs"),
 ];

@@ -37,23 +37,27 @@ on_both!(
     a_new_log_leaves_the_rows_of_the_old_one,
 );
 
-fn why() -> Why {
+pub(super) fn why() -> Why {
     Why { actor: "uid 0".to_owned(), reason: "a test".to_owned() }
 }
 
-fn rows_before(before: OffsetDateTime) -> Request {
+pub(super) fn rows_before(before: OffsetDateTime) -> Request {
     Request { bodies_before: None, rows_before: Some(before), why: why() }
 }
 
-fn bodies_before(before: OffsetDateTime) -> Request {
+pub(super) fn bodies_before(before: OffsetDateTime) -> Request {
     Request { bodies_before: Some(before), rows_before: None, why: why() }
 }
 
-async fn remove(bench: &Bench, recorder: &Recorder, request: &Request) -> Report {
+pub(super) async fn remove(bench: &Bench, recorder: &Recorder, request: &Request) -> Report {
     try_remove(bench, recorder, request).await.unwrap()
 }
 
-async fn try_remove(bench: &Bench, recorder: &Recorder, request: &Request) -> Result<Report, RetentionError> {
+pub(super) async fn try_remove(
+    bench: &Bench,
+    recorder: &Recorder,
+    request: &Request,
+) -> Result<Report, RetentionError> {
     run(Some(recorder), &bench.config, request, bench.clock.now(), &Progress::default()).await
 }
 
@@ -62,14 +66,14 @@ async fn would_remove(bench: &Bench, request: &Request) -> Report {
 }
 
 /// `calls 2, outcomes 2`.
-fn counts(report: &Report) -> String {
+pub(super) fn counts(report: &Report) -> String {
     let mut tables: Vec<String> =
         report.tables.iter().map(|tally| format!("{} {}", tally.table, tally.rows)).collect();
     tables.sort();
     tables.join(", ")
 }
 
-async fn started(bench: &Bench, recorder: &Recorder, n: u32, workload: &str) {
+pub(super) async fn started(bench: &Bench, recorder: &Recorder, n: u32, workload: &str) {
     let start = SessionStart {
         started: bench.clock.now(),
         workload: workload.parse().unwrap(),
@@ -79,7 +83,7 @@ async fn started(bench: &Bench, recorder: &Recorder, n: u32, workload: &str) {
     recorder.session_started(start).await.unwrap();
 }
 
-async fn called(recorder: &Recorder, session: u32, call: u32, answer: &[u8]) {
+pub(super) async fn called(recorder: &Recorder, session: u32, call: u32, answer: &[u8]) {
     let mut open = recorder.intend(Intent { session: session_id(session), ..intent(call) }).await.unwrap();
     let capture = recorder.capture(session_id(session), Holds::Document, Some("application/json"));
     capture.push(answer);
@@ -90,23 +94,23 @@ async fn called(recorder: &Recorder, session: u32, call: u32, answer: &[u8]) {
     open.finish(Outcome { masked: vec![masked], ..Outcome::new(OutcomeKind::Forwarded) });
 }
 
-async fn ended(recorder: &Recorder, n: u32, reason: EndReason) {
+pub(super) async fn ended(recorder: &Recorder, n: u32, reason: EndReason) {
     let end = SessionEnd { session: session_id(n), reason: reason.as_str().to_owned() };
     recorder.session_ended(end).await.unwrap();
 }
 
-async fn ids(bench: &Bench, table: &str) -> String {
+pub(super) async fn ids(bench: &Bench, table: &str) -> String {
     let sql = format!(
         "SELECT coalesce((SELECT group_concat(id) FROM (SELECT id FROM {table} ORDER BY id) AS x), '')"
     );
     bench.ask(&sql).await
 }
 
-fn calls(numbers: &[u32]) -> String {
+pub(super) fn calls(numbers: &[u32]) -> String {
     numbers.iter().map(|n| call_id(*n).to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn sessions(numbers: &[u32]) -> String {
+pub(super) fn sessions(numbers: &[u32]) -> String {
     numbers.iter().map(|n| session_id(*n).to_string()).collect::<Vec<_>>().join(",")
 }
 
@@ -118,10 +122,10 @@ async fn removed(bench: &Bench) -> u64 {
     audit.logs[0].found.as_ref().unwrap().pruned
 }
 
-const DAY: Duration = Duration::days(1);
+pub(super) const DAY: Duration = Duration::days(1);
 
 /// Session 1 has ended on the 2nd, session 2 exactly a day later, session 3 goes on; their calls take turns.
-async fn three_sessions(on: On) -> (Bench, Recorder) {
+pub(super) async fn three_sessions(on: On) -> (Bench, Recorder) {
     let bench = on.bench();
     let recorder = bench.open().await.recorder;
     for n in 1..=3 {
@@ -305,6 +309,7 @@ async fn what_is_held_stays_until_it_is_released(on: On) {
 fn cut(bench: &Bench, before: OffsetDateTime) -> Cut {
     Cut {
         log: 1,
+        own: vec![1],
         bodies_before: None,
         rows_before: Some(stamp(before)),
         now: stamp(bench.clock.now()),
@@ -312,6 +317,7 @@ fn cut(bench: &Bench, before: OffsetDateTime) -> Cut {
         actor: "uid 0".to_owned(),
         reason: "a test".to_owned(),
         step_rows: 1000,
+        memory: None,
         is_dry: false,
     }
 }
@@ -326,8 +332,11 @@ async fn a_hold_is_honoured_by_what_is_under_way(on: On) {
     assert_eq!(taken.done, 6);
     assert_eq!(ids(&bench, "calls").await, calls(&[1, 3, 4, 6]), "only the second session's went");
     let rows: Vec<i64> = (1..=3).collect();
-    recorder.remove(&cut, Step { kind: Kind::Sessions, rows }).await.unwrap();
+    for kind in [Kind::Identities, Kind::Sessions] {
+        recorder.remove(&cut, Step { kind, rows: rows.clone() }).await.unwrap();
+    }
     assert_eq!(ids(&bench, "sessions").await, sessions(&[1, 3]));
+    assert_eq!(bench.ask("SELECT count(*) FROM identities").await, "2");
     recorder.close().await;
     bench.check_integrity().await;
 }

@@ -41,6 +41,24 @@ fn every_type() {
     check(form().later_column("n", 5), b"integer 1:n 5\n");
 }
 
+#[test]
+fn a_column_is_read_back() {
+    let form = Form::new("a\nb 3:", 7)
+        .column("none", None::<&str>)
+        .column("text", "1:x\ntext 5:after 3:no!\n")
+        .column("blob", [0_u8, 10].as_slice())
+        .column("number", i64::MIN)
+        .column("after", "all")
+        .column("wrong", Value::Text(b"\xff"));
+    assert_eq!(form.value("none"), Some(Value::Null));
+    assert_eq!(form.text("text"), Some("1:x\ntext 5:after 3:no!\n"));
+    assert_eq!(form.value("blob"), Some(Value::Blob(&[0, 10])));
+    assert_eq!(form.value("number"), Some(Value::Integer(i64::MIN)));
+    assert_eq!(form.text("after"), Some("all"));
+    assert_eq!((form.text("none"), form.text("wrong"), form.text("other")), (None, None, None));
+    assert_eq!(example().text("session"), Some("s1"));
+}
+
 /// A row that was read back from its form.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {

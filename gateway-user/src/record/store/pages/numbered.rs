@@ -1,5 +1,7 @@
 //! Rows by their numbers, and what is done to them when they are removed.
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{Conn, Leaves, postgres_form, sqlite_form};
@@ -16,6 +18,17 @@ pub(in crate::record) struct Logged {
     pub(in crate::record) leaf: LeafHash,
     /// The row of this table that the log names before it.
     pub(in crate::record) before: Option<i64>,
+}
+
+/// Where a row is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::record) struct Place {
+    /// Which log.
+    pub(in crate::record) log: i64,
+    /// Which of its entries.
+    pub(in crate::record) index: u64,
+    /// What that says.
+    pub(in crate::record) leaf: LeafHash,
 }
 
 impl Conn<'_> {
@@ -104,6 +117,31 @@ impl Conn<'_> {
             let leaf =
                 LeafHash::from_bytes(&leaf).ok_or_else(|| super::corrupt("a log entry without a hash"))?;
             Ok(Logged { row, index: index.cast_unsigned(), leaf, before })
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// Where rows of this table are logged, by the rows' numbers: of these rows, where any are given, and of these logs, where any are.
+    pub(in crate::record) async fn leaves(
+        &mut self,
+        table: &'static str,
+        logs: &[i64],
+        rows: Option<&[i64]>,
+    ) -> Result<BTreeMap<i64, Place>, sqlx::Error> {
+        let logs: Vec<String> = logs.iter().map(i64::to_string).collect();
+        let of_logs =
+            if logs.is_empty() { String::new() } else { format!("AND l.log_id IN ({})", logs.join(", ")) };
+        let select = format!(
+            "SELECT l.row_seq, l.log_id, l.leaf_index, l.leaf FROM log AS l WHERE l.table_name = '{table}' {of_logs}"
+        );
+        let found: Vec<(i64, i64, i64, Vec<u8>)> = match rows {
+            Some(rows) => self.among(&format!("{select} AND l.row_seq {{rows}}"), rows).await?,
+            None => self.ask(select).await?,
+        };
+        let read = |(row, log, index, leaf): (i64, i64, i64, Vec<u8>)| {
+            let leaf = LeafHash::from_bytes(&leaf);
+            let leaf = leaf.ok_or_else(|| super::corrupt("a log entry without a hash"))?;
+            Ok((row, Place { log, index: index.cast_unsigned(), leaf }))
         };
         found.into_iter().map(read).collect()
     }

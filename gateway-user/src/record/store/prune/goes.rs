@@ -1,13 +1,25 @@
 //! What may go: said once, in SQL, for those who look for rows and for those who remove them.
 
-use super::{Step, Tally, leaves};
-use crate::record::store::{columns::Leaves, pages::Conn, recover};
+use std::sync::Arc;
+
+use super::{Step, Tally, grounds::Memory, leaves};
+use crate::record::{
+    retention::STARTED,
+    store::{
+        book::{BEGUN, RESTARTED},
+        columns::Leaves,
+        pages::Conn,
+        recover,
+    },
+};
 
 /// How old what goes is, and why it goes.
 #[derive(Debug, Clone)]
 pub(in crate::record) struct Cut {
     /// The log whose rows go.
     pub(in crate::record) log: i64,
+    /// This host's logs: what another one has of a row says nothing of its age.
+    pub(in crate::record) own: Vec<i64>,
     /// Bodies of calls from before this go.
     pub(in crate::record) bodies_before: Option<String>,
     /// Sessions that ended before this go, and events from before it.
@@ -19,6 +31,8 @@ pub(in crate::record) struct Cut {
     pub(in crate::record) reason: String,
     /// Rows of one transaction, about.
     pub(in crate::record) step_rows: usize,
+    /// What the daemon remembers of its log; `None` where nobody writes.
+    pub(in crate::record) memory: Option<Arc<tokio::sync::Mutex<Memory>>>,
     /// Nothing is removed: what would be gone by then is still there.
     pub(in crate::record) is_dry: bool,
 }
@@ -30,23 +44,37 @@ pub(in crate::record) enum Kind {
     Bodies,
     /// Calls of sessions that have ended, with their outcomes, bodies and what was masked.
     Calls,
-    /// Sessions without calls, with their ends and who they were.
+    /// Who sessions without calls were. A token that is renewed often leaves more of these than one step takes.
+    Identities,
+    /// Sessions without calls, with their ends.
     Sessions,
     /// Events that belong to no session that is kept.
     Events,
 }
 
 /// Events that tell what became of logs; they are few.
-const KEPT_EVENTS: &str = "'log-begun', 'log-restarted'";
+pub(super) const KEPT_EVENTS: [&str; 2] = [BEGUN, RESTARTED];
+
+/// Events of which the newest is kept: the next start looks for them.
+const OF_STARTS: [&str; 2] = [recover::OPENED, STARTED];
+
+/// Bytes of what is removed in one transaction, about: they are overwritten, and calls wait meanwhile.
+const STEP_BYTES: i64 = 4 << 20;
+
+/// The holds that nobody released.
+const IN_FORCE: &str = "(SELECT f.session AS session, f.workload AS workload, f.since AS since, f.until AS until \
+    FROM holds AS f WHERE NOT EXISTS (SELECT 1 FROM hold_releases AS r WHERE r.hold = f.id))";
 
 impl Kind {
     /// In the order in which they go.
-    pub(in crate::record) const ALL: [Self; 4] = [Self::Bodies, Self::Calls, Self::Sessions, Self::Events];
+    pub(in crate::record) const ALL: [Self; 5] =
+        [Self::Bodies, Self::Calls, Self::Identities, Self::Sessions, Self::Events];
 
     pub(in crate::record) fn table(self) -> &'static str {
         match self {
             Self::Bodies => "call_bodies",
             Self::Calls => "calls",
+            Self::Identities => "identities",
             Self::Sessions => "sessions",
             Self::Events => "events",
         }
@@ -56,17 +84,18 @@ impl Kind {
     pub(in crate::record) fn before(self, cut: &Cut) -> Option<&str> {
         match self {
             Self::Bodies => cut.bodies_before.as_deref(),
-            Self::Calls | Self::Sessions | Self::Events => cut.rows_before.as_deref(),
+            Self::Calls | Self::Identities | Self::Sessions | Self::Events => cut.rows_before.as_deref(),
         }
     }
 
-    /// Whether a row `x` of its table is of before that: beyond the last of these nothing is to be looked for.
-    fn is_old(self, cut: &Cut) -> String {
-        let before = literal(self.before(cut).unwrap_or_default());
+    /// What a row `x` of its table is found in, and the time by which it is: an index has that.
+    fn aged(self) -> (&'static str, &'static str) {
         match self {
-            Self::Bodies => format!("(SELECT c.time FROM calls AS c WHERE c.id = x.call) < {before}"),
-            Self::Calls | Self::Events => format!("x.time < {before}"),
-            Self::Sessions => format!("x.started < {before}"),
+            Self::Bodies => ("calls AS c JOIN call_bodies AS x ON x.call = c.id", "c.time"),
+            Self::Calls => ("calls AS x", "x.time"),
+            Self::Identities => ("sessions AS s JOIN identities AS x ON x.session = s.id", "s.started"),
+            Self::Sessions => ("sessions AS x", "x.started"),
+            Self::Events => ("events AS x", "x.time"),
         }
     }
 
@@ -81,24 +110,35 @@ impl Kind {
                 not_held("c.session"),
             ),
             Self::Calls => format!(
-                "{} AND EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session AND {}) AND {ours}",
+                "x.time < {before} AND {} AND EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session AND {}) AND {ours}",
                 has_ended("x"),
                 session_goes("s", cut),
             ),
-            Self::Sessions => format!("{} AND {}", session_goes("x", cut), has_no_calls("x", cut)),
+            Self::Identities => format!(
+                "EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session AND {} AND {}) AND {ours}",
+                session_goes("s", cut),
+                has_no_calls("s", cut),
+            ),
+            Self::Sessions => {
+                let left = match cut.is_dry {
+                    true => "",
+                    false => " AND NOT EXISTS (SELECT 1 FROM identities AS i WHERE i.session = x.id)",
+                };
+                format!("{} AND {}{left}", session_goes("x", cut), has_no_calls("x", cut))
+            }
             Self::Events => {
                 let gone = match cut.is_dry {
                     true => format!(" AND NOT ({} AND {})", session_goes("s", cut), has_no_calls("s", cut)),
                     false => String::new(),
                 };
-                let opened = literal(recover::OPENED);
                 let newer = self::ours("n", "events", cut.log);
+                let (kept, of_starts) = (literals(&KEPT_EVENTS), literals(&OF_STARTS));
                 format!(
-                    "x.time < {before} AND x.kind NOT IN ({KEPT_EVENTS}) \
-                     AND (x.kind <> {opened} OR EXISTS (SELECT 1 FROM events AS n \
-                          WHERE n.kind = {opened} AND n.seq > x.seq AND {newer})) \
+                    "x.time < {before} AND x.kind NOT IN ({kept}) \
+                     AND (x.kind NOT IN ({of_starts}) OR EXISTS (SELECT 1 FROM events AS n \
+                          WHERE n.kind = x.kind AND n.seq > x.seq AND {newer})) \
                      AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session{gone}) \
-                     AND NOT EXISTS (SELECT 1 FROM v_holds AS h WHERE h.session = x.session OR h.workload = x.workload \
+                     AND NOT EXISTS (SELECT 1 FROM {IN_FORCE} AS h WHERE h.session = x.session OR h.workload = x.workload \
                           OR ((h.since IS NOT NULL OR h.until IS NOT NULL) \
                               AND (h.until IS NULL OR x.time < h.until) AND (h.since IS NULL OR x.time >= h.since))) \
                      AND {ours}"
@@ -107,15 +147,29 @@ impl Kind {
         }
     }
 
+    /// Bytes of what goes with a row `x`, as far as they can be many.
+    fn bytes(self) -> &'static str {
+        match self {
+            Self::Bodies => "(SELECT max(length(b.content)) FROM bodies AS b WHERE b.digest = x.kept)",
+            Self::Calls => {
+                "octet_length(x.params) + coalesce((SELECT sum((SELECT max(length(b.content)) FROM bodies AS b \
+                 WHERE b.digest = k.kept)) FROM call_bodies AS k WHERE k.call = x.id), 0)"
+            }
+            Self::Identities => "octet_length(x.claims)",
+            Self::Sessions => "octet_length(x.command)",
+            Self::Events => "octet_length(x.detail)",
+        }
+    }
+
     /// Rows that go with a row `x`, itself included.
     fn weight(self) -> &'static str {
         match self {
-            Self::Bodies | Self::Events => "1",
+            Self::Bodies | Self::Identities | Self::Events => "1",
             Self::Calls => {
                 "2 + (SELECT count(*) FROM masked AS m WHERE m.call = x.id) \
                  + (SELECT count(*) FROM call_bodies AS b WHERE b.call = x.id)"
             }
-            Self::Sessions => "2 + (SELECT count(*) FROM identities AS i WHERE i.session = x.id)",
+            Self::Sessions => "2",
         }
     }
 
@@ -133,51 +187,59 @@ impl Kind {
                 ("outcomes", "t.call = x.id"),
                 ("calls", "t.seq = x.seq"),
             ],
-            Self::Sessions => &[
-                ("identities", "t.session = x.id"),
-                ("session_ends", "t.session = x.id"),
-                ("sessions", "t.seq = x.seq"),
-            ],
+            Self::Identities => &[("identities", "t.seq = x.seq")],
+            Self::Sessions => &[("session_ends", "t.session = x.id"), ("sessions", "t.seq = x.seq")],
             Self::Events => &[("events", "t.seq = x.seq")],
         }
     }
 
-    /// The next rows after this number: their numbers, whether they are old, and whether they may go.
+    /// The next old rows, oldest first: their times, their numbers, and whether they may go.
     pub(in crate::record) async fn scan(
         self,
         conn: &mut Conn<'_>,
         cut: &Cut,
-        after: i64,
+        after: Option<&(String, i64)>,
         limit: usize,
-    ) -> Result<Vec<(i64, bool, bool)>, sqlx::Error> {
-        let (table, old, goes) = (self.table(), self.is_old(cut), self.goes(cut));
-        let number = |condition: &str| format!("CAST(CASE WHEN {condition} THEN 1 ELSE 0 END AS bigint)");
+    ) -> Result<Vec<(String, i64, bool)>, sqlx::Error> {
+        let ((from, time), goes) = (self.aged(), self.goes(cut));
+        let before = literal(self.before(cut).unwrap_or_default());
+        let beyond = after.map(|(at, row)| format!("AND ({time}, x.seq) > ({}, {row}) ", literal(at)));
         let sql = format!(
-            "SELECT x.seq, {}, {} FROM {table} AS x WHERE x.seq > {after} ORDER BY x.seq LIMIT {limit}",
-            number(&old),
-            number(&format!("{old} AND {goes}")),
+            "SELECT {time}, x.seq, CAST(CASE WHEN {goes} THEN 1 ELSE 0 END AS bigint) FROM {from} \
+             WHERE {time} < {before} {}ORDER BY {time}, x.seq LIMIT {limit}",
+            beyond.unwrap_or_default(),
         );
-        let found: Vec<(i64, i64, i64)> = conn.ask(sql).await?;
-        Ok(found.into_iter().map(|(row, old, goes)| (row, old != 0, goes != 0)).collect())
+        let found: Vec<(String, i64, i64)> = conn.ask(sql).await?;
+        Ok(found.into_iter().map(|(at, row, goes)| (at, row, goes != 0)).collect())
     }
 }
 
-/// How many of the step's rows are done with, and which rows of which tables go for them.
-pub(super) async fn which(
-    conn: &mut Conn<'_>,
-    cut: &Cut,
-    step: &Step,
-) -> Result<(usize, Vec<(&'static Leaves, Vec<i64>)>), sqlx::Error> {
-    let (table, goes, weight) = (step.kind.table(), step.kind.goes(cut), step.kind.weight());
+/// What goes of a step.
+#[derive(Debug)]
+pub(super) struct Going {
+    /// How many of the step's rows are done with.
+    pub(super) done: usize,
+    /// Those that go.
+    pub(super) rows: Vec<i64>,
+    /// Which rows of which tables go for them, children first.
+    pub(super) tables: Vec<(&'static Leaves, Vec<i64>)>,
+}
+
+/// Which of the step's rows go, as many as one transaction takes, and what belongs to them.
+pub(super) async fn which(conn: &mut Conn<'_>, cut: &Cut, step: &Step) -> Result<Going, sqlx::Error> {
+    let (table, goes) = (step.kind.table(), step.kind.goes(cut));
+    let (weight, bytes) = (step.kind.weight(), step.kind.bytes());
     let sql = format!(
-        "SELECT x.seq, CAST({weight} AS bigint) FROM {table} AS x WHERE x.seq {{rows}} AND {goes} ORDER BY x.seq"
+        "SELECT x.seq, CAST({weight} AS bigint), CAST(coalesce({bytes}, 0) AS bigint) FROM {table} AS x \
+         WHERE x.seq {{rows}} AND {goes} ORDER BY x.seq"
     );
-    let found: Vec<(i64, i64)> = conn.among(&sql, &step.rows).await?;
-    let (mut going, mut weight) = (Vec::new(), 0);
+    let found: Vec<(i64, i64, i64)> = conn.among(&sql, &step.rows).await?;
+    let (mut going, mut weight, mut size) = (Vec::new(), 0, 0_i64);
     let mut done = step.rows.len();
-    for (row, rows) in found {
+    for (row, rows, bytes) in found {
         weight += usize::try_from(rows).unwrap_or(usize::MAX);
-        if weight > cut.step_rows && !going.is_empty() {
+        size = size.saturating_add(bytes);
+        if (weight > cut.step_rows || size > STEP_BYTES) && !going.is_empty() {
             done = step.rows.partition_point(|number| *number < row);
             break;
         }
@@ -198,7 +260,15 @@ pub(super) async fn which(
             tables.push((leaves, rows));
         }
     }
-    Ok((done, tables))
+    Ok(Going { done, rows: going, tables })
+}
+
+/// The column by which a row of this table says which call or session it belongs to.
+pub(super) fn owner_of(table: &str) -> &'static str {
+    match table {
+        "session_ends" => "session",
+        _ => "call",
+    }
 }
 
 /// The contents that these bodies keep.
@@ -281,7 +351,7 @@ fn session_goes(s: &str, cut: &Cut) -> String {
     let before = literal(cut.rows_before.as_deref().unwrap_or_default());
     let (now, boot, killed) = (literal(&cut.now), literal(&cut.boot), literal(recover::KILLED.as_str()));
     format!(
-        "EXISTS (SELECT 1 FROM session_ends AS e WHERE e.session = {s}.id AND e.ended < {before} \
+        "{s}.started < {before} AND EXISTS (SELECT 1 FROM session_ends AS e WHERE e.session = {s}.id AND e.ended < {before} \
             AND NOT (e.reason = {killed} AND {s}.boot_id = {boot})) \
          AND NOT EXISTS (SELECT 1 FROM identities AS i WHERE i.session = {s}.id \
             AND i.token_digest IS NOT NULL AND i.expires > {now}) \
@@ -303,12 +373,22 @@ fn has_ended(c: &str) -> String {
 }
 
 fn not_held(session: &str) -> String {
-    format!("NOT EXISTS (SELECT 1 FROM v_held_sessions AS h WHERE h.session = {session})")
+    format!(
+        "NOT EXISTS (SELECT 1 FROM sessions AS hs LEFT JOIN session_ends AS he ON he.session = hs.id \
+         JOIN {IN_FORCE} AS h ON h.session = hs.id OR h.workload = hs.workload \
+            OR ((h.since IS NOT NULL OR h.until IS NOT NULL) AND (h.until IS NULL OR hs.started < h.until) \
+                AND (h.since IS NULL OR he.ended IS NULL OR he.ended >= h.since)) \
+         WHERE hs.id = {session})"
+    )
 }
 
 /// That the row `x` is of this log: of another nothing could be said that its verifier believes.
 fn ours(x: &str, table: &str, log: i64) -> String {
     format!("(SELECT l.log_id FROM log AS l WHERE l.table_name = '{table}' AND l.row_seq = {x}.seq) = {log}")
+}
+
+fn literals(texts: &[&str]) -> String {
+    texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(", ")
 }
 
 /// A text in a statement.

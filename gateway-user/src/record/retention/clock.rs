@@ -1,0 +1,180 @@
+//! Whether the clock is believed when rows go by their age.
+//!
+//! A host whose clock is far ahead at its start would remove what is young. So the time is held against what was recorded before: where it is
+//! later than that by more than [`AHEAD`], and by the time that this daemon runs, nothing is removed until a person says that the clock is
+//! right. That somebody doubts it is an event, so that another start with the same clock does not believe it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{RetentionError, Why};
+use crate::record::{
+    Config, Event, Recorder,
+    query::{QueryError, Reader},
+    stamp::{stamp, unstamp},
+    store::{
+        pages::Conn,
+        prune::{faithful, leaves},
+        recover::OPENED,
+    },
+};
+
+/// How much later than the newest record it may be.
+pub const AHEAD: time::Duration = time::Duration::days(7);
+
+/// The event of a clock that is not believed.
+pub(in crate::record) const DOUBTED: &str = "clock-doubted";
+/// The event of a person who says that it is right.
+pub(in crate::record) const CONFIRMED: &str = "clock-confirmed";
+
+/// Entries of the log that are looked at for the newest time.
+const LAST: i64 = 64;
+
+/// What the clock is held against.
+#[derive(Debug, Clone)]
+pub struct Clocked {
+    /// The newest time that is believed; `None` where nothing was recorded before.
+    newest: Option<OffsetDateTime>,
+    /// Since when it may be as much later as time passes.
+    since: Instant,
+    /// The record has been told.
+    told: bool,
+}
+
+impl Clocked {
+    /// By what was recorded before this start, which was at `since`.
+    ///
+    /// # Errors
+    /// [`RetentionError`]: reading, or a row that is not what was logged.
+    pub async fn read(config: &Config, since: Instant) -> Result<Self, RetentionError> {
+        let mut conn = Reader::open(config).await?.into_connection().await?;
+        let logs = conn.conn().logs().await?;
+        let own: Vec<i64> = logs.iter().filter(|log| log.is_ours(config)).map(|log| log.id).collect();
+        if own.is_empty() {
+            return Err(RetentionError::NoLog);
+        }
+        let conn = &mut conn.conn();
+        let doubted = doubted(conn, &own).await?;
+        let told = doubted.is_some();
+        let newest = match doubted {
+            Some(newest) => Some(newest),
+            None => newest(conn, &own).await?,
+        };
+        Ok(Self { newest, since, told })
+    }
+
+    /// Whether what is old at `now` may go. `right`: who says that the clock is right.
+    ///
+    /// # Errors
+    /// [`RetentionError::ClockAhead`]; recording.
+    pub async fn check(
+        &mut self,
+        recorder: &Recorder,
+        now: OffsetDateTime,
+        right: Option<&Why>,
+    ) -> Result<(), RetentionError> {
+        let Some(newest) = self.newest else { return Ok(()) };
+        let passed = time::Duration::try_from(self.since.elapsed()).unwrap_or(time::Duration::MAX);
+        let fits = now <= newest.saturating_add(AHEAD).saturating_add(passed);
+        let set_right = || Why {
+            actor: "the daemon".to_owned(),
+            reason: "it agrees again with what was recorded".to_owned(),
+        };
+        let settled = match right {
+            _ if fits && !self.told => return Ok(()),
+            _ if fits => Some(set_right()),
+            right => right.cloned(),
+        };
+        let (says, newest) = (stamp(now), stamp(newest));
+        if let Some(Why { actor, reason }) = settled {
+            let detail = json!({ "now": says, "newest": newest, "actor": actor, "reason": reason });
+            recorder.event(Event { detail, ..Event::new(CONFIRMED, "the clock is right") }).await?;
+            *self = Self { newest: Some(now), since: Instant::now(), told: false };
+            return Ok(());
+        }
+        let error = RetentionError::ClockAhead { now: says.clone(), newest: newest.clone() };
+        if !self.told {
+            let detail = json!({ "now": says, "newest": newest });
+            recorder.event(Event { detail, ..Event::new(DOUBTED, error.to_string()) }).await?;
+            self.told = true;
+        }
+        Err(error)
+    }
+}
+
+/// The newest time that was believed when somebody doubted, where nobody has said since that the clock was right.
+async fn doubted(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTime>, RetentionError> {
+    let last = last_event(conn, own, &[DOUBTED, CONFIRMED], "").await?;
+    let Some(row) = last else { return Ok(None) };
+    let Some(events) = leaves("events") else { return Ok(None) };
+    let forms = faithful(conn, events, own, &[row]).await.map_err(unreadable)?;
+    let Some(event) = forms.first().filter(|event| event.text("kind") == Some(DOUBTED)) else {
+        return Ok(None);
+    };
+    let detail: Option<Value> = event.text("detail").and_then(|detail| serde_json::from_str(detail).ok());
+    Ok(detail.as_ref().and_then(|detail| detail.get("newest")?.as_str()).and_then(unstamp))
+}
+
+/// The newest time from before this start, and from before those that came to nothing: before the first one after that of the last
+/// daemon that served.
+async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTime>, RetentionError> {
+    let this = last_event(conn, own, &[OPENED], "").await?.unwrap_or(i64::MAX);
+    let served = last_event(conn, own, &[super::STARTED], &format!("AND e.seq < {this}")).await?;
+    let served = served.unwrap_or(i64::MIN);
+    let of_logs = of(own);
+    let first: Vec<(i64, i64)> = conn
+        .ask(format!(
+            "SELECT l.log_id, l.leaf_index FROM events AS e JOIN log AS l ON l.table_name = 'events' AND l.row_seq = e.seq \
+             WHERE e.kind = '{OPENED}' AND e.seq > {served} AND l.log_id IN ({of_logs}) ORDER BY e.seq LIMIT 1"
+        ))
+        .await?;
+    let Some((log, index)) = first.first() else { return Ok(None) };
+    let entries: Vec<(String, i64)> = conn
+        .ask(format!(
+            "SELECT l.table_name, l.row_seq FROM log AS l WHERE l.log_id IN ({of_logs}) \
+             AND (l.log_id, l.leaf_index) < ({log}, {index}) ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
+        ))
+        .await?;
+    let mut tables: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for (table, row) in entries {
+        tables.entry(table).or_default().push(row);
+    }
+    let mut newest = None;
+    for (table, rows) in tables {
+        let Some(leaves) = leaves(&table) else { continue };
+        for form in faithful(conn, leaves, own, &rows).await.map_err(unreadable)? {
+            let times = ["time", "started", "ended"].map(|column| form.text(column).and_then(unstamp));
+            newest = times.into_iter().flatten().chain(newest).max();
+        }
+    }
+    Ok(newest)
+}
+
+/// The number of the last event of these kinds that is in one of these logs.
+async fn last_event(
+    conn: &mut Conn<'_>,
+    own: &[i64],
+    kinds: &[&str],
+    also: &str,
+) -> Result<Option<i64>, RetentionError> {
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
+    let sql = format!(
+        "SELECT e.seq FROM events AS e WHERE e.kind IN ({}) {also} AND (SELECT l.log_id FROM log AS l \
+         WHERE l.table_name = 'events' AND l.row_seq = e.seq) IN ({}) ORDER BY e.seq DESC LIMIT 1",
+        kinds.join(", "),
+        of(own),
+    );
+    let found: Vec<(i64,)> = conn.ask(sql).await?;
+    Ok(found.first().map(|(row,)| *row))
+}
+
+fn of(logs: &[i64]) -> String {
+    logs.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn unreadable(error: impl std::fmt::Display) -> RetentionError {
+    RetentionError::Query(QueryError::Store(error.to_string()))
+}
