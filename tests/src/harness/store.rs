@@ -58,6 +58,13 @@ impl Store {
         }
     }
 
+    /// What a server does by itself some time after many rows were added: it notes which pages everybody sees, and counts.
+    pub fn settle(&self) {
+        if let Kind::Postgres(server, database) = &self.0 {
+            server.sql(database, "VACUUM (ANALYZE)");
+        }
+    }
+
     /// What stands below `[record]` in the configuration of a daemon whose files are in `dir`.
     pub(super) fn lines(&self, dir: &Path) -> String {
         match &self.0 {

@@ -50,6 +50,7 @@ pub(crate) fn measure() -> Result<Figures> {
         let place = dir.path().join(at.to_string());
         let config = store.record(&place);
         runtime.block_on(fill(&config))?;
+        store.settle();
         let (asked, rows) = runtime.block_on(async {
             let asked = lists(&config).await?;
             anyhow::Ok((asked, record::verified(&config).await?))
