@@ -2,6 +2,9 @@
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
+/// The target of checkpoints that are written to the log.
+pub(crate) const CHECKPOINTS: &str = "chaperone::checkpoint";
+
 /// What is logged and how.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,13 +29,23 @@ pub struct BadFilter {
     detail: String,
 }
 
+/// The filter of the configuration. Checkpoints pass in any case: whether they are logged is `record.log.journald`'s matter.
+///
+/// # Errors
+/// [`BadFilter`].
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, BadFilter> {
+    let bad =
+        |error: &dyn std::error::Error| BadFilter { filter: text.to_owned(), detail: error.to_string() };
+    let checkpoints = format!("{CHECKPOINTS}=info").parse().map_err(|error| bad(&error))?;
+    Ok(EnvFilter::try_new(text).map_err(|error| bad(&error))?.add_directive(checkpoints))
+}
+
 /// Starts logging to standard error, once per process; a second call does nothing.
 ///
 /// # Errors
 /// [`BadFilter`].
 pub fn init(config: &Config) -> Result<(), BadFilter> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .map_err(|error| BadFilter { filter: config.filter.clone(), detail: error.to_string() })?;
+    let filter = filter(&config.filter)?;
     // Under systemd the journal adds time and unit itself, but a plain file does not.
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);

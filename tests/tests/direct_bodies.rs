@@ -100,6 +100,17 @@ async fn what_is_revealed_is_not_kept_and_its_digest_neither() -> Result<()> {
         let kept = recorded(&direct).await?.answer.context("an answer")?;
         assert_eq!((kept.content, kept.digest, kept.length), (None, None, reply.body.len() as u64));
         assert_eq!(kept.missing, ["revealed"]);
+        // Security finds it, whoever revealed it.
+        let seen = "SELECT operation, how, path, rules FROM v_secrets_read";
+        let seen = direct.rows(seen).await?;
+        let rule = if configured { r#"["mask.rule[0]"]"# } else { r#"["show"]"# };
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!(
+            (&seen[0]["how"], &seen[0]["path"]),
+            (&"revealed".into(), &"SecretString".into()),
+            "{seen:?}"
+        );
+        assert_eq!(seen[0]["rules"], rule);
         assert!(direct.rows("SELECT * FROM bodies").await?.is_empty());
     }
     Ok(())
@@ -228,7 +239,11 @@ async fn parameters_that_do_not_fit_are_kept_whole_and_redacted() -> Result<()> 
     let headers = [("x-amz-target", "secretsmanager.CreateSecret"), ("content-type", JSON)];
     let body = serde_json::json!({ "Name": "db", "Description": text, "SecretString": SECRET }).to_string();
     let signing = Signing::new("secretsmanager");
-    direct.agent(SECRETS).ask(Method::POST, "/", &headers, body, &signing).await?;
+    direct.agent(SECRETS).ask(Method::POST, "/", &headers, body.clone(), &signing).await?;
+    // AWS gets what the agent sent.
+    let sent = direct.upstream.requests();
+    let sent = sent.last().context("a request")?;
+    assert_eq!(sent.body_sha256, sha256(body.as_bytes()));
     let params = recorded(&direct).await?.params;
     assert!(params.complete);
     assert_eq!(params.params.0["Description"], text.as_str());

@@ -113,6 +113,12 @@ async fn the_value_arrives_and_the_token_does_not() -> Result<()> {
             assert_eq!(request.header(gone), "", "{gone}");
         }
     }
+    let ended = "SELECT outcome, upstream_us FROM v_calls WHERE service = 'lambda' AND outcome <> 'open'";
+    direct.row("SELECT count(*) AS n FROM v_calls WHERE outcome <> 'open'", |row| row["n"] == 4).await?;
+    for call in direct.rows(ended).await? {
+        assert_eq!(call["outcome"], "forwarded", "the agent has all of it: {call}");
+        assert!(call["upstream_us"].is_number(), "{call}");
+    }
     let events = direct.rows("SELECT * FROM events WHERE kind = 'inserted' ORDER BY seq").await?;
     assert_eq!(events.len(), 2);
     let detail: serde_json::Value = serde_json::from_str(events[0]["detail"].as_str().unwrap_or("null"))

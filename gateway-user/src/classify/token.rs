@@ -191,9 +191,10 @@ impl Operation {
         };
         let is_version = |name: &str| VERSIONS.iter().any(|word| name.contains(word));
         let (mut ids, mut versions, mut alone) = (Vec::new(), Vec::new(), true);
-        // What is no member says nothing to AWS, and a switch chooses none of several values.
-        for (name, value) in self.params.iter().filter(|(name, _)| modelled(name)) {
+        // AWS may know by now what is no member yet, and a switch chooses none of several values.
+        for (name, value) in &self.params {
             match value {
+                _ if !modelled(name) => alone = false,
                 _ if !name.starts_with("Version") && ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
                     ids.push(value);
                 }

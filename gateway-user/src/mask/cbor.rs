@@ -7,7 +7,7 @@
 
 use super::{
     MaskError,
-    detect::{Io, Style, Window, is_kept, names_key},
+    detect::{Io, Style, Window, is_kept, is_kept_whole, names_key},
     flow::{Chunk, malformed},
     hide::{Hider, Why, Wire},
     place::{Children, Label, Place, What, children},
@@ -287,7 +287,9 @@ impl Cbor {
         let part = length.and_then(|length| Some(at..at.checked_add(length)?));
         let part = part.filter(|part| part.end <= chunk.bytes.len());
         let nothing = part.is_some_and(|part| !armed && !chunk.hits.secret_in(chunk.bytes, part));
-        if nothing || self.in_map() && self.place.name().is_some_and(is_kept) {
+        let is_kept =
+            || self.in_map() && self.place.name().is_some_and(is_kept) || self.place.is_within(is_kept_whole);
+        if nothing || is_kept() {
             self.text.mode = Mode::Pass;
             return Ok(());
         }

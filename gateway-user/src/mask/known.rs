@@ -10,7 +10,8 @@
 //! Held back is what may be the beginning of a value, and nothing of a message of an event stream that has ended: [`PIECE`] bytes
 //! of what is said at most. How they are written has up to [`WRITTEN_MAX`] bytes for each, of which there are copies for a moment,
 //! and each of the [`READINGS`] keeps 8 bytes for each. That is less than 1 MiB for values of [`PIECE`] bytes and more, and
-//! less than 80 KiB for a password of 30; room for it is taken with that for the search.
+//! less than 80 KiB for a password of 30; room for it is taken with that for the search. Not counted are 32 bytes for each value in
+//! the [`PART`] that is being read.
 //!
 //! # What it does not see
 //! Values of less than [`KNOWN_MIN`] bytes, a part of a value, what is escaped three times, and other encodings (base64).
@@ -48,11 +49,11 @@ const CODINGS: [Coding; 3] = [Coding::Json, Coding::Xml, Coding::Form];
 /// Bytes of the longest way to write a byte: as a reference, each byte of which is a reference.
 const WRITTEN_MAX: usize = REFERENCE_MAX * REFERENCE_MAX;
 /// Bytes that are read before anything is passed on.
-const PART: usize = 16 * 1024;
+const PART: usize = 4 * 1024;
 /// What the search takes while it is made, and stays below afterwards: for each byte of a value, each piece, and in any case.
 const BUILDING: (usize, usize, usize) = (96, 8 * 1024, 32 * 1024);
 
-/// All of them, each a series of codings, the outermost first.
+/// All ways to write a text, each a series of codings, the outermost first.
 fn ways() -> impl Iterator<Item = Vec<Coding>> {
     let one = CODINGS.into_iter().map(|coding| vec![coding]);
     let two = CODINGS.into_iter().flat_map(|outer| CODINGS.map(|inner| vec![outer, inner]));

@@ -104,6 +104,11 @@ impl Masks {
         fields.map(|field| Arc::clone(&field.path)).filter(|path| **path != *WHOLE).collect()
     }
 
+    /// What the configuration reveals of such an answer, to everybody: the path of each place, and which rule does.
+    pub fn revealed(&self, asked: Asked<'_>) -> Vec<(String, String)> {
+        self.rules.revealed(asked.services, asked.operation)
+    }
+
     /// How such an answer is masked, of which policy reveals these parts.
     pub fn of<'r>(&self, asked: Asked<'_>, revealed: impl Iterator<Item = &'r str>) -> Masking {
         let revealed: Vec<&str> = revealed.collect();

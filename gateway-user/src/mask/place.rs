@@ -187,6 +187,14 @@ impl Place {
         self.names.get(frame.name()..).filter(|_| !frame.cut)
     }
 
+    /// Whether it is in a value of such a name, however deep.
+    pub(super) fn is_within(&self, is: impl Fn(&[u8]) -> bool) -> bool {
+        let pairs = self.frames.iter().zip(self.frames.iter().skip(1));
+        pairs
+            .filter(|(frame, _)| frame.label == Label::Name && !frame.cut)
+            .any(|(frame, next)| self.names.get(frame.name()..next.name()).is_some_and(&is))
+    }
+
     /// The name of the value whose children are being read.
     pub(super) fn own_name(&self) -> Option<&[u8]> {
         let [.., parent, top] = self.frames.as_slice() else { return None };

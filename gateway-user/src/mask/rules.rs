@@ -135,6 +135,8 @@ enum Whose {
 /// A rule that is about something.
 #[derive(Debug)]
 struct Checked {
+    /// Which rule of the configuration, from 0.
+    number: usize,
     /// Those that have the operation, by their names in botocore.
     services: Vec<&'static str>,
     operation: String,
@@ -157,7 +159,7 @@ impl Rules {
                     errors.push(RuleError { rule: number, key: "operation", detail });
                     break;
                 }
-                Ok(checked) => rules.push(checked),
+                Ok(checked) => rules.push(Checked { number, ..checked }),
                 Err((key, detail)) => errors.push(RuleError { rule: number, key, detail }),
             }
         }
@@ -199,6 +201,12 @@ impl Rules {
     #[must_use]
     pub fn reveals(&self, services: &[&str], operation: &str) -> bool {
         self.about(Effect::Reveal, services, operation).next().is_some()
+    }
+
+    /// What the configuration reveals of such answers: the path of each place, and the key of the rule.
+    pub fn revealed(&self, services: &[&str], operation: &str) -> Vec<(String, String)> {
+        let about = self.about(Effect::Reveal, services, operation);
+        about.map(|rule| (rule.path.to_string(), format!("mask.rule[{}]", rule.number))).collect()
     }
 
     fn about<'r>(
@@ -314,6 +322,7 @@ impl Rule {
             }
         }
         Ok(Checked {
+            number: 0,
             services: services.iter().map(|service| service.name).collect(),
             operation: operation.to_owned(),
             path,

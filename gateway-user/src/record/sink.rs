@@ -111,7 +111,7 @@ async fn run(
             let Some(signed) = checkpoints.borrow_and_update().clone() else { break };
             let size = signed.checkpoint().size();
             if journaled && told != Some(size) {
-                tracing::info!(target: "chaperone::checkpoint", size, note = signed.note(), "checkpoint");
+                tracing::info!(target: CHECKPOINTS, size, note = signed.note(), "checkpoint");
                 told = Some(size);
             }
             let written = write(path.clone(), Arc::clone(&signed)).await;

@@ -299,7 +299,7 @@ async fn carry_out(
     let minting = Minting::of(permit.operation(), call);
     let inserted = inserting.as_ref().map(Inserting::known);
     let masking = Masking::of(gateway, caller, &permit, call, inserted);
-    let revealing = Revealing::of(&permit, call);
+    let revealing = Revealing::of(gateway, &permit, call);
     let keys = match keys {
         WhoseKeys::Own => {
             let policies = gateway.policies.load_full();

@@ -17,6 +17,10 @@ use crate::{
     share::Share,
 };
 
+/// The error code of an answer that was cut off because what is secret in it could not be hidden. The agent has none: it has the
+/// beginning of the answer.
+const WITHHELD: &str = "AnswerWithheld";
+
 /// A call on its way to a decision: whatever stage ends it, what is known by then is recorded.
 pub(super) struct Draft {
     pub(super) id: CallId,
@@ -230,9 +234,12 @@ impl Ending {
         self.finish(OutcomeKind::Forwarded);
     }
 
-    /// AWS broke off in the middle of its answer.
-    pub(super) fn broken(self, error: &BodyError) {
+    /// AWS broke off in the middle of its answer, or it could not be masked to its end.
+    pub(super) fn broken(mut self, error: &BodyError) {
         tracing::warn!(%error, "an answer broke off");
+        if let BodyError::Withheld(_) = error {
+            self.started.open.so_far().error_code = Some(WITHHELD.to_owned());
+        }
         self.finish(OutcomeKind::Failed);
     }
 

@@ -1,4 +1,5 @@
-//! An answer that policy reveals although it is withheld otherwise: that it does is on record before the request leaves.
+//! An answer that policy or the configuration reveals although it is withheld otherwise: that it does is on record before the
+//! request leaves.
 //!
 //! Before, and not when AWS answers: some of these requests carry a credential of the agent's own, which counts once AWS
 //! has the request, whatever becomes of the answer.
@@ -9,6 +10,7 @@ use super::{Gateway, refused::Refused};
 use crate::{
     decide::{Permit, Revealed},
     identify::Caller,
+    mask::Asked,
     prim::CallId,
     record::Event,
 };
@@ -23,8 +25,12 @@ pub(super) struct Revealing {
 
 impl Revealing {
     /// `None` for a call of whose answer nothing is revealed.
-    pub(super) fn of(permit: &Permit, call: CallId) -> Option<Self> {
-        let (operation, revealed) = (permit.operation(), permit.revealed().to_vec());
+    pub(super) fn of(gateway: &Gateway, permit: &Permit, call: CallId) -> Option<Self> {
+        let operation = permit.operation();
+        let mut revealed = permit.revealed().to_vec();
+        for (path, rule) in gateway.masks.revealed(Asked::of(operation)) {
+            revealed.push(Revealed { field: path.into(), rules: vec![rule] });
+        }
         let (resources, operation) = (operation.resources(), operation.full_name());
         (!revealed.is_empty()).then_some(Self { call, operation, resources, revealed })
     }
@@ -39,8 +45,7 @@ impl Revealing {
     }
 
     fn event(&self, caller: &Caller, part: &Revealed) -> Event {
-        let mut event =
-            Event::new("revealed", "policy reveals an answer that is withheld otherwise").of(caller);
+        let mut event = Event::new("revealed", "an answer is revealed that is withheld otherwise").of(caller);
         event.detail = json!({
             "call_id": self.call.to_string(),
             "operation": self.operation,

@@ -107,8 +107,10 @@ fn where_a_value_comes_from() {
     check(r#"{"SecretId":"db","VersionStage":"AWSPREVIOUS"}"#, "*", "db", "AWSPREVIOUS");
     check(r#"{"SecretId":"db","VersionStage":"s","VersionId":"v"}"#, "*", "db", "v s");
     check(&format!(r#"{{"SecretId":"{arn}"}}"#), arn, arn, "");
-    // What is no member of the operation names nothing.
-    check(r#"{"SecretId":"db","OtherName":"x","OtherVersion":"x"}"#, "*", "db", "");
+    // AWS may know what is no member of the operation, and mean another value by it.
+    let other = r#"{"SecretId":"db","OtherName":"x","OtherVersion":"x"}"#;
+    let other = origin("secretsmanager.GetSecretValue", "secretsmanager", other, None);
+    assert_eq!((other.id.as_str(), other.version.as_str(), other.alone), ("db", "", false));
     let parameter = r#"{"Name":"db","WithDecryption":true}"#;
     let parameter = origin("AmazonSSM.GetParameter", "ssm", parameter, None);
     assert_eq!((parameter.id.as_str(), parameter.alone), ("db", true));

@@ -23,7 +23,7 @@ mod names;
 mod pem;
 mod window;
 
-pub(super) use names::is_kept;
+pub(super) use names::{is_kept, is_kept_whole};
 pub(super) use window::{Io, Style, Window};
 
 /// Bytes of the longest secret that is found wherever it stands in a longer text.

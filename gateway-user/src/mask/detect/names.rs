@@ -1,7 +1,7 @@
 //! Members that are never looked through: a listing cannot go on without them.
 
 /// Tokens of listings and ids of requests, by their name on the wire, in small letters.
-const KEPT: [&[u8]; 31] = [
+const KEPT: [&[u8]; 36] = [
     b"clientrequesttoken",
     b"clienttoken",
     b"continuationtoken",
@@ -10,7 +10,9 @@ const KEPT: [&[u8]; 31] = [
     b"exclusivestartkey",
     b"idempotencytoken",
     b"keymarker",
+    b"lastevaluatedbackuparn",
     b"lastevaluatedkey",
+    b"lastevaluatedtablename",
     b"marker",
     b"next",
     b"nextbackwardtoken",
@@ -19,7 +21,9 @@ const KEPT: [&[u8]; 31] = [
     b"nextforwardtoken",
     b"nextkeymarker",
     b"nextmarker",
+    b"nextpagemarker",
     b"nextpagetoken",
+    b"nextpartnumbermarker",
     b"nextrecordidentifier",
     b"nextsequencetoken",
     b"nextsharditerator",
@@ -28,6 +32,7 @@ const KEPT: [&[u8]; 31] = [
     b"nextversionidmarker",
     b"pagetoken",
     b"paginationtoken",
+    b"position",
     b"requestid",
     b"sharditerator",
     b"uploadid",
@@ -35,8 +40,21 @@ const KEPT: [&[u8]; 31] = [
     b"versionidmarker",
 ];
 
+/// Those of them that have members themselves: keys of DynamoDB's tables.
+const KEPT_WHOLE: [&[u8]; 2] = [b"exclusivestartkey", b"lastevaluatedkey"];
+
 /// Whether a member of this name passes as it is, where no rule hides it.
 pub(in crate::mask) fn is_kept(name: &[u8]) -> bool {
+    is_one_of(&KEPT, name)
+}
+
+/// Whether all that is in a member of this name passes as it is, where no rule hides it.
+pub(in crate::mask) fn is_kept_whole(name: &[u8]) -> bool {
+    is_one_of(&KEPT_WHOLE, name)
+}
+
+/// Whether it is one of these, which are in order.
+fn is_one_of(names: &[&[u8]], name: &[u8]) -> bool {
     let mut small = [0; 24];
     let letters = name.iter().filter(|b| !matches!(b, b'_' | b'-'));
     let mut length = 0;
@@ -45,5 +63,5 @@ pub(in crate::mask) fn is_kept(name: &[u8]) -> bool {
         *to = letter.to_ascii_lowercase();
         length += 1;
     }
-    small.get(..length).is_some_and(|small| KEPT.binary_search(&small).is_ok())
+    small.get(..length).is_some_and(|small| names.binary_search(&small).is_ok())
 }

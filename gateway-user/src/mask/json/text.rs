@@ -3,7 +3,7 @@
 use super::{
     super::{
         MaskError,
-        detect::{Io, is_kept, names_key},
+        detect::{Io, is_kept, is_kept_whole, names_key},
         hide::{Hider, Wire, append},
         place::{Children, Label, What},
     },
@@ -141,7 +141,7 @@ impl Json {
             return start + end;
         }
         let named = self.place.top().is_some_and(|frame| frame.label == Label::Name);
-        if named && self.place.name().is_some_and(is_kept) {
+        if named && self.place.name().is_some_and(is_kept) || self.place.is_within(is_kept_whole) {
             self.state = State::InText(Mode::Pass);
             return start;
         }

@@ -1,5 +1,5 @@
-//! Where the messages of an event stream end (<https://smithy.io/2.0/aws/amazon-eventstream.html>), of a stream that is not read
-//! otherwise.
+//! Where the messages of an event stream end (<https://smithy.io/2.0/aws/amazon-eventstream.html>), by their lengths alone. Where
+//! secrets are hidden, their checksums have been looked at before.
 
 /// Bytes of the shortest message: two lengths and two checksums.
 const SHORTEST: u32 = 16;

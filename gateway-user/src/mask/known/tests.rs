@@ -8,7 +8,7 @@ const VALUE: &str = "correct \"horse\"/<battery> & \\staple ü😀 100%+";
 /// How a text is written, and what it says, for people.
 type Writer = (&'static str, fn(&str) -> String);
 
-const WRITERS: [Writer; 19] = [
+const WRITERS: [Writer; 20] = [
     ("as it is", str::to_owned),
     ("json", json),
     ("json, all escaped", units),
@@ -27,6 +27,7 @@ const WRITERS: [Writer; 19] = [
     ("json in a form, all escaped", |text| form(&units(text))),
     ("xml in a form", |text| form(&xml(text))),
     ("a form in json", |text| units(&form(text))),
+    ("a form in xml", |text| numbers(&form(text))),
     ("a form in a form", |text| form(&form(text))),
 ];
 

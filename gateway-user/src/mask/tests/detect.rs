@@ -275,6 +275,31 @@ fn ids_and_tokens_are_left_alone() {
     }
 }
 
+/// A key of a table may look like anything, too, and who goes on with a listing sends it back.
+#[test]
+fn the_last_key_of_a_listing_passes_with_all_that_is_in_it() {
+    for (name, kept) in
+        [("LastEvaluatedKey", true), ("ExclusiveStartKey", true), ("NextToken", false), ("Item", false)]
+    {
+        let body =
+            format!(r#"{{"Items":[],"{name}":{{"pk":{{"S":"{JWT}"}},"sk":{{"L":["{JWT}"]}}}},"Next":"1"}}"#);
+        let job = || watched(&Plan::nothing());
+        let (out, _) = in_all_chunks(Format::Json, &job, body.as_bytes(), &[7]).unwrap();
+        assert_eq!(out == body.as_bytes(), kept, "{body}");
+        // What comes after it is looked through.
+        let after = body.replace(r#""Next":"1""#, &format!(r#""Other":"{JWT}""#));
+        let (out, _) = in_all_chunks(Format::Json, &job, after.as_bytes(), &[7]).unwrap();
+        assert!(out != after.as_bytes() && !out.ends_with(format!("{JWT}\"}}").as_bytes()), "{after}");
+        let text = |text: &str| ciborium::Value::Text(text.to_owned());
+        let key =
+            ciborium::Value::Map(vec![(text("pk"), ciborium::Value::Map(vec![(text("S"), text(JWT))]))]);
+        let mut body = Vec::new();
+        ciborium::into_writer(&ciborium::Value::Map(vec![(text(name), key)]), &mut body).unwrap();
+        let (out, _) = in_all_chunks(Format::Cbor, &job, &body, &[7]).unwrap();
+        assert_eq!(out == body, kept, "{name}");
+    }
+}
+
 #[test]
 fn a_key_is_found_beside_its_name() {
     let job = || watched(&Plan::nothing());

@@ -5,7 +5,7 @@ use memchr::{memchr, memchr2};
 use super::{
     super::{
         MaskError,
-        detect::{Io, is_kept},
+        detect::{Io, is_kept, is_kept_whole},
         hide::{Why, Wire, append},
     },
     Chunk, Mode, REFERENCE_MAX, State, Value, Xml, is_blank, malformed,
@@ -68,7 +68,9 @@ impl Xml {
             Mode::Pass => return Ok(()),
             Mode::Look => {
                 let armed = self.place.parent_mut().is_some_and(|frame| std::mem::take(&mut frame.armed));
-                if self.place.own_name().map(tag::local).is_some_and(is_kept) {
+                if self.place.own_name().map(tag::local).is_some_and(is_kept)
+                    || self.place.is_within(|name| is_kept_whole(tag::local(name)))
+                {
                     self.value = Value::Pass;
                     return Ok(());
                 }

@@ -235,7 +235,7 @@ pub(super) fn push_equal(query: &mut Statement, column: &'static str, value: Opt
 /// Some element of the JSON list in `column` is like `pattern`.
 fn push_any(query: &mut Statement, column: &'static str, pattern: &str) {
     query.push(" AND EXISTS (SELECT 1 FROM json_each(").push(column).push(") AS item WHERE item.value");
-    query.like(pattern).push(")");
+    query.as_column().like(pattern).push(")");
 }
 
 fn push_text(query: &mut Statement, expression: &'static str, text: Option<&str>) {

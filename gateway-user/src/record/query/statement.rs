@@ -83,6 +83,14 @@ impl Statement {
         self.push(end)
     }
 
+    /// That what was pushed last, a value of a function, is compared as columns are: with the case of ASCII letters alone aside.
+    pub(super) fn as_column(&mut self) -> &mut Self {
+        match self.dialect {
+            Dialect::Sqlite => self,
+            Dialect::Postgres => self.push(" COLLATE \"C\""),
+        }
+    }
+
     /// The column that is pushed next is not looked up in an index. PostgreSQL knows by itself.
     pub(super) fn unindexed(&mut self) -> &mut Self {
         match self.dialect {

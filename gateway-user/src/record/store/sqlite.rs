@@ -22,7 +22,8 @@ use super::{
     lock::Lock,
     pages::Conn,
     prune::{self, Cut, Step, Taken},
-    recover, refused, search,
+    recover, refused,
+    search::{self, Added},
 };
 use crate::record::{
     Config, RecordError,
@@ -142,14 +143,17 @@ impl Store {
     pub(super) async fn index(&mut self) -> Result<(), RecordError> {
         let added = self.add_texts().await;
         match added {
-            Ok(added) if added < search::STEP => self.unindexed = 0,
-            Ok(added) => self.unindexed = self.unindexed.saturating_sub(added).max(search::STEP),
+            Ok(Added { more: false, .. }) => self.unindexed = 0,
+            // How many are left is known only of what this run wrote.
+            Ok(Added { calls, .. }) => {
+                self.unindexed = self.unindexed.saturating_sub(calls).max(search::STEP)
+            }
             Err(_) => self.file.disconnect().await,
         }
         added.map(drop).map_err(Failure::into_error)
     }
 
-    async fn add_texts(&mut self) -> Result<u64, Failure> {
+    async fn add_texts(&mut self) -> Result<Added, Failure> {
         let mut tx = self.file.begin().await?;
         let added = search::add(&mut tx).await?;
         tx.commit().await?;

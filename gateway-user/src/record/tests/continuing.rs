@@ -8,17 +8,20 @@ use std::{
 
 use serde_json::json;
 use sqlx::migrate::Migrator;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{fmt::MakeWriter, prelude::*};
 
 use super::{
     log::{against_file, audited, cut, fill, fill_again, filled, forged, found, is_named, refused, tamper},
     support::{Bench, On, intent, on_both},
 };
-use crate::record::{
-    Config, Event, Outcome, OutcomeKind, RecordError,
-    audit::{AuditError, Progress, Request, audit},
-    restart_log,
-    store::{POSTGRES, SQLITE, Store},
+use crate::{
+    record::{
+        Config, Event, Outcome, OutcomeKind, RecordError,
+        audit::{AuditError, Progress, Request, audit},
+        restart_log,
+        store::{POSTGRES, SQLITE, Store},
+    },
+    telemetry,
 };
 
 on_both!(
@@ -341,12 +344,14 @@ async fn the_journal_has_every_checkpoint() {
     for is_json in [false, true] {
         let bench = On::Sqlite.with(|config| config.log.journald = Some(true));
         let journal = Journal::default();
-        // As the daemon logs.
-        let layer = tracing_subscriber::fmt().with_writer(journal.clone()).with_target(false);
+        // As the daemon logs, whatever else it is to say.
+        let layer = tracing_subscriber::fmt::layer().with_writer(journal.clone()).with_target(false);
+        let quiet = telemetry::filter(if is_json { "off" } else { "warn,gateway_user=debug" }).unwrap();
+        let registry = tracing_subscriber::registry().with(quiet);
         let _guard = if is_json {
-            tracing::subscriber::set_default(layer.json().finish())
+            tracing::subscriber::set_default(registry.with(layer.json()))
         } else {
-            tracing::subscriber::set_default(layer.with_ansi(false).finish())
+            tracing::subscriber::set_default(registry.with(layer.with_ansi(false)))
         };
         fill(&bench).await;
         let lines = journal.0.lock().unwrap().clone();

@@ -10,7 +10,10 @@ use super::support::{Bench, HOST, On, session};
 use crate::{
     clock::Clock,
     prim::{CallId, SessionId},
-    record::{Config, Intent, Outcome, OutcomeKind, Recorder, SessionStart, StoreKind, log},
+    record::{
+        Config, Holds, Intent, MaskedValue, Outcome, OutcomeKind, Recorder, SessionStart, Side, StoreKind,
+        log,
+    },
 };
 
 /// The database of the child, a path or a URL; set in the child only.
@@ -132,13 +135,20 @@ async fn record_until_killed(config: Config) {
                 for turn in 0..2000_u32 {
                     let intent = Intent { id: CallId::generate(), session: id, ..super::support::intent(1) };
                     let call_id = intent.id;
-                    let call = recorder.intend(intent).await.unwrap();
+                    let mut call = recorder.intend(intent).await.unwrap();
                     say(&format!("intended {call_id}\n"));
                     if (turn + n) % 3 == 0 {
                         open.push(call);
                     } else {
                         say(&format!("finished {call_id}\n"));
-                        call.finish(Outcome::new(OutcomeKind::Forwarded));
+                        let answer = recorder.capture(id, Holds::Document, Some("application/json"));
+                        answer.push(format!("{{\"answer\": {}}}", turn % 50).as_bytes());
+                        answer.end();
+                        call.capture(Side::Response, answer);
+                        let path = "SecretString".to_owned();
+                        let masked =
+                            MaskedValue { cause: path.clone(), path, digest: Some([7; 16]), count: 1 };
+                        call.finish(Outcome { masked: vec![masked], ..Outcome::new(OutcomeKind::Forwarded) });
                     }
                 }
             })

@@ -264,6 +264,23 @@ async fn a_new_start_goes_on_with_the_index() {
     recorder.close().await;
 }
 
+/// Agents write what is indexed: a step does not become long by that.
+#[tokio::test]
+async fn a_step_of_the_index_has_a_bound_in_bytes() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    for n in 1..=5 {
+        let resources = vec![format!("arn:aws:s3:::builds/{}{n}", "x".repeat(100_000))];
+        recorder.intend(Intent { resources, ..intent(n) }).await.unwrap().finish(outcome(n));
+    }
+    recorder.close().await;
+    bench.rows("INSERT INTO call_texts (call_texts) VALUES ('delete-all')").await.unwrap();
+    let mut conn = bench.sqlite().await;
+    for (calls, more) in [(2, true), (2, true), (1, false), (0, false)] {
+        assert_eq!(search::add(&mut conn).await.unwrap(), search::Added { calls, more });
+    }
+}
+
 /// A removed call leaves nothing in the index.
 #[tokio::test]
 async fn what_is_removed_leaves_the_index() {

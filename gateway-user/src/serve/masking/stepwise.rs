@@ -84,6 +84,11 @@ impl<S: Step> Stepwise<S> {
         Poll::Ready(Some(Err(error)))
     }
 
+    /// There is no more.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        self.step.take().map_or(Ok(()), |step| step.finish(out, &self.found))
+    }
+
     fn note(&mut self) {
         if let Some(step) = self.step.take() {
             step.note(&self.found);
@@ -104,12 +109,16 @@ impl<S: Step> HttpBody for Stepwise<S> {
         while let Some(step) = &mut this.step {
             let passed = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
+                    // Who sends an answer of known length does not ask for its end after the last byte: it is there with it.
+                    Ok(data) if this.inner.is_end_stream() => {
+                        step.push(&data, &mut out).and_then(|()| this.finish(&mut out))
+                    }
                     Ok(data) => step.push(&data, &mut out),
                     // Trailers speak of bytes that are no longer these.
                     Err(_) => Ok(()),
                 },
                 Some(Err(error)) => return this.broken(error),
-                None => this.step.take().map_or(Ok(()), |step| step.finish(&mut out, &this.found)),
+                None => this.finish(&mut out),
             };
             match passed {
                 Err(error) => return this.broken(BodyError::Withheld(error.to_string())),
