@@ -29,6 +29,9 @@ pub mod key_file;
 /// The one place that reads the wall clock.
 pub mod clock;
 
+/// Logging.
+pub mod telemetry;
+
 /// The cgroup v2 hierarchy: where it is mounted, where in it this process is.
 pub mod cgroup2;
 
@@ -110,9 +113,6 @@ pub mod api;
 
 /// `chaperone run`: starts a command inside its session's cgroup.
 pub mod launch;
-
-/// Logging.
-pub mod telemetry;
 
 /// The configuration file: composed from each module's own section.
 pub mod config;

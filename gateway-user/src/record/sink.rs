@@ -18,6 +18,7 @@ use super::{
         file::{self, Mark},
     },
 };
+use crate::telemetry::CHECKPOINTS;
 
 /// Pause before the file is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
