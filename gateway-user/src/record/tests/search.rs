@@ -270,7 +270,8 @@ async fn a_step_of_the_index_has_a_bound_in_bytes() {
     let bench = Bench::new();
     let recorder = bench.recorder().await;
     for n in 1..=5 {
-        let resources = vec![format!("arn:aws:s3:::builds/{}{n}", "x".repeat(100_000))];
+        let resources: Vec<String> =
+            (0..100).map(|key| format!("arn:aws:s3:::builds/{}{key}-{n}", "x".repeat(1000))).collect();
         recorder.intend(Intent { resources, ..intent(n) }).await.unwrap().finish(outcome(n));
     }
     recorder.close().await;
