@@ -8,6 +8,12 @@ CREATE INDEX calls_by_service ON calls (service, time);
 DROP INDEX calls_by_session_decision;
 CREATE INDEX calls_by_session_service ON calls (session, service, decision);
 
+-- Lists of actions and rules are looked up to find calls or sessions, never by time.
+DROP INDEX calls_by_actions;
+DROP INDEX calls_by_rules;
+CREATE INDEX calls_by_actions ON calls (substr(actions, 1, 200), session);
+CREATE INDEX calls_by_rules ON calls (substr(rules, 1, 200), session);
+
 -- Nearly all calls are forwarded: no index finds these sooner than time does.
 CREATE INDEX outcomes_by_outcome ON outcomes (outcome, call) WHERE outcome <> 'forwarded';
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use self::statement::Pool;
+use self::{hints::SessionHints, statement::Pool};
 use super::{Config, StoreKind, audit::ReadConnection};
 
 mod about;
@@ -179,7 +179,7 @@ impl Reader {
     ) -> Result<Listing<SessionView>, QueryError> {
         let hints = match &filter.calls {
             Some(calls) => self.session_hints(calls).await?,
-            None => Vec::new(),
+            None => SessionHints::default(),
         };
         listing::fetch(&self.pool, |query| filter.push(&hints, query), page).await
     }

@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::{hints::Few, statement::Statement};
+use super::{
+    hints::{Few, SessionHints},
+    statement::Statement,
+};
 use crate::record::{Decision, stamp::stamp};
 
 /// What a search for a text looks at in a call, as PostgreSQL indexes it.
@@ -117,8 +120,7 @@ impl FromStr for StatusFilter {
 }
 
 impl SessionFilter {
-    /// `hints`: of its `calls`.
-    pub(super) fn push(&self, hints: &[Few], query: &mut Statement) {
+    pub(super) fn push(&self, hints: &SessionHints, query: &mut Statement) {
         push_times(query, "started", self.since, self.until);
         push_equal(query, "workload", self.workload.as_deref());
         push_equal(query, "subject", self.subject.as_deref());
@@ -131,13 +133,19 @@ impl SessionFilter {
             self.text.as_deref(),
         );
         if let Some(calls) = &self.calls {
-            query.push(if hints.is_empty() {
+            query.push(if hints.few.is_empty() {
                 " AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id"
             } else {
-                " AND id IN (SELECT session FROM v_calls WHERE TRUE"
+                " AND id IN (SELECT session FROM v_calls AS c WHERE TRUE"
             });
-            for few in hints {
+            for few in &hints.few {
                 query.seq_in(|query| few.push(query));
+            }
+            if let (Some(lists), true) = (&hints.actions, hints.few.is_empty()) {
+                query.push(" AND substr(c.actions, 1, 200)").one_of(lists);
+            }
+            if let (Some(lists), true) = (&hints.rules, hints.few.is_empty()) {
+                query.push(" AND substr(c.rules, 1, 200)").one_of(lists);
             }
             calls.push_what(query);
             query.push(")");

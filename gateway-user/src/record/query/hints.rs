@@ -42,6 +42,16 @@ pub(super) enum Few {
     Text { pattern: String, in_outcomes: bool },
 }
 
+/// How sessions with certain calls are found.
+#[derive(Debug, Default)]
+pub(super) struct SessionHints {
+    pub(super) few: Vec<Few>,
+    /// The beginnings of the lists of actions and of rules that such calls have, where many have them: an index knows which
+    /// sessions do.
+    pub(super) actions: Option<Vec<String>>,
+    pub(super) rules: Option<Vec<String>>,
+}
+
 impl Few {
     /// The statement that finds them.
     pub(super) fn push(&self, query: &mut Statement) {
@@ -152,8 +162,16 @@ impl Reader {
     }
 
     /// The same for a list of sessions with such calls, which has no order of the calls' times to go by.
-    pub(super) async fn session_hints(&self, filter: &CallFilter) -> Result<Vec<Few>, QueryError> {
+    pub(super) async fn session_hints(&self, filter: &CallFilter) -> Result<SessionHints, QueryError> {
         let mut candidates = self.candidates(filter).await?;
+        let (mut actions, mut rules) = (None, None);
+        for candidate in &candidates {
+            match candidate {
+                Few::Actions(lists) => actions = Some(lists.clone()),
+                Few::Rules(lists) => rules = Some(lists.clone()),
+                _ => {}
+            }
+        }
         let decision = filter.decision.map(|decision| decision.as_str().to_owned());
         for (column, value) in [
             ("service", &filter.service),
@@ -163,7 +181,7 @@ impl Reader {
         ] {
             candidates.extend(value.clone().map(|value| Few::Column(column, value)));
         }
-        self.few_of(candidates).await
+        Ok(SessionHints { few: self.few_of(candidates).await?, actions, rules })
     }
 
     async fn few_of(&self, candidates: Vec<Few>) -> Result<Vec<Few>, QueryError> {
