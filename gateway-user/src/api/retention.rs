@@ -13,10 +13,13 @@ use crate::{
     record::{
         Config, RecordError, Recorder,
         query::{QueryError, Reader, UnknownHeld},
-        retention::{Held, Progress, Report, Request, RetentionError, Why, clock::Clocked, run},
+        retention::{
+            Held, Progress, Report, Request, RetentionError, Why,
+            clock::{Clocked, Uptime},
+            run,
+        },
     },
 };
-use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Longest reason; the record would cut it.
@@ -31,7 +34,7 @@ pub struct Retention {
     /// The configured ones: a hold may be placed before their first session.
     workloads: Vec<WorkloadName>,
     state: Mutex<State>,
-    since: Instant,
+    since: Uptime,
     /// What the clock is held against; `None` until it is needed.
     clocked: tokio::sync::Mutex<Option<Clocked>>,
     stop: CancellationToken,
@@ -88,7 +91,7 @@ impl Retention {
             clock,
             workloads: Vec::new(),
             state: Mutex::default(),
-            since: Instant::now(),
+            since: Uptime::now(),
             clocked: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             runs: TaskTracker::new(),

@@ -184,6 +184,9 @@ pub enum RecordError {
     /// The database did not answer in time.
     #[error("the session database did not answer within {0:?}")]
     Timeout(Duration),
+    /// Somebody has the lock that a removal needs.
+    #[error("{0}")]
+    Locked(String),
     /// Every slot for an outcome is taken.
     #[error("{0} calls are open, which is the limit (record.open_calls)")]
     TooManyOpenCalls(usize),

@@ -47,6 +47,7 @@ struct Shared {
     params_max: usize,
     room: Room,
     memory: Arc<tokio::sync::Mutex<Memory>>,
+    log: i64,
     closing: CancellationToken,
     stopped: CancellationToken,
     #[cfg(test)]
@@ -89,6 +90,7 @@ impl Recorder {
         let (closing, stopped) = (CancellationToken::new(), CancellationToken::new());
         #[cfg(test)]
         let (faults, fault_queue) = mpsc::channel(1);
+        let (log, seen) = (store.log(), store.seen());
         let sink = Sink::start(config, health.clone());
         let checkpoints = sink.checkpoints(health.clone());
         let writer = Writer {
@@ -114,7 +116,8 @@ impl Recorder {
             write_timeout: Duration::from_secs(config.write_timeout_secs),
             params_max: config.params_max_bytes,
             room: Room::new(config),
-            memory: Arc::default(),
+            memory: Arc::new(tokio::sync::Mutex::new(Memory::new(seen))),
+            log,
             closing,
             stopped,
             #[cfg(test)]
@@ -236,6 +239,11 @@ impl Recorder {
     /// What is remembered of the log, for those who remove.
     pub(super) fn memory(&self) -> Arc<tokio::sync::Mutex<Memory>> {
         Arc::clone(&self.shared.memory)
+    }
+
+    /// The number of the log that the writer goes on with.
+    pub(super) fn log(&self) -> i64 {
+        self.shared.log
     }
 
     /// How the writer is doing.

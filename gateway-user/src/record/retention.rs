@@ -22,7 +22,10 @@ use super::{
     audit::ReadConnection,
     query::{QueryError, Reader},
     stamp::stamp,
-    store::prune::{self, Cut, Kind, Step, unneeded_contents},
+    store::{
+        pages::LogRow,
+        prune::{self, ALL, Cut, Kind, PruneError, Step, unneeded_contents},
+    },
 };
 use crate::{
     identify::BootId,
@@ -36,6 +39,14 @@ const LOOK: usize = if cfg!(test) { 50 } else { 5000 };
 
 /// Longest pause after a step.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The longest time that SQLite's steps are to take: the next one after a longer one is shorter. Calls wait meanwhile. (PostgreSQL's end
+/// after `statement_timeout_secs`.)
+const STEP_TIME: Duration = if cfg!(test) { Duration::from_secs(60) } else { Duration::from_millis(250) };
+
+/// How often a step is tried again that finds a lock taken, and after which pause: who places a hold has it for a moment.
+const LOCKED_TIMES: u32 = if cfg!(test) { 3 } else { 30 };
+const LOCKED_PAUSE: Duration = if cfg!(test) { Duration::from_millis(20) } else { PAUSE_MAX };
 
 /// The youngest rows that may go: limits count the calls of the last 25 hours.
 pub const YOUNGEST: time::Duration = time::Duration::days(2);
@@ -293,10 +304,17 @@ async fn remove(
     let mut conn = Reader::open(config).await?.into_connection().await?;
     let logs = conn.conn().logs().await?;
     let is_shared = config.store == StoreKind::Postgres;
-    let own: Vec<i64> = logs.iter().filter(|log| log.is_ours(config)).map(|log| log.id).collect();
+    let (of_host, others): (Vec<LogRow>, Vec<LogRow>) = logs.into_iter().partition(|log| log.is_ours(config));
+    let newest = of_host.last().map(|log| log.id).ok_or(RetentionError::NoLog)?;
+    // The daemon knows which log is its own; the database may have been told of another.
+    let log = recorder.map_or(newest, Recorder::log);
+    if log != newest {
+        return Err(RecordError::Store(PruneError::Log.to_string()).into());
+    }
     let mut cut = Cut {
-        log: own.last().copied().ok_or(RetentionError::NoLog)?,
-        own,
+        log,
+        own: of_host.iter().map(|log| (log.id, ALL)).collect(),
+        others: others.into_iter().map(|log| log.id).collect(),
         bodies_before: request.bodies_before.map(stamp),
         rows_before: request.rows_before.map(stamp),
         now: stamp(now),
@@ -304,6 +322,7 @@ async fn remove(
         actor: request.why.actor.clone(),
         reason: request.why.reason.clone(),
         step_rows: config.retention.step_rows.max(1),
+        step_rows_max: config.retention.step_rows.max(1),
         memory: recorder.map(Recorder::memory),
         is_dry: recorder.is_none(),
     };
@@ -311,8 +330,8 @@ async fn remove(
         // Not by the writer: calls would wait for it. A step reads on from there.
         let mut memory = memory.lock().await;
         let mut reading = conn.conn();
-        tokio::select! {
-            read = memory.read(&mut reading, cut.log) => read?,
+        cut.own = tokio::select! {
+            read = memory.read(&mut reading, cut.log, &of_host) => read?,
             () = progress.stop.cancelled() => return Err(RetentionError::Stopped),
         }
     }
@@ -338,6 +357,7 @@ async fn sweep(
     progress: &Progress,
 ) -> Result<(), RetentionError> {
     let mut after: Option<(String, i64)> = None;
+    let mut locked = 0;
     let mut found: Vec<i64> = Vec::new();
     loop {
         let mut reading = conn.conn();
@@ -369,14 +389,24 @@ async fn sweep(
                         );
                         continue;
                     }
+                    Err(RecordError::Locked(why)) if locked < LOCKED_TIMES => {
+                        locked += 1;
+                        tracing::warn!(why, "a step is tried again");
+                        tokio::select! {
+                            () = sleep(LOCKED_PAUSE) => continue,
+                            () = progress.stop.cancelled() => return Err(RetentionError::Stopped),
+                        }
+                    }
                     taken => taken?,
                 },
                 None => prune::look(&mut conn.conn(), cut, &step)
                     .await
                     .map_err(|error| RetentionError::Query(QueryError::Store(error.to_string())))?,
             };
+            locked = 0;
             progress.lock().add(&taken.tables);
             found.drain(..taken.done.clamp(1, found.len()));
+            cut.step_rows = fitting(cut.step_rows, cut.step_rows_max, taken.took);
             if recorder.is_some() {
                 // Calls have the writer for as long as this had it.
                 sleep(began.elapsed().min(PAUSE_MAX)).await;
@@ -385,6 +415,15 @@ async fn sweep(
         if is_end {
             return Ok(());
         }
+    }
+}
+
+/// How many rows the next step takes after one of `rows` that took so long.
+fn fitting(rows: usize, most: usize, took: Option<Duration>) -> usize {
+    match took {
+        Some(long) if long > STEP_TIME => (rows / 2).max(1),
+        Some(short) if short < STEP_TIME / 4 => rows.saturating_mul(2).min(most),
+        Some(_) | None => rows,
     }
 }
 
@@ -403,4 +442,20 @@ fn told(report: &Report, request: &Request, error: Option<String>) -> Event {
         "error": error,
     });
     Event { detail, ..Event::new("retention", format!("{} rows and contents were removed", report.rows())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_step_is_followed_by_a_shorter_one() {
+        let (long, short) = (Some(STEP_TIME + Duration::from_millis(1)), Some(STEP_TIME / 5));
+        assert_eq!(fitting(1000, 1000, long), 500);
+        assert_eq!(fitting(1, 1000, long), 1);
+        assert_eq!(fitting(500, 1000, Some(STEP_TIME)), 500);
+        assert_eq!(fitting(500, 1000, None), 500, "a time-out bounds it");
+        assert_eq!(fitting(500, 1000, short), 1000);
+        assert_eq!(fitting(1000, 1000, short), 1000);
+    }
 }

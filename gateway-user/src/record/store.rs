@@ -21,7 +21,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::prune::{Cut, Step, Taken};
+use self::prune::{Cut, Seen, Step, Taken};
 use super::{
     AcceptedToken, Config, KilledCgroup, OpenSession, RecordError, Roles, StoreKind,
     log::checkpoint::SignedCheckpoint, stored::Unit,
@@ -135,6 +135,22 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.prune(cut, step).await,
             Self::Postgres(store) => store.prune(cut, step).await,
+        }
+    }
+
+    /// The number of this host's log; it has one after [`Store::recover`].
+    pub(super) fn log(&self) -> i64 {
+        match self {
+            Self::Sqlite(store) => store.log(),
+            Self::Postgres(store) => store.log(),
+        }
+    }
+
+    /// The holds and releases that are in the database.
+    pub(super) fn seen(&self) -> Seen {
+        match self {
+            Self::Sqlite(store) => store.seen(),
+            Self::Postgres(store) => store.seen(),
         }
     }
 

@@ -44,6 +44,12 @@ impl Blocks {
         self.tree.frontier()
     }
 
+    /// The hash over all leaves.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
     /// Whether these are the leaves of this block, all of them.
     #[must_use]
     pub fn has(&self, block: u64, leaves: &[LeafHash]) -> bool {

@@ -4,7 +4,7 @@
 //! later than that by more than [`AHEAD`], and by the time that this daemon runs, nothing is removed until a person says that the clock is
 //! right. That somebody doubts it is an event, so that another start with the same clock does not believe it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -33,13 +33,39 @@ pub(in crate::record) const CONFIRMED: &str = "clock-confirmed";
 /// Entries of the log that are looked at for the newest time.
 const LAST: i64 = 64;
 
+/// A moment since the host was started, by a clock that goes on while the host sleeps
+/// ([`CLOCK_BOOTTIME`](https://man7.org/linux/man-pages/man5/proc_uptime.5.html)).
+#[derive(Debug, Clone, Copy)]
+pub struct Uptime(Duration);
+
+impl Uptime {
+    /// Now. Where nobody can say, no time passes, and the clock is doubted sooner.
+    #[must_use]
+    pub fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let seconds = text.split(' ').next().and_then(|seconds| seconds.parse().ok());
+        Self(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default())
+    }
+
+    fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
+/// Of a moment since which the host has not slept.
+impl From<Instant> for Uptime {
+    fn from(since: Instant) -> Self {
+        Self(Self::now().0.saturating_sub(since.elapsed()))
+    }
+}
+
 /// What the clock is held against.
 #[derive(Debug, Clone)]
 pub struct Clocked {
     /// The newest time that is believed; `None` where nothing was recorded before.
     newest: Option<OffsetDateTime>,
     /// Since when it may be as much later as time passes.
-    since: Instant,
+    since: Uptime,
     /// The record has been told.
     told: bool,
 }
@@ -49,7 +75,8 @@ impl Clocked {
     ///
     /// # Errors
     /// [`RetentionError`]: reading, or a row that is not what was logged.
-    pub async fn read(config: &Config, since: Instant) -> Result<Self, RetentionError> {
+    pub async fn read(config: &Config, since: impl Into<Uptime>) -> Result<Self, RetentionError> {
+        let since = since.into();
         let mut conn = Reader::open(config).await?.into_connection().await?;
         let logs = conn.conn().logs().await?;
         let own: Vec<i64> = logs.iter().filter(|log| log.is_ours(config)).map(|log| log.id).collect();
@@ -92,7 +119,7 @@ impl Clocked {
         if let Some(Why { actor, reason }) = settled {
             let detail = json!({ "now": says, "newest": newest, "actor": actor, "reason": reason });
             recorder.event(Event { detail, ..Event::new(CONFIRMED, "the clock is right") }).await?;
-            *self = Self { newest: Some(now), since: Instant::now(), told: false };
+            *self = Self { newest: Some(now), since: Uptime::now(), told: false };
             return Ok(());
         }
         let error = RetentionError::ClockAhead { now: says.clone(), newest: newest.clone() };
@@ -178,3 +205,6 @@ fn of(logs: &[i64]) -> String {
 fn unreadable(error: impl std::fmt::Display) -> RetentionError {
     RetentionError::Query(QueryError::Store(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::{
     columns::LEAVES,
     pages::{Conn, LogRow, Whose},
+    prune::Seen,
 };
 use crate::record::{
     Config, Event, RecordError,
@@ -26,7 +27,7 @@ use crate::record::{
         tombstone::Tombstone,
         tree::Tree,
         verify::Stored,
-        writer::{self, Draft, Elsewhere, Log, ResumeError, Resuming},
+        writer::{self, Draft, Elsewhere, Entry, Log, ResumeError, Resuming},
     },
     stamp::stamp,
 };
@@ -64,6 +65,8 @@ pub(in crate::record) struct Book {
     unborn: Option<Unborn>,
     /// The checkpoint file, beside which marks are left.
     file: PathBuf,
+    /// The holds and releases that are in the database.
+    seen: Seen,
 }
 
 /// A log before its first entry.
@@ -152,6 +155,7 @@ impl Book {
             return Err(BookError::Unsigned { origin: row.origin });
         }
         believe_marks(&path, &book)?;
+        book.seen.read(conn).await?;
         if book.log.signed_size() == 0 && !conn.has_begun(row.id).await? {
             book.adopt(conn, is_first).await?;
         }
@@ -173,6 +177,8 @@ impl Book {
             Some(old) => conn.last_checkpoint(old.id).await?,
             None => None,
         };
+        let seen = Seen::default();
+        seen.read(conn).await?;
         let origin = new_name(&host)?;
         let key_path = config.log_key();
         create_parent(&key_path)?;
@@ -220,6 +226,7 @@ impl Book {
             news: Some(Event { detail, ..Event::new(RESTARTED, "a person began a new log") }),
             unborn: Some(Unborn { origin, host, created: stamp(now) }),
             file: path,
+            seen,
         })
     }
 
@@ -287,6 +294,7 @@ impl Book {
             news: None,
             unborn: None,
             file: config.checkpoint_file(),
+            seen: Seen::default(),
         })
     }
 
@@ -356,7 +364,10 @@ impl Book {
 
     /// The transaction was committed.
     pub(super) fn commit(&mut self, draft: Draft) -> Result<(), Elsewhere> {
-        self.log.commit(draft, Instant::now())
+        let holds = Seen::among(draft.entries());
+        self.log.commit(draft, Instant::now())?;
+        self.note(&holds);
+        Ok(())
     }
 
     /// Somebody else writes to the log. Nothing is written any more, and the next start is told, which would take for this
@@ -373,7 +384,22 @@ impl Book {
 
     /// Whether it was is not known: how many leaves are stored tells.
     pub(super) fn settle(&mut self, draft: Draft, stored: u64) -> Result<(), Elsewhere> {
-        self.log.settle(draft, stored, Instant::now())
+        let holds = Seen::among(draft.entries());
+        self.log.settle(draft, stored, Instant::now())?;
+        self.note(&holds);
+        Ok(())
+    }
+
+    /// Before whoever placed a hold is told.
+    fn note(&self, holds: &[Entry]) {
+        if holds.last().is_some_and(|entry| entry.index < self.log.size()) {
+            self.seen.note(holds);
+        }
+    }
+
+    /// What does not go away.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.

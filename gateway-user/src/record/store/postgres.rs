@@ -27,7 +27,7 @@ use super::{
     book::{Book, Pages},
     explain, newest,
     pages::Conn,
-    prune::{self, Cut, Step, Taken},
+    prune::{self, Cut, PruneError, Seen, Step, Taken},
     recover, refused,
 };
 use crate::record::{
@@ -126,6 +126,16 @@ impl Store {
         Ok(leftovers)
     }
 
+    /// The number of this host's log.
+    pub(super) fn log(&self) -> i64 {
+        self.book.id
+    }
+
+    /// The holds and releases that are in the database.
+    pub(super) fn seen(&self) -> Seen {
+        self.book.seen().clone()
+    }
+
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.
     pub(super) fn until_checkpoint(&self) -> Option<Duration> {
         self.book.wait()
@@ -157,9 +167,10 @@ impl Store {
             let mut inner = Conn::Postgres(&mut tx);
             let mut pages = book.pages(&mut inner).await.map_err(refused)?;
             let taken = prune::prune(&mut inner, book, &mut pages, cut, step).await;
-            let taken = taken.map_err(|error| match error.is_timeout() {
-                true => RecordError::Timeout(limit),
-                false => RecordError::Store(error.to_string()),
+            let taken = taken.map_err(|error| match error {
+                PruneError::Locked(_) => RecordError::Locked(error.to_string()),
+                _ if error.is_timeout() => RecordError::Timeout(limit),
+                _ => RecordError::Store(error.to_string()),
             })?;
             Ok::<_, RecordError>((tx, taken, pages.draft))
         };

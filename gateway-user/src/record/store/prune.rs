@@ -5,11 +5,14 @@
 
 mod goes;
 mod grounds;
+mod seen;
+
+use std::time::Duration;
 
 use super::{
     book::{Book, Pages},
     columns::{LEAVES, Leaves},
-    pages::{Conn, Logged},
+    pages::{Conn, Logged, Place},
 };
 use crate::record::log::{
     leaf::Form,
@@ -18,7 +21,8 @@ use crate::record::log::{
     writer::Entry,
 };
 pub(in crate::record) use goes::{Cut, Kind, unneeded_contents};
-pub(in crate::record) use grounds::{Memory, faithful};
+pub(in crate::record) use grounds::{ALL, Memory, faithful};
+pub(in crate::record) use seen::Seen;
 
 /// Spans of one tombstone at most: whether a row is in one is looked up for every row.
 const SPANS: usize = 100;
@@ -50,6 +54,8 @@ pub(in crate::record) struct Taken {
     /// How many of the step's rows have been looked at: what belongs to the others would be too much for one transaction.
     pub(in crate::record) done: usize,
     pub(in crate::record) tables: Vec<Tally>,
+    /// How long it took, where no time-out bounds it.
+    pub(in crate::record) took: Option<Duration>,
 }
 
 /// Rows of one table.
@@ -118,6 +124,10 @@ pub(in crate::record) enum PruneError {
         "the log in the database is not what this daemon wrote, so nothing is removed. `chaperone verify` says more"
     )]
     Log,
+    #[error(
+        "somebody holds the advisory lock {0} on the database, which is for who places a hold: no row is removed meanwhile"
+    )]
+    Locked(i64),
     #[error("there is no table {0}")]
     NoTable(&'static str),
     #[error("{table}: {expected} rows should have gone, {found} did")]
@@ -152,12 +162,12 @@ pub(in crate::record) async fn look(
     step: &Step,
 ) -> Result<Taken, PruneError> {
     let going = goes::which(conn, cut, step).await?;
-    grounds::check(conn, cut, step.kind, &going.rows, None).await?;
+    grounds::check(conn, cut, step.kind, &going.rows).await?;
     let mut tables = Vec::new();
     for (table, rows) in going.tables {
         tables.push(tally(conn, table, &rows).await?.0);
     }
-    Ok(Taken { done: going.done, tables })
+    Ok(Taken { done: going.done, tables, ..Taken::default() })
 }
 
 /// Removes them, in the transaction that is open; its tombstones are in the log's entries then.
@@ -168,11 +178,13 @@ pub(super) async fn prune(
     cut: &Cut,
     step: &Step,
 ) -> Result<Taken, PruneError> {
-    conn.hold_back_holds().await?;
+    if cut.log != book.id {
+        return Err(PruneError::Log);
+    }
+    conn.hold_back_holds().await?.map_or(Ok(()), |lock| Err(PruneError::Locked(lock)))?;
     let going = goes::which(conn, cut, step).await?;
-    let frontier = Some(book.log.frontier());
-    let owners = grounds::check(conn, cut, step.kind, &going.rows, frontier).await?;
-    let mut tables = Vec::new();
+    let (owners, mut places) = grounds::check(conn, cut, step.kind, &going.rows).await?;
+    let mut leaving = Vec::new();
     for (table, rows) in going.tables {
         let (tally, forms) = tally(conn, table, &rows).await?;
         let owner = goes::owner_of(table.table);
@@ -190,10 +202,18 @@ pub(super) async fn prune(
                 return Err(PruneError::Altered { table: table.table, row: form.row() });
             }
         }
-        drop(forms);
-        let contents = goes::contents_of(conn, table.table, &rows).await?;
+        logged
+            .iter()
+            .for_each(|entry| places.add(Place { log: book.id, index: entry.index, leaf: entry.leaf }));
+        leaving.push((table.table, rows, tally, logged));
+    }
+    // Before anything is written: all that goes, and all that it goes for.
+    places.prove(conn, cut, book.log.frontier()).await?;
+    let mut tables = Vec::new();
+    for (table, rows, tally, logged) in leaving {
+        let contents = goes::contents_of(conn, table, &rows).await?;
         for spans in together(&logged) {
-            bury(conn, book, pages, cut, table.table, &spans).await?;
+            bury(conn, book, pages, cut, table, &spans).await?;
         }
         tables.push(tally);
         if !contents.is_empty() {
@@ -201,7 +221,7 @@ pub(super) async fn prune(
         }
     }
     tables.retain(|tally| tally.rows > 0);
-    Ok(Taken { done: going.done, tables })
+    Ok(Taken { done: going.done, tables, ..Taken::default() })
 }
 
 /// Leaves a tombstone for these spans of rows, and removes them.

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
@@ -21,7 +21,7 @@ use super::{
     insert::insert,
     lock::Lock,
     pages::Conn,
-    prune::{self, Cut, Step, Taken},
+    prune::{self, Cut, Seen, Step, Taken},
     recover, refused,
     search::{self, Added},
 };
@@ -61,13 +61,7 @@ impl Store {
         let (mut conn, file, lock) = connect(config).await?;
         let book = Book::open(&mut Conn::Sqlite(&mut conn), config, now).await;
         let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
-        Ok(Self {
-            file: DatabaseFile { conn: Some(conn), ..file },
-            book,
-            doubt: None,
-            unindexed: search::STEP,
-            _lock: lock,
-        })
+        Ok(Self::of(DatabaseFile { conn: Some(conn), ..file }, book, lock))
     }
 
     /// The same, with a new log.
@@ -79,13 +73,12 @@ impl Store {
         let (mut conn, file, lock) = connect(config).await?;
         let book = Book::restart(&mut Conn::Sqlite(&mut conn), config, reason, now).await;
         let book = book.map_err(|error| failed(&file.path, error.to_string()))?;
-        Ok(Self {
-            file: DatabaseFile { conn: Some(conn), ..file },
-            book,
-            doubt: None,
-            unindexed: search::STEP,
-            _lock: lock,
-        })
+        Ok(Self::of(DatabaseFile { conn: Some(conn), ..file }, book, lock))
+    }
+
+    fn of(file: DatabaseFile, book: Book, lock: Lock) -> Self {
+        // Another run may have left some out of the index.
+        Self { file, book, doubt: None, unindexed: search::STEP, _lock: lock }
     }
 
     /// Closes calls of a former run as `unknown`, and tells which sessions it left open.
@@ -165,11 +158,12 @@ impl Store {
     /// # Errors
     /// [`RecordError::Store`]: nothing was removed, unless only the answer was lost.
     pub(super) async fn prune(&mut self, cut: &Cut, step: &Step) -> Result<Taken, RecordError> {
+        let began = Instant::now();
         let taken = self.take(cut, step).await;
         if taken.is_err() {
             self.file.disconnect().await;
         }
-        taken.map_err(Failure::into_error)
+        taken.map(|taken| Taken { took: Some(began.elapsed()), ..taken }).map_err(Failure::into_error)
     }
 
     async fn take(&mut self, cut: &Cut, step: &Step) -> Result<Taken, Failure> {
@@ -185,6 +179,16 @@ impl Store {
         }
         self.book.commit(pages.draft).map_err(|error| Failure::Log(self.book.foreign(&error)))?;
         Ok(taken)
+    }
+
+    /// The number of this host's log.
+    pub(super) fn log(&self) -> i64 {
+        self.book.id
+    }
+
+    /// The holds and releases that are in the database.
+    pub(super) fn seen(&self) -> Seen {
+        self.book.seen().clone()
     }
 
     /// How long the next checkpoint can wait; `None` while there is nothing to sign.

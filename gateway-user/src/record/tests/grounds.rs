@@ -12,12 +12,12 @@ use super::{
         DAY, bodies_before, called, calls, counts, ended, ids, remove, rows_before, sessions, started,
         three_sessions, try_remove, why,
     },
-    support::{Bench, On, START, identity, on_both, session_id},
+    support::{Bench, HOST, On, START, identity, intent, on_both, session_id},
 };
 use crate::{
     identify::{EndReason, Identity},
     record::{
-        Event, IdentityRenewal, RecordError, Recorder, StoreKind,
+        Event, IdentityRenewal, Intent, MaskedValue, Outcome, OutcomeKind, RecordError, Recorder, StoreKind,
         query::Reader,
         retention::{self, Held, Progress, Request, RetentionError, clock::Clocked, run},
         stamp::stamp,
@@ -28,7 +28,11 @@ use crate::{
 on_both!(
     what_is_not_as_it_was_logged_ends_the_run,
     entries_that_are_not_the_logs_end_the_run,
+    a_log_that_is_merely_there_vouches_for_nothing,
+    a_newer_log_than_the_daemons_ends_the_run,
+    what_goes_with_a_call_is_held_against_the_tree,
     a_hold_that_was_seen_is_missed,
+    a_hold_is_missed_that_no_run_has_seen,
     views_that_lie_have_nothing_removed,
     a_run_that_fails_says_so_once,
     rows_from_the_future_stay_and_hide_no_old_ones,
@@ -141,6 +145,103 @@ async fn entries_that_are_not_the_logs_end_the_run(on: On) {
     assert!(refused.contains("is not what this daemon wrote, so nothing is removed"), "{refused}");
     is_all_there(&bench).await;
     recorder.close().await;
+}
+
+/// A log that somebody makes up, under this host's name.
+fn made_up(on: On, id: i64) -> String {
+    let own = if on == On::Postgres { "OVERRIDING SYSTEM VALUE " } else { "" };
+    format!(
+        "INSERT INTO logs (id, origin, hostname, created) {own}VALUES ({id}, 'chaperone/{HOST}/0', '{HOST}', '2026-03-01T12:00:00.000000Z')"
+    )
+}
+
+/// Adding rows is enough to make up a log, and what it has is what was logged there.
+async fn a_log_that_is_merely_there_vouches_for_nothing(on: On) {
+    let (bench, recorder) = three_sessions(on).await;
+    recorder.hold(&Held::Workload("claude-builds".parse().unwrap()), &why()).await.unwrap();
+    let leaf = if on == On::Postgres { "decode(repeat('00', 32), 'hex')" } else { "zeroblob(32)" };
+    let entry = |index: u32, table: &str, row: u32| {
+        format!(
+            "INSERT INTO log (log_id, leaf_index, table_name, row_seq, leaf) VALUES (-1, {index}, '{table}', {row}, {leaf})"
+        )
+    };
+    let release =
+        "INSERT INTO hold_releases (hold, time, actor, reason) SELECT id, time, actor, reason FROM holds";
+    tamper(&bench, &format!("{}; {release}; {}", made_up(on, -1), entry(0, "hold_releases", 1))).await;
+    relog(&bench, "hold_releases", 1).await;
+    assert_eq!(counts(&remove(&bench, &recorder, &all(&bench)).await), "events 1");
+    assert_eq!(ids(&bench, "sessions").await, sessions(&[1, 2, 3]));
+    recorder.close().await;
+
+    let (bench, recorder) = three_sessions(on).await;
+    let end = format!(
+        "INSERT INTO session_ends (session, ended, reason) VALUES ('{}', '2026-03-01T13:00:00.000000Z', 'cgroup-gone')",
+        session_id(3)
+    );
+    tamper(&bench, &format!("{}; {end}; {}", made_up(on, -1), entry(0, "session_ends", 3))).await;
+    relog(&bench, "session_ends", 3).await;
+    let refused = try_remove(&bench, &recorder, &all(&bench)).await.unwrap_err().to_string();
+    assert!(refused.contains("session_ends row 3 is not what was logged"), "{refused}");
+    is_all_there(&bench).await;
+    recorder.close().await;
+}
+
+/// The daemon knows which log is its own.
+async fn a_newer_log_than_the_daemons_ends_the_run(on: On) {
+    let (bench, recorder) = three_sessions(on).await;
+    tamper(&bench, &made_up(on, 1000)).await;
+    let refused = try_remove(&bench, &recorder, &all(&bench)).await;
+    let refused = refused.expect_err("it would seem that there is nothing to remove").to_string();
+    assert!(refused.contains("is not what this daemon wrote, so nothing is removed"), "{refused}");
+    is_all_there(&bench).await;
+    recorder.close().await;
+}
+
+/// So many values that some blocks of the log have nothing else.
+async fn what_goes_with_a_call_is_held_against_the_tree(on: On) {
+    let bench = on.bench();
+    let recorder = bench.open().await.recorder;
+    started(&bench, &recorder, 1, "claude-builds").await;
+    let value = |n: u32| {
+        let path = format!("Secrets[{n}]");
+        MaskedValue { cause: path.clone(), path, digest: Some([7; 16]), count: 1 }
+    };
+    let call = recorder.intend(Intent { session: session_id(1), ..intent(1) }).await.unwrap();
+    call.finish(Outcome { masked: (0..400).map(value).collect(), ..Outcome::new(OutcomeKind::Forwarded) });
+    ended(&recorder, 1, EndReason::CgroupGone).await;
+    bench.tick(DAY * 10);
+    assert_eq!(remove(&bench, &recorder, &bodies_before(START - DAY)).await.rows(), 0);
+    assert_eq!(bench.ask("SELECT count(*) FROM masked").await, "400");
+    tamper(&bench, "UPDATE masked SET path = 'Other' WHERE seq = 200").await;
+    relog(&bench, "masked", 200).await;
+    let refused = try_remove(&bench, &recorder, &all(&bench)).await;
+    let refused = refused.expect_err("what was changed is gone").to_string();
+    assert!(refused.contains("is not what this daemon wrote, so nothing is removed"), "{refused}");
+    assert_eq!(bench.ask("SELECT count(*) FROM calls").await, "1");
+    assert_eq!(bench.ask("SELECT count(*) FROM masked").await, "400");
+    recorder.close().await;
+}
+
+/// Neither the one that the daemon placed, nor the one that was there at its start.
+async fn a_hold_is_missed_that_no_run_has_seen(on: On) {
+    for is_of_former in [false, true] {
+        let (bench, mut recorder) = three_sessions(on).await;
+        recorder.hold(&Held::Workload("claude-builds".parse().unwrap()), &why()).await.unwrap();
+        if is_of_former {
+            recorder.close().await;
+            recorder = bench.open().await.recorder;
+        }
+        tamper(
+            &bench,
+            "DELETE FROM holds; UPDATE log SET table_name = 'events', row_seq = 9999 WHERE table_name = 'holds'",
+        )
+        .await;
+        let refused = try_remove(&bench, &recorder, &all(&bench)).await;
+        let refused = refused.expect_err("nothing holds the sessions").to_string();
+        assert!(refused.contains("holds row 1 is in the log and not in the database"), "{refused}");
+        is_all_there(&bench).await;
+        recorder.close().await;
+    }
 }
 
 /// A hold that is taken away with its entry, which then names nothing, is remembered.
@@ -421,6 +522,48 @@ async fn a_hold_and_a_removal_do_not_meet() {
     holding.await.unwrap().unwrap();
     remove(&bench, &recorder, &all(&bench)).await;
     assert_eq!(ids(&bench, "sessions").await, sessions(&[1, 3]));
+    recorder.close().await;
+    bench.check_integrity().await;
+}
+
+/// Whoever may read has the lock, too.
+#[tokio::test]
+async fn a_lock_that_somebody_has_is_not_waited_for() {
+    let (bench, recorder) = three_sessions(On::Postgres).await;
+    let mut reader = bench.postgres_connection().await;
+    sqlx::raw_sql("SELECT pg_advisory_lock(7163082342698348396)").execute(&mut reader).await.unwrap();
+    let refused = try_remove(&bench, &recorder, &all(&bench)).await;
+    assert!(matches!(refused, Err(RetentionError::Record(RecordError::Locked(_)))), "{refused:?}");
+    is_all_there(&bench).await;
+    sqlx::raw_sql("SELECT pg_advisory_unlock(7163082342698348396)").execute(&mut reader).await.unwrap();
+    remove(&bench, &recorder, &all(&bench)).await;
+    assert_eq!(ids(&bench, "sessions").await, sessions(&[3]));
+    recorder.close().await;
+    bench.check_integrity().await;
+}
+
+/// What leaves the index of texts takes much longer than what leaves a table.
+#[tokio::test]
+async fn few_texts_leave_the_index_at_once() {
+    let bench = On::Sqlite.bench();
+    let recorder = bench.open().await.recorder;
+    started(&bench, &recorder, 1, "claude-builds").await;
+    for n in 1..=40 {
+        // 14,000 bytes: longer values are cut.
+        let params: serde_json::Map<String, serde_json::Value> = ["a", "b", "c", "d", "e", "f", "g"]
+            .map(|key| (key.to_owned(), "k".repeat(2000).into()))
+            .into_iter()
+            .collect();
+        let params = params.into();
+        let call = recorder.intend(Intent { session: session_id(1), params, ..intent(n) }).await.unwrap();
+        call.finish(Outcome::new(OutcomeKind::Forwarded));
+    }
+    ended(&recorder, 1, EndReason::CgroupGone).await;
+    bench.tick(DAY * 10);
+    remove(&bench, &recorder, &all(&bench)).await;
+    let stones =
+        "SELECT max(row_count) || ' of ' || sum(row_count) FROM tombstones WHERE table_name = 'calls'";
+    assert_eq!(bench.ask(stones).await, "18 of 40", "256 KiB of texts at a time");
     recorder.close().await;
     bench.check_integrity().await;
 }

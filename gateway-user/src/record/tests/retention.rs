@@ -17,7 +17,7 @@ use crate::{
         query::Reader,
         retention::{self, Held, Progress, Report, Request, RetentionError, Why, run},
         stamp::stamp,
-        store::prune::{Cut, Kind, Step},
+        store::prune::{ALL, Cut, Kind, Step},
     },
 };
 
@@ -309,7 +309,8 @@ async fn what_is_held_stays_until_it_is_released(on: On) {
 fn cut(bench: &Bench, before: OffsetDateTime) -> Cut {
     Cut {
         log: 1,
-        own: vec![1],
+        own: [(1, ALL)].into(),
+        others: Vec::new(),
         bodies_before: None,
         rows_before: Some(stamp(before)),
         now: stamp(bench.clock.now()),
@@ -317,6 +318,7 @@ fn cut(bench: &Bench, before: OffsetDateTime) -> Cut {
         actor: "uid 0".to_owned(),
         reason: "a test".to_owned(),
         step_rows: 1000,
+        step_rows_max: 1000,
         memory: None,
         is_dry: false,
     }
@@ -501,15 +503,22 @@ async fn steps_have_a_bound(on: On) {
 
 async fn a_new_log_leaves_the_rows_of_the_old_one(on: On) {
     let (bench, recorder) = three_sessions(on).await;
+    let hold = recorder.hold(&Held::Workload("claude-builds".parse().unwrap()), &why()).await.unwrap();
+    recorder.release(&hold, &why()).await.unwrap();
     recorder.close().await;
     crate::record::restart_log(&bench.config, "a test", &bench.clock).await.unwrap();
     let recorder = bench.open().await.recorder;
     started(&bench, &recorder, 4, "claude-builds").await;
     called(&recorder, 4, 9, b"{}").await;
+    // That the third session is of the former log is known by what that one was signed with.
+    called(&recorder, 3, 10, b"{}").await;
     ended(&recorder, 4, EndReason::CgroupGone).await;
     bench.tick(DAY * 10);
+    let report = remove(&bench, &recorder, &bodies_before(bench.clock.now())).await;
+    assert!(counts(&report).contains("call_bodies 2"), "{report:?}");
     remove(&bench, &recorder, &rows_before(bench.clock.now() - DAY * 3)).await;
     assert_eq!(ids(&bench, "sessions").await, sessions(&[1, 2, 3]), "nothing could vouch for their removal");
+    assert_eq!(bench.ask("SELECT count(*) FROM sessions WHERE seq = 4").await, "0", "the hold was released");
     recorder.close().await;
     let keys = audit::verifier(&bench.config).await;
     assert!(keys.is_ok());

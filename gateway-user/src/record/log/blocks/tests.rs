@@ -12,7 +12,7 @@ fn a_block_has_its_leaves_and_no_others() {
     let mut blocks = Blocks::default();
     (0..count).for_each(|number| blocks.append(leaf(number)));
     let tree: Tree = (0..count).map(leaf).collect();
-    assert_eq!((blocks.size(), blocks.frontier()), (count, tree.frontier()));
+    assert_eq!((blocks.size(), blocks.frontier(), blocks.root()), (count, tree.frontier(), tree.root()));
     let of = |block: u64| (block * BLOCK..count.min((block + 1) * BLOCK)).map(leaf).collect::<Vec<_>>();
     for block in 0..=3 {
         assert!(blocks.has(block, &of(block)));

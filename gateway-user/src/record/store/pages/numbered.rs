@@ -182,13 +182,18 @@ impl Conn<'_> {
         })
     }
 
-    /// Keeps whoever places a hold waiting until this transaction has ended. (SQLite has one writer.)
-    pub(in crate::record) async fn hold_back_holds(&mut self) -> Result<(), sqlx::Error> {
+    /// Keeps whoever places a hold waiting until this transaction has ended. (SQLite has one writer.) Where somebody has the lock, this does not
+    /// wait, because calls would: it says which.
+    pub(in crate::record) async fn hold_back_holds(&mut self) -> Result<Option<i64>, sqlx::Error> {
         // The number of the migration's trigger `holds_wait`.
-        const LOCK: &str = "SELECT pg_advisory_xact_lock_shared(7163082342698348396)";
+        const LOCK: i64 = 7_163_082_342_698_348_396;
+        const SQL: &str = "SELECT pg_try_advisory_xact_lock_shared($1)";
         match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(conn) => sqlx::raw_sql(LOCK).execute(&mut **conn).await.map(drop),
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(conn) => {
+                let is_taken: bool = sqlx::query_scalar(SQL).bind(LOCK).fetch_one(&mut **conn).await?;
+                Ok((!is_taken).then_some(LOCK))
+            }
         }
     }
 

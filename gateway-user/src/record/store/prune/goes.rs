@@ -1,6 +1,6 @@
 //! What may go: said once, in SQL, for those who look for rows and for those who remove them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Step, Tally, grounds::Memory, leaves};
 use crate::record::{
@@ -8,7 +8,7 @@ use crate::record::{
     store::{
         book::{BEGUN, RESTARTED},
         columns::Leaves,
-        pages::Conn,
+        pages::{Conn, Place},
         recover,
     },
 };
@@ -18,8 +18,11 @@ use crate::record::{
 pub(in crate::record) struct Cut {
     /// The log whose rows go.
     pub(in crate::record) log: i64,
-    /// This host's logs: what another one has of a row says nothing of its age.
-    pub(in crate::record) own: Vec<i64>,
+    /// The logs that vouch for rows, each with how many of its entries: this one, and those that it goes on from. What another one has of a row
+    /// says nothing of its age.
+    pub(in crate::record) own: BTreeMap<i64, u64>,
+    /// Other hosts' logs, whose releases count.
+    pub(in crate::record) others: Vec<i64>,
     /// Bodies of calls from before this go.
     pub(in crate::record) bodies_before: Option<String>,
     /// Sessions that ended before this go, and events from before it.
@@ -31,10 +34,19 @@ pub(in crate::record) struct Cut {
     pub(in crate::record) reason: String,
     /// Rows of one transaction, about.
     pub(in crate::record) step_rows: usize,
+    /// As many at most, where steps are short.
+    pub(in crate::record) step_rows_max: usize,
     /// What the daemon remembers of its log; `None` where nobody writes.
     pub(in crate::record) memory: Option<Arc<tokio::sync::Mutex<Memory>>>,
     /// Nothing is removed: what would be gone by then is still there.
     pub(in crate::record) is_dry: bool,
+}
+
+impl Cut {
+    /// Whether what is logged there says something of a row.
+    pub(in crate::record) fn vouches(&self, place: &Place) -> bool {
+        self.own.get(&place.log).is_some_and(|size| place.index < *size)
+    }
 }
 
 /// What goes by itself; the rest belongs to it.
@@ -61,9 +73,8 @@ const OF_STARTS: [&str; 2] = [recover::OPENED, STARTED];
 /// Bytes of what is removed in one transaction, about: they are overwritten, and calls wait meanwhile.
 const STEP_BYTES: i64 = 4 << 20;
 
-/// The holds that nobody released.
-const IN_FORCE: &str = "(SELECT f.session AS session, f.workload AS workload, f.since AS since, f.until AS until \
-    FROM holds AS f WHERE NOT EXISTS (SELECT 1 FROM hold_releases AS r WHERE r.hold = f.id))";
+/// Bytes of texts that are taken out of SQLite's index of texts in one transaction, about: that costs much more than the rows.
+const STEP_TEXTS: i64 = 256 << 10;
 
 impl Kind {
     /// In the order in which they go.
@@ -105,9 +116,12 @@ impl Kind {
         let ours = ours("x", self.table(), cut.log);
         match self {
             Self::Bodies => format!(
-                "EXISTS (SELECT 1 FROM calls AS c WHERE c.id = x.call AND c.time < {before} AND {} AND {}) AND {ours}",
+                "EXISTS (SELECT 1 FROM calls AS c JOIN sessions AS s ON s.id = c.session \
+                 WHERE c.id = x.call AND c.time < {before} AND {} AND {} AND {} AND {}) AND {ours}",
                 has_ended("c"),
-                not_held("c.session"),
+                not_held("c.session", cut),
+                vouched("c", "calls", cut),
+                vouched("s", "sessions", cut),
             ),
             Self::Calls => format!(
                 "x.time < {before} AND {} AND EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session AND {}) AND {ours}",
@@ -131,6 +145,7 @@ impl Kind {
                     true => format!(" AND NOT ({} AND {})", session_goes("s", cut), has_no_calls("s", cut)),
                     false => String::new(),
                 };
+                let in_force = in_force(cut);
                 let newer = self::ours("n", "events", cut.log);
                 let (kept, of_starts) = (literals(&KEPT_EVENTS), literals(&OF_STARTS));
                 format!(
@@ -138,7 +153,7 @@ impl Kind {
                      AND (x.kind NOT IN ({of_starts}) OR EXISTS (SELECT 1 FROM events AS n \
                           WHERE n.kind = x.kind AND n.seq > x.seq AND {newer})) \
                      AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = x.session{gone}) \
-                     AND NOT EXISTS (SELECT 1 FROM {IN_FORCE} AS h WHERE h.session = x.session OR h.workload = x.workload \
+                     AND NOT EXISTS (SELECT 1 FROM {in_force} AS h WHERE h.session = x.session OR h.workload = x.workload \
                           OR ((h.since IS NOT NULL OR h.until IS NOT NULL) \
                               AND (h.until IS NULL OR x.time < h.until) AND (h.since IS NULL OR x.time >= h.since))) \
                      AND {ours}"
@@ -152,12 +167,26 @@ impl Kind {
         match self {
             Self::Bodies => "(SELECT max(length(b.content)) FROM bodies AS b WHERE b.digest = x.kept)",
             Self::Calls => {
-                "octet_length(x.params) + coalesce((SELECT sum((SELECT max(length(b.content)) FROM bodies AS b \
+                "octet_length(x.params) + octet_length(x.resources) + octet_length(x.rules) \
+                 + coalesce(octet_length(x.reason), 0) + coalesce((SELECT sum((SELECT max(length(b.content)) FROM bodies AS b \
                  WHERE b.digest = k.kept)) FROM call_bodies AS k WHERE k.call = x.id), 0)"
             }
             Self::Identities => "octet_length(x.claims)",
             Self::Sessions => "octet_length(x.command)",
             Self::Events => "octet_length(x.detail)",
+        }
+    }
+
+    /// Bytes of what is taken out of the index of texts with a row `x`.
+    fn texts(self) -> &'static str {
+        match self {
+            Self::Calls => {
+                "coalesce(octet_length(x.operation), 0) + octet_length(x.params) + octet_length(x.resources) \
+                 + octet_length(x.rules) + coalesce(octet_length(x.reason), 0) \
+                 + coalesce((SELECT coalesce(octet_length(o.error_code), 0) + coalesce(octet_length(o.aws_request_id), 0) \
+                    FROM outcomes AS o WHERE o.call = x.id), 0)"
+            }
+            Self::Bodies | Self::Identities | Self::Sessions | Self::Events => "0",
         }
     }
 
@@ -229,17 +258,19 @@ pub(super) struct Going {
 pub(super) async fn which(conn: &mut Conn<'_>, cut: &Cut, step: &Step) -> Result<Going, sqlx::Error> {
     let (table, goes) = (step.kind.table(), step.kind.goes(cut));
     let (weight, bytes) = (step.kind.weight(), step.kind.bytes());
+    let texts = if matches!(conn, Conn::Sqlite(_)) { step.kind.texts() } else { "0" };
     let sql = format!(
-        "SELECT x.seq, CAST({weight} AS bigint), CAST(coalesce({bytes}, 0) AS bigint) FROM {table} AS x \
-         WHERE x.seq {{rows}} AND {goes} ORDER BY x.seq"
+        "SELECT x.seq, CAST({weight} AS bigint), CAST(coalesce({bytes}, 0) AS bigint), \
+         CAST(coalesce({texts}, 0) AS bigint) FROM {table} AS x WHERE x.seq {{rows}} AND {goes} ORDER BY x.seq"
     );
-    let found: Vec<(i64, i64, i64)> = conn.among(&sql, &step.rows).await?;
-    let (mut going, mut weight, mut size) = (Vec::new(), 0, 0_i64);
+    let found: Vec<(i64, i64, i64, i64)> = conn.among(&sql, &step.rows).await?;
+    let (mut going, mut weight, mut size, mut text) = (Vec::new(), 0, 0_i64, 0_i64);
     let mut done = step.rows.len();
-    for (row, rows, bytes) in found {
+    for (row, rows, bytes, texts) in found {
         weight += usize::try_from(rows).unwrap_or(usize::MAX);
-        size = size.saturating_add(bytes);
-        if (weight > cut.step_rows || size > STEP_BYTES) && !going.is_empty() {
+        (size, text) = (size.saturating_add(bytes), text.saturating_add(texts));
+        let is_much = weight > cut.step_rows || size > STEP_BYTES || text > STEP_TEXTS;
+        if is_much && !going.is_empty() {
             done = step.rows.partition_point(|number| *number < row);
             break;
         }
@@ -356,7 +387,7 @@ fn session_goes(s: &str, cut: &Cut) -> String {
          AND NOT EXISTS (SELECT 1 FROM identities AS i WHERE i.session = {s}.id \
             AND i.token_digest IS NOT NULL AND i.expires > {now}) \
          AND {} AND {}",
-        not_held(&format!("{s}.id")),
+        not_held(&format!("{s}.id"), cut),
         ours(s, "sessions", cut.log),
     )
 }
@@ -372,19 +403,49 @@ fn has_ended(c: &str) -> String {
     format!("EXISTS (SELECT 1 FROM outcomes AS o WHERE o.call = {c}.id)")
 }
 
-fn not_held(session: &str) -> String {
+fn not_held(session: &str, cut: &Cut) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM sessions AS hs LEFT JOIN session_ends AS he ON he.session = hs.id \
-         JOIN {IN_FORCE} AS h ON h.session = hs.id OR h.workload = hs.workload \
+         JOIN {} AS h ON h.session = hs.id OR h.workload = hs.workload \
             OR ((h.since IS NOT NULL OR h.until IS NOT NULL) AND (h.until IS NULL OR hs.started < h.until) \
                 AND (h.since IS NULL OR he.ended IS NULL OR he.ended >= h.since)) \
-         WHERE hs.id = {session})"
+         WHERE hs.id = {session})",
+        in_force(cut),
+    )
+}
+
+/// The holds that nobody released. (A release that a log has which does not vouch is none. One that no log has ends the run.)
+fn in_force(cut: &Cut) -> String {
+    let others: Vec<String> = cut.others.iter().map(i64::to_string).collect();
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!("AND l.log_id NOT IN ({}) ", others.join(", ")),
+    };
+    format!(
+        "(SELECT f.session AS session, f.workload AS workload, f.since AS since, f.until AS until FROM holds AS f \
+         WHERE NOT EXISTS (SELECT 1 FROM hold_releases AS r WHERE r.hold = f.id AND NOT EXISTS (SELECT 1 FROM log AS l \
+            WHERE l.table_name = 'hold_releases' AND l.row_seq = r.seq {others}AND NOT ({}))))",
+        within(cut)
     )
 }
 
 /// That the row `x` is of this log: of another nothing could be said that its verifier believes.
 fn ours(x: &str, table: &str, log: i64) -> String {
     format!("(SELECT l.log_id FROM log AS l WHERE l.table_name = '{table}' AND l.row_seq = {x}.seq) = {log}")
+}
+
+/// That a log vouches for the row `x`. For a body after the beginning of a new log it is the former one that knows the session.
+fn vouched(x: &str, table: &str, cut: &Cut) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM log AS l WHERE l.table_name = '{table}' AND l.row_seq = {x}.seq AND ({}))",
+        within(cut)
+    )
+}
+
+/// That the entry `l` is one that vouches.
+fn within(cut: &Cut) -> String {
+    let within = |(log, size): (&i64, &u64)| format!("(l.log_id = {log} AND l.leaf_index < {size})");
+    cut.own.iter().map(within).collect::<Vec<_>>().join(" OR ")
 }
 
 fn literals(texts: &[&str]) -> String {

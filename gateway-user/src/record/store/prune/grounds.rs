@@ -4,20 +4,24 @@
 //! view, by an index, by a row that is changed or added for as long as it takes. So it is decided again here, over rows
 //! that are what was logged: those that go, those that say how old and whose they are, and every hold. Where the two differ, or
 //! a row is not what was logged, nothing is removed. Nor is it where the entry that says what was logged is not the one that this daemon's log
-//! has: [`Memory`] knows.
+//! has, or a log that this one goes on from: [`Memory`] knows. A log that is merely in the database vouches for nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Cut, Kind, PruneError, goes, leaves};
+use serde_json::Value;
+
+use super::{Cut, Kind, PruneError, Seen, goes, leaves};
 use crate::record::{
     log::{
         blocks::{BLOCK, Blocks},
+        checkpoint::Checkpoint,
         hash::{Hash, LeafHash},
         leaf::Form,
     },
     store::{
+        book::RESTARTED,
         columns::Leaves,
-        pages::{Conn, Place, Whose},
+        pages::{Conn, LogRow, Place, Whose},
         recover,
     },
 };
@@ -28,8 +32,8 @@ const MANY: i64 = 2000;
 /// Entries of the log that are read at a time.
 const ENTRIES: i64 = 10_000;
 
-/// The tables of holds.
-const OF_HOLDS: [&str; 2] = ["holds", "hold_releases"];
+/// All entries of a log.
+pub(in crate::record) const ALL: u64 = i64::MAX.cast_unsigned();
 
 /// What a daemon remembers of its log, as long as it runs.
 #[derive(Debug, Default)]
@@ -37,24 +41,41 @@ pub(in crate::record) struct Memory {
     blocks: Blocks,
     /// Which log these are of.
     log: Option<i64>,
-    /// The holds and releases that it has seen: they do not go away.
-    holds: BTreeMap<(&'static str, i64), LeafHash>,
+    /// Its first entry.
+    first: Option<LeafHash>,
+    /// The logs that it goes on from, each as far as it was signed; `None` until they are read.
+    former: Option<BTreeMap<i64, Blocks>>,
+    seen: Seen,
 }
 
 impl Memory {
-    /// Reads what was added to the log, and which holds there are.
-    pub(in crate::record) async fn read(&mut self, conn: &mut Conn<'_>, log: i64) -> Result<(), sqlx::Error> {
-        for table in OF_HOLDS {
-            for (row, Place { leaf, .. }) in conn.leaves(table, &[], None).await? {
-                self.holds.entry((table, row)).or_insert(leaf);
-            }
-        }
-        self.go_on(conn, log).await
+    pub(in crate::record) fn new(seen: Seen) -> Self {
+        Self { seen, ..Self::default() }
+    }
+
+    /// Reads what was added to the log, which logs of this host it goes on from, and which holds there are. Says which logs vouch for
+    /// rows, and with how many of their entries.
+    pub(in crate::record) async fn read(
+        &mut self,
+        conn: &mut Conn<'_>,
+        log: i64,
+        of_host: &[LogRow],
+    ) -> Result<BTreeMap<i64, u64>, sqlx::Error> {
+        self.seen.read(conn).await?;
+        self.go_on(conn, log).await?;
+        let former = match self.former.take() {
+            Some(former) => former,
+            None => former(conn, log, self.first, of_host).await?,
+        };
+        let own = former.iter().map(|(log, blocks)| (*log, blocks.size())).chain([(log, ALL)]).collect();
+        self.former = Some(former);
+        Ok(own)
     }
 
     async fn go_on(&mut self, conn: &mut Conn<'_>, log: i64) -> Result<(), sqlx::Error> {
         if self.log != Some(log) {
-            (self.blocks, self.log) = (Blocks::default(), Some(log));
+            self.forget();
+            self.log = Some(log);
         }
         loop {
             let from = self.blocks.size();
@@ -62,34 +83,46 @@ impl Memory {
             if entries.is_empty() {
                 return Ok(());
             }
-            entries.into_iter().for_each(|entry| self.blocks.append(entry.leaf));
+            for entry in entries {
+                self.first.get_or_insert(entry.leaf);
+                self.blocks.append(entry.leaf);
+            }
         }
     }
 
-    /// Whether the entries at these places are those of the log whose frontier this is. Otherwise, which is not.
+    /// What was read may be what is wrong: it is read again the next time.
+    fn forget(&mut self) {
+        *self = Self::new(self.seen.clone());
+    }
+
+    /// Whether the entries at these places are those of the log whose frontier this is, or of one that it goes on from.
     async fn prove(
         &mut self,
         conn: &mut Conn<'_>,
         log: i64,
         frontier: &[Hash],
-        places: &BTreeMap<u64, LeafHash>,
+        places: &[Place],
     ) -> Result<(), PruneError> {
         self.go_on(conn, log).await?;
         if self.blocks.frontier() != frontier {
-            // What was read may be what is wrong: it is read again the next time.
-            self.blocks = Blocks::default();
+            self.forget();
             return Err(PruneError::Log);
         }
-        let mut last: Option<(u64, Vec<LeafHash>)> = None;
-        for (index, leaf) in places {
+        let mut last: Option<((i64, u64), Vec<LeafHash>)> = None;
+        for Place { log: of, index, leaf } in places {
             let (block, within) = (index / BLOCK, usize::try_from(index % BLOCK).unwrap_or_default());
-            let leaves = match last.take().filter(|(known, _)| *known == block) {
+            let leaves = match last.take().filter(|(known, _)| *known == (*of, block)) {
                 Some((_, leaves)) => leaves,
                 None => {
-                    let from = (block * BLOCK).cast_signed();
-                    let entries = conn.entries(log, from, BLOCK.cast_signed()).await?;
+                    let former = self.former.as_ref().and_then(|former| former.get(of));
+                    let blocks = if *of == log { Some(&self.blocks) } else { former };
+                    let blocks = blocks.ok_or(PruneError::Log)?;
+                    let from = block * BLOCK;
+                    // Who vouches for a former log vouches for no entry behind those.
+                    let many = BLOCK.min(blocks.size().saturating_sub(from));
+                    let entries = conn.entries(*of, from.cast_signed(), many.cast_signed()).await?;
                     let leaves: Vec<LeafHash> = entries.into_iter().map(|entry| entry.leaf).collect();
-                    if !self.blocks.has(block, &leaves) {
+                    if !blocks.has(block, &leaves) {
                         return Err(PruneError::Log);
                     }
                     leaves
@@ -98,21 +131,86 @@ impl Memory {
             if leaves.get(within) != Some(leaf) {
                 return Err(PruneError::Log);
             }
-            last = Some((block, leaves));
+            last = Some(((*of, block), leaves));
         }
         Ok(())
     }
 }
 
-/// Where what was read is logged, in this host's log.
+/// The logs that a log with this first entry goes on from: each begins with what the one before it was, as far as that was signed.
+async fn former(
+    conn: &mut Conn<'_>,
+    log: i64,
+    first: Option<LeafHash>,
+    of_host: &[LogRow],
+) -> Result<BTreeMap<i64, Blocks>, sqlx::Error> {
+    let mut former = BTreeMap::new();
+    let (mut of, mut first) = (log, first);
+    while let Some(leaf) = first {
+        let Some(end) = ended(conn, of, leaf).await? else { break };
+        let is_it =
+            |row: &&LogRow| row.origin == end.origin() && row.id != log && !former.contains_key(&row.id);
+        let Some(row) = of_host.iter().find(is_it) else { break };
+        let (mut blocks, mut its_first) = (Blocks::default(), None);
+        while blocks.size() < end.size() {
+            let left = end.size() - blocks.size();
+            let many = ENTRIES.min(left.cast_signed());
+            let entries = conn.entries(row.id, blocks.size().cast_signed(), many).await?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                its_first.get_or_insert(entry.leaf);
+                blocks.append(entry.leaf);
+            }
+        }
+        if blocks.size() != end.size() || blocks.root() != end.root() {
+            break;
+        }
+        former.insert(row.id, blocks);
+        (of, first) = (row.id, its_first);
+    }
+    Ok(former)
+}
+
+/// How far the log was signed that this one took the place of, by this one's first entry. Whoever began this one held the signature
+/// against the key.
+async fn ended(conn: &mut Conn<'_>, log: i64, first: LeafHash) -> Result<Option<Checkpoint>, sqlx::Error> {
+    let entry = conn.entries(log, 0, 1).await?.into_iter().next();
+    let entry = entry.filter(|entry| entry.leaf == first && entry.table == "events");
+    let Some((entry, events)) = entry.zip(leaves("events")) else { return Ok(None) };
+    let forms = conn.forms(events, &[entry.row]).await?;
+    let event = forms.first().filter(|form| form.hash() == first && form.text("kind") == Some(RESTARTED));
+    let Some(detail) = event.and_then(|event| event.text("detail")) else { return Ok(None) };
+    let detail: Value = serde_json::from_str(detail).unwrap_or_default();
+    let text = |name: &str| detail.get(name).and_then(Value::as_str);
+    let believed = |name: &str| {
+        let is_believed = detail.get(format!("{name}_believed")).and_then(Value::as_bool) == Some(true);
+        let signed = Checkpoint::parse(&format!("{}\n", text(name).filter(|_| is_believed)?)).ok()?;
+        (Some(signed.origin()) == text("old_log")).then_some(signed)
+    };
+    Ok(["old_checkpoint", "old_file"].into_iter().filter_map(believed).max_by_key(Checkpoint::size))
+}
+
+/// Where what was read is logged.
 #[derive(Debug, Default)]
-struct Places(BTreeMap<u64, LeafHash>);
+pub(super) struct Places(Vec<Place>);
 
 impl Places {
-    fn add(&mut self, cut: &Cut, place: &Place) {
-        if place.log == cut.log {
-            self.0.insert(place.index, place.leaf);
-        }
+    pub(super) fn add(&mut self, place: Place) {
+        self.0.push(place);
+    }
+
+    /// Whether the log's tree has all of them. `frontier`: that of the daemon's log.
+    pub(super) async fn prove(
+        mut self,
+        conn: &mut Conn<'_>,
+        cut: &Cut,
+        frontier: &[Hash],
+    ) -> Result<(), PruneError> {
+        let Some(memory) = &cut.memory else { return Ok(()) };
+        self.0.sort_unstable_by_key(|place| (place.log, place.index));
+        memory.lock().await.prove(conn, cut.log, frontier, &self.0).await
     }
 }
 
@@ -136,27 +234,23 @@ struct Hold {
     until: Option<String>,
 }
 
-/// Whether these rows may go, by what the log has. Says their ids, of those that have some: what else goes must belong to them.
-/// `frontier`: that of the daemon's log, where there is a daemon.
+/// Whether these rows may go, by what the log has. Says their ids, of those that have some: what else goes must belong to them. All rests on
+/// places in the log, which are to be proven.
 pub(super) async fn check(
     conn: &mut Conn<'_>,
     cut: &Cut,
     kind: Kind,
     rows: &[i64],
-    frontier: Option<&[Hash]>,
-) -> Result<HashSet<String>, PruneError> {
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
+) -> Result<(HashSet<String>, Places), PruneError> {
     let mut places = Places::default();
+    if rows.is_empty() {
+        return Ok((HashSet::new(), places));
+    }
     let going = vouched(conn, cut, known(kind.table())?, rows, &mut places).await?;
     let grounds = Grounds::read(conn, cut, kind, &going, &mut places).await?;
-    if let Some((memory, frontier)) = cut.memory.as_ref().zip(frontier) {
-        memory.lock().await.prove(conn, cut.log, frontier, &places.0).await?;
-    }
     match going.iter().find(|form| !grounds.let_go(cut, kind, form)) {
         Some(form) => Err(PruneError::Otherwise { table: kind.table(), row: form.row() }),
-        None => Ok(texts(&going, "id").into_iter().collect()),
+        None => Ok((texts(&going, "id").into_iter().collect(), places)),
     }
 }
 
@@ -278,13 +372,17 @@ impl Hold {
     }
 }
 
-/// The holds that are in force: every hold that was ever logged must be there, and a release counts only if it was logged.
+/// The holds that are in force: every hold that was ever logged must be there, whoever logged it, and a release counts only if it is in a log
+/// that vouches, or another host's.
 async fn in_force(conn: &mut Conn<'_>, cut: &Cut, places: &mut Places) -> Result<Vec<Hold>, PruneError> {
     let read = async |conn: &mut Conn<'_>, places: &mut Places| {
         let released = whole(conn, cut, known("hold_releases")?, places).await?;
-        let released: HashSet<String> = texts(&released, "hold").into_iter().collect();
+        let released =
+            released.iter().filter(|(_, place)| cut.vouches(place) || cut.others.contains(&place.log));
+        let released: HashSet<String> = texts(released.map(|(form, _)| form), "hold").into_iter().collect();
         let holds = whole(conn, cut, known("holds")?, places).await?;
-        let in_force = holds.iter().filter(|hold| hold.text("id").is_none_or(|id| !released.contains(id)));
+        let holds = holds.iter().map(|(form, _)| form);
+        let in_force = holds.filter(|hold| hold.text("id").is_none_or(|id| !released.contains(id)));
         Ok(in_force.map(Hold::new).collect())
     };
     match read(conn, places).await {
@@ -294,27 +392,26 @@ async fn in_force(conn: &mut Conn<'_>, cut: &Cut, places: &mut Places) -> Result
     }
 }
 
-/// Every row of a table, whoever logged it; a row that is not there although it was logged is an error.
+/// Every row of a table, whoever logged it, and where; a row that is not there although it was logged is an error.
 async fn whole(
     conn: &mut Conn<'_>,
     cut: &Cut,
     leaves: &'static Leaves,
     places: &mut Places,
-) -> Result<Vec<Form>, PruneError> {
+) -> Result<Vec<(Form, Place)>, PruneError> {
     let table = leaves.table;
     let mut logged = conn.leaves(table, &[], None).await?;
-    logged.values().for_each(|place| places.add(cut, place));
+    logged.values().filter(|place| cut.vouches(place)).for_each(|place| places.add(*place));
     if let Some(memory) = &cut.memory {
-        let seen = &mut memory.lock().await.holds;
-        let of_table = seen.iter().filter(|((of, _), _)| *of == table);
-        for ((_, row), leaf) in of_table {
-            match logged.get(row) {
-                Some(place) if place.leaf == *leaf => {}
-                Some(_) => return Err(PruneError::Altered { table, row: *row }),
-                None => return Err(PruneError::Gone { table, row: *row }),
+        let seen = memory.lock().await.seen.clone();
+        for (row, leaf) in seen.of(table) {
+            match logged.get(&row) {
+                Some(place) if place.leaf == leaf => {}
+                Some(_) => return Err(PruneError::Altered { table, row }),
+                None => return Err(PruneError::Gone { table, row }),
             }
         }
-        seen.extend(logged.iter().map(|(row, place)| ((table, *row), place.leaf)));
+        logged.iter().for_each(|(row, place)| seen.add(table, *row, place.leaf));
     }
     let (mut forms, mut from) = (Vec::new(), i64::MIN);
     loop {
@@ -323,17 +420,18 @@ async fn whole(
         from = last.row().saturating_add(1);
         forms.extend(more);
     }
-    for form in &forms {
+    let mut found = Vec::new();
+    for form in forms {
         let row = form.row();
         match logged.remove(&row) {
-            Some(place) if place.leaf == form.hash() => {}
+            Some(place) if place.leaf == form.hash() => found.push((form, place)),
             Some(_) => return Err(PruneError::Altered { table, row }),
             None => return Err(PruneError::Unlogged { table, row }),
         }
     }
     match logged.keys().next() {
         Some(row) => Err(PruneError::Gone { table, row: *row }),
-        None => Ok(forms),
+        None => Ok(found),
     }
 }
 
@@ -352,7 +450,7 @@ async fn found(
     vouched(conn, cut, known(table)?, &rows, places).await
 }
 
-/// These rows, each as this host logged it.
+/// These rows, each as a log has it that vouches.
 async fn vouched(
     conn: &mut Conn<'_>,
     cut: &Cut,
@@ -361,10 +459,12 @@ async fn vouched(
     places: &mut Places,
 ) -> Result<Vec<Form>, PruneError> {
     let forms = conn.forms(leaves, rows).await?;
-    let logged = conn.leaves(leaves.table, &cut.own, Some(rows)).await?;
+    let logs: Vec<i64> = cut.own.keys().copied().collect();
+    let logged = conn.leaves(leaves.table, &logs, Some(rows)).await?;
+    let is_it = |place: &&Place, form: &Form| place.leaf == form.hash() && cut.vouches(place);
     for form in &forms {
-        match logged.get(&form.row()).filter(|place| place.leaf == form.hash()) {
-            Some(place) => places.add(cut, place),
+        match logged.get(&form.row()).filter(|place| is_it(place, form)) {
+            Some(place) => places.add(*place),
             None => return Err(PruneError::Altered { table: leaves.table, row: form.row() }),
         }
     }
