@@ -20,6 +20,9 @@ pub mod catalog;
 /// A call as the command of the AWS CLI that would make it, for people. *pure*
 pub mod awscli;
 
+/// Which of the known names a mistyped one was meant to be. *pure*
+mod meant;
+
 /// Values that must not be shown: redacted, zeroized, read only through `expose`. *pure*
 pub mod secret;
 

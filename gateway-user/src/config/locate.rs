@@ -4,6 +4,8 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::meant::meant;
+
 /// One step into a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -85,16 +87,9 @@ pub(super) fn explain(message: &str) -> String {
         return message.trim_end().to_owned();
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let close = known
-        .iter()
-        .map(|key| {
-            let begun = unknown.len() > 2 && key.starts_with(unknown);
-            (if begun { 0 } else { strsim::damerau_levenshtein(unknown, key) }, *key)
-        })
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    match close {
-        Some((_, key)) => format!("unknown key `{unknown}`: did you mean `{key}`?"),
+    let begun = known.iter().copied().filter(|key| unknown.len() > 2 && key.starts_with(unknown)).min();
+    match begun.or_else(|| meant(unknown, known.iter().copied())) {
+        Some(key) => format!("unknown key `{unknown}`: did you mean `{key}`?"),
         None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
     }
 }

@@ -12,7 +12,7 @@ use super::{
     rule::{ROLE, Rule, is_asked_to_insert, is_asked_to_reveal},
     syntax::{context_accesses, each_clause, each_part, names_any_resource},
 };
-use crate::{identify::role_account, prim::WorkloadName};
+use crate::{identify::role_account, meant::meant, prim::WorkloadName};
 
 /// Annotations that mean something here.
 const ANNOTATIONS: [&str; 7] = ["id", "description", REVIEWERS, GRANT, REASON, TTL, ROLE];
@@ -451,13 +451,8 @@ fn resources_have_no_groups() -> Complaint {
 
 /// The closest of the known names, or all of them.
 fn suggest(name: &str, known: &[&str], what: &str) -> String {
-    let close = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    match close {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+    match meant(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
         None => format!("{what}: {}", known.join(", ")),
     }
 }

@@ -167,6 +167,7 @@ mod known {
     };
 
     use super::{AccessLevel, Complaint, catalog, service_of};
+    use crate::meant::meant;
 
     /// Per service prefix: the access levels of its actions.
     static SERVICES: LazyLock<BTreeMap<&'static str, BTreeSet<AccessLevel>>> = LazyLock::new(|| {
@@ -179,12 +180,12 @@ mod known {
 
     /// What is no action of IAM's and may be meant as [`REVEAL`](super::REVEAL).
     pub(super) fn is_like_reveal(name: &str) -> bool {
-        closest(name, [super::REVEAL].into_iter()).is_some()
+        meant(name, [super::REVEAL]).is_some()
     }
 
     /// The same for [`INSERT`](super::INSERT).
     pub(super) fn is_like_insert(name: &str) -> bool {
-        closest(name, [super::INSERT].into_iter()).is_some()
+        meant(name, [super::INSERT]).is_some()
     }
 
     pub(super) fn has_level(service: &str, level: AccessLevel) -> bool {
@@ -196,7 +197,7 @@ mod known {
             return Ok(());
         }
         let complaint = Complaint::new(format!("`{service}` is not a service prefix"));
-        Err(match closest(service, SERVICES.keys().copied()) {
+        Err(match meant(service, SERVICES.keys().copied()) {
             Some(close) => complaint.help(format!("did you mean `{close}`?")),
             None => complaint
                 .help("IAM writes service prefixes in lower case, e.g. `s3`, `execute-api`; the name may differ from the SDK's"),
@@ -210,24 +211,12 @@ mod known {
         let service = service_of(action);
         let complaint = Complaint::new(format!("`{action}` is not an action"));
         let names = catalog().actions().map(|known| known.name).filter(|name| service_of(name) == service);
-        Err(match closest(action, names) {
+        Err(match meant(action, names) {
             Some(close) => complaint.help(format!("did you mean `{close}`? (names are case-sensitive)")),
             None => complaint.help(
                 "IAM's names are not always those of the API operations: the Service Authorization Reference lists them",
             ),
         })
-    }
-
-    /// The closest name, where it is close enough to be meant.
-    fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        let lower = name.to_ascii_lowercase();
-        known
-            .map(|candidate| {
-                (strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()), candidate)
-            })
-            .filter(|(distance, candidate)| *distance <= (candidate.len() / 4).clamp(1, 3))
-            .min()
-            .map(|(_, candidate)| candidate)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     rule::{is_asked_to_insert, is_asked_to_reveal},
     syntax::{Access, context_accesses, each_clause, each_part, names_any_resource},
 };
-use crate::{catalog::catalog, tokens::Secret};
+use crate::{catalog::catalog, meant::meant, tokens::Secret};
 
 /// Attributes in one chain: DynamoDB's 32 levels take two each.
 const MAX_PATH: usize = 72;
@@ -176,16 +176,11 @@ fn unknown_params(rule: &Template, needed: &Needed, kinds: &BTreeSet<Call>) -> V
     missing
         .map(|name| {
             let names: BTreeSet<&str> = actions.iter().flat_map(|action| members::names_of(action)).collect();
-            let close = names
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(name, known), known))
-                .filter(|(distance, _)| *distance <= 3)
-                .min();
             let complaint =
                 Complaint::new(format!("no call that this rule is about has a parameter `{name}`"))
                     .about(name);
-            match close {
-                Some((_, close)) => complaint.help(format!("did you mean `{close}`?")),
+            match meant(name, names) {
+                Some(close) => complaint.help(format!("did you mean `{close}`?")),
                 None => complaint.help("parameters are called as in the API reference, e.g. MaxCount"),
             }
         })

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     catalog::{Protocol, Service, answers, catalog, secrets},
+    meant::meant,
     tokens::Bounds,
 };
 
@@ -341,13 +342,13 @@ impl Rule {
             services.iter().filter(|service| service.prefix == prefix || service.name == prefix).collect();
         if called.is_empty() || prefix.is_empty() {
             let known = services.iter().flat_map(|service| [service.prefix, service.name]);
-            return Err(format!("there is no service {prefix:?}{}", meant(prefix, known)));
+            return Err(format!("there is no service {prefix:?}{}", guess(prefix, known)));
         }
         let with: Vec<&Service> =
             called.iter().copied().filter(|service| service.operation(name).is_some()).collect();
         if with.is_empty() {
             let known = called.iter().flat_map(|service| service.operations().iter().map(|known| known.name));
-            return Err(format!("{prefix} has no operation {name:?}{}", meant(name, known)));
+            return Err(format!("{prefix} has no operation {name:?}{}", guess(name, known)));
         }
         Ok((with, name))
     }
@@ -356,8 +357,8 @@ impl Rule {
         let operation = &self.operation;
         match lost {
             Lost::NoMember(name, known) => {
-                let meant = meant(name, known.iter().copied());
-                format!("answers of {operation} have no {name:?} there{meant}")
+                let guess = guess(name, known.iter().copied());
+                format!("answers of {operation} have no {name:?} there{guess}")
             }
             Lost::Instead(path, what) if path.is_empty() => format!("the answer of {operation} is {what}"),
             Lost::Instead(path, what) => format!("in answers of {operation}, {path} is {what}"),
@@ -367,12 +368,6 @@ impl Rule {
 }
 
 /// `: did you mean X?`, or nothing where no name is near.
-fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let lower = name.to_ascii_lowercase();
-    let near = known
-        .filter(|known| !known.is_empty())
-        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 6)
-        .min();
-    near.map(|(_, known)| format!(": did you mean {known}?")).unwrap_or_default()
+fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    meant(name, known).map(|known| format!(": did you mean {known}?")).unwrap_or_default()
 }

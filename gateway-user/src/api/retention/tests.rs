@@ -110,8 +110,10 @@ async fn what_is_not_there_is_not_held() {
     let refused = retention.hold(root(), of("claude-build")).await.unwrap_err().to_string();
     assert_eq!(
         refused,
-        "there is no workload claude-build, neither configured nor in the record: did you mean claude-builds, aider?"
+        "there is no workload claude-build, neither configured nor in the record: did you mean claude-builds?"
     );
+    let refused = retention.hold(root(), of("codex")).await.unwrap_err().to_string();
+    assert!(refused.ends_with("nor in the record: there are aider, claude-builds"), "{refused}");
     assert_eq!(retention.hold(root(), of("aider")).await.unwrap().sessions, 0, "its first session will come");
     assert_eq!(retention.hold(root(), of("claude-builds")).await.unwrap().sessions, 1);
     let nobody = HoldRequest { session: Some(session_id(9)), ..hold("r") };

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::{QueryError, Reader, read};
 use crate::{
+    meant::meant,
     prim::WorkloadName,
     record::{retention::Held, stamp::stamp},
 };
 
 /// Names that are told to who asked for another one.
-const NEAREST: usize = 3;
+const SHOWN: usize = 8;
 
 /// There is nothing of the name that a hold would hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,12 +19,12 @@ pub enum UnknownHeld {
     #[error("there is no session {0} in the record: a hold of it would hold nothing")]
     Session(String),
     /// No such workload, neither configured nor of a session.
-    #[error("there is no workload {name}, neither configured nor in the record: {nearest}")]
+    #[error("there is no workload {name}, neither configured nor in the record: {instead}")]
     Workload {
         /// The name.
         name: String,
-        /// The nearest names.
-        nearest: String,
+        /// The name that may have been meant, or those that there are.
+        instead: String,
     },
 }
 
@@ -95,7 +96,7 @@ impl Reader {
                 if names.iter().any(|known| known == name) {
                     return Ok(Ok(()));
                 }
-                Ok(Err(UnknownHeld::Workload { name: name.to_owned(), nearest: nearest(name, names) }))
+                Ok(Err(UnknownHeld::Workload { name: name.to_owned(), instead: instead(name, names) }))
             }
             Held::Time { .. } => Ok(Ok(())),
         }
@@ -166,12 +167,16 @@ pub struct RunView {
     pub error: Option<String>,
 }
 
-fn nearest(name: &str, mut names: Vec<String>) -> String {
-    names.sort_by_cached_key(|known| (strsim::damerau_levenshtein(name, known), known.clone()));
-    names.dedup();
-    names.truncate(NEAREST);
-    match names.is_empty() {
-        true => "none is configured".to_owned(),
-        false => format!("did you mean {}?", names.join(", ")),
+/// What may have been meant, or what there is.
+fn instead(name: &str, mut known: Vec<String>) -> String {
+    if let Some(known) = meant(name, known.iter().map(String::as_str)) {
+        return format!("did you mean {known}?");
+    }
+    known.sort_unstable();
+    known.dedup();
+    let more = if known.len() > SHOWN { ", …" } else { "" };
+    match known.get(..SHOWN.min(known.len())) {
+        None | Some([]) => "there is none at all".to_owned(),
+        Some(some) => format!("there are {}{more}", some.join(", ")),
     }
 }
