@@ -290,7 +290,7 @@ impl Grounds {
     /// The same as [`Kind::goes`], of what these rows say.
     fn let_go(&self, cut: &Cut, kind: Kind, form: &Form) -> bool {
         let Some(before) = kind.before(cut) else { return false };
-        let is_old = |form: &Form, column| form.text(column).is_some_and(|time| time < before);
+        let is_old = |form, column| is_before(form, column, before);
         let of = |column| form.text(column).and_then(|id| self.sessions.get(id));
         let has_ended = |call: &str| self.outcomes.contains_key(call);
         match kind {
@@ -327,8 +327,8 @@ impl Grounds {
                 && identity.text("token_digest").is_some()
                 && identity.text("expires").is_some_and(|expires| *expires > *cut.now)
         });
-        let is_old = |form: &Form, column| form.text(column).is_some_and(|time| time < before);
-        is_old(session, "started") && is_old(end, "ended") && !bars && !lives && !self.holds(session)
+        let is_old = is_before(session, "started", before) && is_before(end, "ended", before);
+        is_old && !bars && !lives && !self.holds(session)
     }
 
     /// Whether a hold holds the session.
@@ -458,17 +458,12 @@ async fn vouched(
     rows: &[i64],
     places: &mut Places,
 ) -> Result<Vec<Form>, PruneError> {
-    let forms = conn.forms(leaves, rows).await?;
     let logs: Vec<i64> = cut.own.keys().copied().collect();
-    let logged = conn.leaves(leaves.table, &logs, Some(rows)).await?;
-    let is_it = |place: &&Place, form: &Form| place.leaf == form.hash() && cut.vouches(place);
-    for form in &forms {
-        match logged.get(&form.row()).filter(|place| is_it(place, form)) {
-            Some(place) => places.add(*place),
-            None => return Err(PruneError::Altered { table: leaves.table, row: form.row() }),
-        }
-    }
-    Ok(forms)
+    as_logged(conn, leaves, &logs, rows, |place| {
+        places.add(*place);
+        cut.vouches(place)
+    })
+    .await
 }
 
 /// These rows, each as one of these logs has it.
@@ -478,17 +473,35 @@ pub(in crate::record) async fn faithful(
     logs: &[i64],
     rows: &[i64],
 ) -> Result<Vec<Form>, PruneError> {
+    as_logged(conn, leaves, logs, rows, |_| true).await
+}
+
+/// These rows, each as one of these logs has it, at a place that `counts`.
+async fn as_logged(
+    conn: &mut Conn<'_>,
+    leaves: &'static Leaves,
+    logs: &[i64],
+    rows: &[i64],
+    mut counts: impl FnMut(&Place) -> bool,
+) -> Result<Vec<Form>, PruneError> {
     let forms = conn.forms(leaves, rows).await?;
     let logged = conn.leaves(leaves.table, logs, Some(rows)).await?;
-    let leaf = |form: &Form| logged.get(&form.row()).map(|place| place.leaf);
-    match forms.iter().find(|form| leaf(form) != Some(form.hash())) {
-        Some(form) => Err(PruneError::Altered { table: leaves.table, row: form.row() }),
-        None => Ok(forms),
+    for form in &forms {
+        let place = logged.get(&form.row()).filter(|place| place.leaf == form.hash());
+        if !place.is_some_and(&mut counts) {
+            return Err(PruneError::Altered { table: leaves.table, row: form.row() });
+        }
     }
+    Ok(forms)
 }
 
 fn known(table: &'static str) -> Result<&'static Leaves, PruneError> {
     leaves(table).ok_or(PruneError::NoTable(table))
+}
+
+/// Whether the time in a column is one before this.
+fn is_before(form: &Form, column: &str, time: &str) -> bool {
+    form.text(column).is_some_and(|found| found < time)
 }
 
 /// The different texts in a column.
