@@ -179,7 +179,7 @@ impl Reader {
     ) -> Result<Listing<SessionView>, QueryError> {
         let hints = match &filter.calls {
             Some(calls) => self.session_hints(calls).await?,
-            None => SessionHints::default(),
+            None => SessionHints::NONE,
         };
         listing::fetch(&self.pool, |query| filter.push(&hints, query), page).await
     }

@@ -133,19 +133,22 @@ impl SessionFilter {
             self.text.as_deref(),
         );
         if let Some(calls) = &self.calls {
-            query.push(if hints.few.is_empty() {
-                " AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id"
-            } else {
-                " AND id IN (SELECT session FROM v_calls AS c WHERE TRUE"
-            });
-            for few in &hints.few {
-                query.seq_in(|query| few.push(query));
-            }
-            if let (Some(lists), true) = (&hints.actions, hints.few.is_empty()) {
-                query.push(" AND substr(c.actions, 1, 200)").one_of(lists);
-            }
-            if let (Some(lists), true) = (&hints.rules, hints.few.is_empty()) {
-                query.push(" AND substr(c.rules, 1, 200)").one_of(lists);
+            match hints {
+                SessionHints::Few(found) => {
+                    query.push(" AND id IN (SELECT session FROM v_calls AS c WHERE TRUE");
+                    for few in found {
+                        query.seq_in(|query| few.push(query));
+                    }
+                }
+                SessionHints::Each { actions, rules } => {
+                    query.push(" AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id");
+                    if let Some(lists) = actions {
+                        query.push(" AND substr(c.actions, 1, 200)").one_of(lists);
+                    }
+                    if let Some(lists) = rules {
+                        query.push(" AND substr(c.rules, 1, 200)").one_of(lists);
+                    }
+                }
             }
             calls.push_what(query);
             query.push(")");

@@ -4,6 +4,8 @@
 //! the wrong way round, either reads the whole table. So what an index finds is counted first, up to [`FEW`], and becomes a
 //! condition of its own where it is less. Every filter is asked of what it leaves all the same.
 
+use tokio::sync::OnceCell;
+
 use super::{
     CallFilter, QueryError, Reader,
     filter::{self, CALL_TEXT, OUTCOME_TEXT, StatusFilter},
@@ -16,6 +18,8 @@ use super::{
 const FEW: i64 = 10_000;
 /// The same where each is searched for a text.
 const FEW_TEXTS: i64 = 2_000;
+/// One in so many calls has what is common.
+const COMMON: i64 = 200;
 /// Different lists that are looked at.
 const LISTS: usize = 2_000;
 
@@ -42,14 +46,33 @@ pub(super) enum Few {
     Text { pattern: String, in_outcomes: bool },
 }
 
+/// How many calls are to be expected.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::record) struct Expected {
+    /// By a way of finding them.
+    pub(in crate::record) found: i64,
+    /// In all.
+    pub(in crate::record) all: i64,
+}
+
 /// How sessions with certain calls are found.
-#[derive(Debug, Default)]
-pub(super) struct SessionHints {
-    pub(super) few: Vec<Few>,
-    /// The beginnings of the lists of actions and of rules that such calls have, where many have them: an index knows which
-    /// sessions do.
-    pub(super) actions: Option<Vec<String>>,
-    pub(super) rules: Option<Vec<String>>,
+#[derive(Debug)]
+pub(super) enum SessionHints {
+    /// By the calls, which are few.
+    Few(Vec<Few>),
+    /// One session after the other, until one with such a call is found. The beginnings of the lists of actions and of rules that
+    /// such calls have: an index knows which sessions do.
+    Each {
+        /// `None`: any.
+        actions: Option<Vec<String>>,
+        /// `None`: any.
+        rules: Option<Vec<String>>,
+    },
+}
+
+impl SessionHints {
+    /// Nothing is known.
+    pub(super) const NONE: Self = Self::Each { actions: None, rules: None };
 }
 
 impl Few {
@@ -158,33 +181,6 @@ impl Reader {
         if filter.workload.is_some() || filter.subject.is_some() {
             candidates.push(Few::Of { workload: filter.workload.clone(), subject: filter.subject.clone() });
         }
-        self.few_of(candidates).await
-    }
-
-    /// The same for a list of sessions with such calls, which has no order of the calls' times to go by.
-    pub(super) async fn session_hints(&self, filter: &CallFilter) -> Result<SessionHints, QueryError> {
-        let mut candidates = self.candidates(filter).await?;
-        let (mut actions, mut rules) = (None, None);
-        for candidate in &candidates {
-            match candidate {
-                Few::Actions(lists) => actions = Some(lists.clone()),
-                Few::Rules(lists) => rules = Some(lists.clone()),
-                _ => {}
-            }
-        }
-        let decision = filter.decision.map(|decision| decision.as_str().to_owned());
-        for (column, value) in [
-            ("service", &filter.service),
-            ("region", &filter.region),
-            ("account", &filter.account),
-            ("decision", &decision),
-        ] {
-            candidates.extend(value.clone().map(|value| Few::Column(column, value)));
-        }
-        Ok(SessionHints { few: self.few_of(candidates).await?, actions, rules })
-    }
-
-    async fn few_of(&self, candidates: Vec<Few>) -> Result<Vec<Few>, QueryError> {
         let mut found = Vec::new();
         for few in candidates {
             if self.are_few(&few).await? {
@@ -194,9 +190,37 @@ impl Reader {
         Ok(found)
     }
 
+    /// The same for a list of sessions with such calls, which has no order of the calls' times to go by.
+    pub(super) async fn session_hints(&self, filter: &CallFilter) -> Result<SessionHints, QueryError> {
+        let mut candidates = self.candidates(filter).await?;
+        let decision = filter.decision.map(|decision| decision.as_str().to_owned());
+        for (column, value) in [
+            ("service", &filter.service),
+            ("region", &filter.region),
+            ("account", &filter.account),
+            ("decision", &decision),
+        ] {
+            candidates.extend(value.clone().map(|value| Few::Column(column, value)));
+        }
+        let (mut found, mut actions, mut rules) = (Vec::new(), None, None);
+        for few in candidates {
+            if self.are_few(&few).await? {
+                found.push(few);
+                continue;
+            }
+            match few {
+                Few::Actions(lists) => actions = Some(lists),
+                Few::Rules(lists) => rules = Some(lists),
+                _ => {}
+            }
+        }
+        Ok(if found.is_empty() { SessionHints::Each { actions, rules } } else { SessionHints::Few(found) })
+    }
+
     /// What may find few calls, by what they were.
     async fn candidates(&self, filter: &CallFilter) -> Result<Vec<Few>, QueryError> {
         let mut found = Vec::new();
+        let open = OnceCell::new();
         if let Some(action) = &filter.action {
             found.extend(self.lists_like(lists!("actions"), action).await?.map(Few::Actions));
         }
@@ -206,16 +230,16 @@ impl Reader {
         found.extend(filter.status.map(Few::Status));
         match filter.outcome.as_deref() {
             None | Some("forwarded") => {}
-            Some("open") => found.extend(self.open_calls().await?.map(Few::These)),
+            Some("open") => found.extend(self.open_once(&open).await?.map(Few::These)),
             Some(outcome) => found.push(Few::Outcome(outcome.to_owned())),
         }
         if let Some(resource) = &filter.resource {
             // JSON writes some signs otherwise.
             let is_plain = |c: char| !matches!(c, '"' | '\\') && !c.is_control();
-            found.extend(self.containing(resource, is_plain, false).await?);
+            found.extend(self.containing(resource, is_plain, false, &open).await?);
         }
         if let Some(text) = &filter.text {
-            found.extend(self.containing(text, |c| c != '\0', true).await?);
+            found.extend(self.containing(text, |c| c != '\0', true, &open).await?);
         }
         Ok(found)
     }
@@ -251,16 +275,22 @@ impl Reader {
         Ok(Some(format!("[{}]", found.join(","))))
     }
 
+    /// The same, asked once for one filter.
+    async fn open_once(&self, known: &OnceCell<Option<String>>) -> Result<Option<String>, QueryError> {
+        known.get_or_try_init(|| self.open_calls()).await.cloned()
+    }
+
     /// Calls with this text, as far as an index finds them. `is_plain`: signs that are stored as they are.
     async fn containing(
         &self,
         text: &str,
         is_plain: impl Fn(char) -> bool + Copy,
         in_outcomes: bool,
+        open: &OnceCell<Option<String>>,
     ) -> Result<Option<Few>, QueryError> {
         Ok(match self.pool.dialect() {
             Dialect::Sqlite => match trigrams::of(text, is_plain) {
-                Some(all) => self.open_calls().await?.map(|open| Few::Trigrams { all, open }),
+                Some(all) => self.open_once(open).await?.map(|open| Few::Trigrams { all, open }),
                 None => None,
             },
             Dialect::Postgres => {
@@ -280,7 +310,42 @@ impl Reader {
         Ok(found == Some((2,)))
     }
 
+    /// Whether so many calls have this text that going through time finds them soon. Only PostgreSQL has to be told: it reads all that
+    /// an index says before the first is counted.
+    async fn is_common(&self, few: &Few) -> Result<bool, QueryError> {
+        if !matches!(few, Few::Text { .. }) {
+            return Ok(false);
+        }
+        let Expected { found, all } = self.expected(few).await?;
+        Ok(found >= FEW && found.saturating_mul(COMMON) >= all)
+    }
+
+    /// What PostgreSQL's statistics say: no call is looked at.
+    async fn expected(&self, few: &Few) -> Result<Expected, QueryError> {
+        let all = self
+            .pool
+            .statement("SELECT CAST(reltuples AS bigint) FROM pg_class WHERE oid = to_regclass('calls')");
+        let all: Option<(i64,)> = self.pool.optional(all).await.map_err(read)?;
+        let mut query = self.pool.statement("EXPLAIN ");
+        few.push(&mut query);
+        let plan: Vec<(String,)> = self.pool.all(query).await.map_err(read)?;
+        // `Append  (cost=0.00..12.35 rows=67 width=8)`
+        let rows = plan.first().and_then(|(line,)| line.split_once(" rows=")?.1.split(' ').next());
+        let found = rows.and_then(|rows| rows.parse().ok()).unwrap_or_default();
+        Ok(Expected { found, all: all.map_or(0, |(all,)| all) })
+    }
+
+    /// The same of a text in calls.
+    #[cfg(test)]
+    pub(in crate::record) async fn expected_with(&self, text: &str) -> Expected {
+        let few = Few::Text { pattern: filter::containing(text), in_outcomes: true };
+        self.expected(&few).await.unwrap_or_default()
+    }
+
     async fn are_few(&self, few: &Few) -> Result<bool, QueryError> {
+        if self.is_common(few).await? {
+            return Ok(false);
+        }
         let mut query = self.pool.statement("SELECT count(*) FROM (SELECT 1 FROM (");
         few.push(&mut query);
         query.push(") AS found LIMIT ").bind(few.limit()).push(") AS few");

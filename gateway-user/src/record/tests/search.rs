@@ -223,6 +223,20 @@ async fn every_way_leaves_the_same_calls(on: On) {
     recorder.close().await;
 }
 
+/// PostgreSQL says beforehand what is in most calls and what is in few.
+#[tokio::test]
+async fn postgres_knows_what_many_calls_have() {
+    let bench = On::Postgres.bench();
+    let (recorder, open) = recorded(&bench).await;
+    bench.rows("ANALYZE").await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
+    let (most, few) = (reader.expected_with("customer#").await, reader.expected_with("nowhere").await);
+    assert_eq!((most.all, few.all), (i64::from(CALLS), i64::from(CALLS)));
+    assert!(most.found > most.all / 2 && few.found < few.all / 10, "{most:?} {few:?}");
+    drop(open);
+    recorder.close().await;
+}
+
 /// A call is found when it is open, when it has just ended, and when it is in the index.
 async fn what_came_last_is_found(on: On) {
     let bench = on.bench();
