@@ -59,7 +59,7 @@ actions = [
     "iam:ListUsers",
     "ec2:DescribeVpcs",
     "iam:CreateAccessKey",
-    "lambda:PublishVersion",
+    "lambda:GetFunctionConfiguration",
     "lambda:UpdateFunctionConfiguration",
     "secretsmanager:GetSecretValue",
     "ssm:GetParameter",

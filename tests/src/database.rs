@@ -1,8 +1,8 @@
 //! Reading the session database as security would: plain SQL, read-only.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Map, Value};
 use sqlx::{Column as _, ConnectOptions as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
 
@@ -19,15 +19,15 @@ pub async fn rows(database: &Path, sql: &str) -> Result<Vec<Value>> {
     Ok(values)
 }
 
-/// Runs `sql`, as whoever may write to the file could.
+/// Runs `sql` by `sqlite3`, as whoever may write to the file could.
 ///
 /// # Errors
-/// When the database cannot be opened or refuses.
-pub async fn change(database: &Path, sql: &str) -> Result<()> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-    let mut connection = options.connect().await?;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
-    Ok(connection.close().await?)
+/// What `sqlite3` says.
+pub fn change(database: &Path, sql: &str) -> Result<()> {
+    let output =
+        Command::new("sqlite3").args(["-bail", "-cmd", ".timeout 10000"]).arg(database).arg(sql).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }
 
 fn object(row: &sqlx::sqlite::SqliteRow) -> Result<Value> {

@@ -18,7 +18,7 @@ permit (
     action in [
         Action::"secretsmanager:GetSecretValue",
         Action::"lambda:UpdateFunctionConfiguration",
-        Action::"lambda:PublishVersion"
+        Action::"lambda:GetFunctionConfiguration"
     ],
     resource
 );
@@ -78,10 +78,10 @@ fn the_aws_cli_moves_a_secret_into_a_function_and_never_has_it() {
     let token = run(READ);
     assert!(token.starts_with("chaperone:secret:"), "{token}");
     run(&environment(&token));
-    let publish = "aws lambda publish-version --function-name demo";
-    let published = run(&format!("{publish} --query Environment.Variables.DB_PASSWORD --output text"));
-    assert_eq!(published, "chaperone:masked");
-    run(publish);
+    let read = "aws lambda get-function-configuration --function-name demo";
+    let shown = run(&format!("{read} --query Environment.Variables.DB_PASSWORD --output text"));
+    assert_eq!(shown, "chaperone:masked");
+    run(read);
     assert!(seen.iter().all(|said| !said.contains("horse")), "{seen:?}");
 
     let digests = |condition: &str| {
@@ -93,7 +93,7 @@ fn the_aws_cli_moves_a_secret_into_a_function_and_never_has_it() {
     };
     let read = digests("operation = 'GetSecretValue'");
     assert_eq!(read.len(), 1, "{read:?}");
-    let moved = "operation = 'PublishVersion' AND path = 'Environment.Variables.DB_PASSWORD'";
+    let moved = "operation = 'GetFunctionConfiguration' AND path = 'Environment.Variables.DB_PASSWORD'";
     assert_eq!(digests(moved), read, "moto has the value itself");
     for name in ["chaperone.db", "chaperone.db-wal", "daemon.log"] {
         let bytes = std::fs::read(gateway.dir().join(name)).unwrap();

@@ -7,8 +7,9 @@ use crate::sh::{self, Sh};
 /// What to do for long.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Kill a recording daemon again and again (SIGKILL), on both stores; after each time nothing that was
-    /// acknowledged may be missing, and the whole log must verify
+    /// Kill again and again (SIGKILL), on both stores, a process that only records, and the daemon with an agent's calls
+    /// going through it; after each time nothing that was acknowledged, and nothing that AWS received, may be missing,
+    /// and the log must verify
     Kill {
         /// How often, on each store
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
@@ -24,8 +25,11 @@ pub fn run(command: &Command) -> Result<()> {
     let Command::Kill { iterations } = command;
     sh::heading("kill -9");
     // As the tests are built: nothing is compiled again.
-    let selected = "test(record::tests::crash)";
+    let selected = "test(record::tests::crash) | binary(e2e_killed)";
     let arguments =
         ["nextest", "run", "--workspace", "--locked", "--profile", "soak", "--no-capture", "-E", selected];
-    Sh::new("cargo", &arguments).env("CHAPERONE_TEST_CRASH_ROUNDS", iterations.to_string()).run()
+    let rounds = iterations.to_string();
+    let rounds =
+        ["CHAPERONE_TEST_CRASH_ROUNDS", "CHAPERONE_TEST_KILL_ROUNDS"].map(|name| (name, rounds.clone()));
+    rounds.into_iter().fold(Sh::new("cargo", &arguments), |run, (name, value)| run.env(name, value)).run()
 }

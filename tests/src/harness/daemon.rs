@@ -316,8 +316,7 @@ account = "123456789012"
     /// # Errors
     /// When the database refuses.
     pub fn tamper(&self, sql: &str) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.store.change(self.dir.path(), sql))
+        self.store.change(self.dir.path(), sql)
     }
 
     /// The same statement where nothing of the database stands against it.

@@ -50,7 +50,8 @@ impl Moto {
         fs::write(dir.path().join("ca.pem"), ca.pem())?;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port("127.0.0.1:0")?));
         let mut server = Running::start(
-            clean("moto_server")?
+            clean("python3")?
+                .arg(peer_scripts().join("moto_server.py"))
                 .args(["-H", "127.0.0.1", "-p", &addr.port().to_string(), "-c", "moto.pem", "-k", "moto.key"])
                 // Everything is allowed until the user exists; see prepare_moto.py.
                 .env("INITIAL_NO_AUTH_ACTION_COUNT", "1000000")

@@ -99,9 +99,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub(super) async fn change(&self, dir: &Path, sql: &str) -> Result<()> {
+    pub(super) fn change(&self, dir: &Path, sql: &str) -> Result<()> {
         match &self.0 {
-            Kind::Sqlite => crate::database::change(&file(dir), sql).await,
+            Kind::Sqlite => crate::database::change(&file(dir), sql),
             Kind::Postgres(server, database) => {
                 server.try_sql(database, sql).map(drop).map_err(anyhow::Error::msg)
             }

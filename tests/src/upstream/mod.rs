@@ -298,6 +298,12 @@ impl Upstream {
         lock(&self.state.received).iter().cloned().collect()
     }
 
+    /// Everything received since the last time, oldest first; the upstream forgets it.
+    #[must_use]
+    pub fn take(&self) -> Vec<Received> {
+        lock(&self.state.received).drain(..).collect()
+    }
+
     /// Waits until at least `count` requests were received, and returns all.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         loop {

@@ -16,12 +16,11 @@ const MASKED: &str = "chaperone:masked";
 /// The same, where the agent may send it back.
 const TOKEN: &str = "chaperone:secret:";
 
-/// Four calls by the AWS CLI, and where their secrets are. The last has one that nobody else knows. moto takes right
-/// signatures of Lambda's GET requests for wrong, and what is published has the same environment.
+/// Four calls by the AWS CLI, and where their secrets are. The last has one that nobody else knows.
 const CALLS: [(&str, &str, &str); 4] = [
     ("Secrets Manager", "secretsmanager get-secret-value --secret-id demo/db", "SecretString"),
     ("Systems Manager", "ssm get-parameter --name /demo/password --with-decryption", "Parameter.Value"),
-    ("Lambda", "lambda publish-version --function-name demo", "Environment.Variables.DB_PASSWORD"),
+    ("Lambda", "lambda get-function-configuration --function-name demo", "Environment.Variables.DB_PASSWORD"),
     ("IAM", "iam create-access-key --user-name ci", "AccessKey.SecretAccessKey"),
 ];
 
@@ -52,9 +51,8 @@ fn by_token(stage: &mut Stage) -> Result<String> {
     let refused = stage.agent.run(&format!("aws {update} --description {token}"))?;
     let said = refusal(refused, &["Description", "is permitted by no rule"])?;
     aws(stage, &format!("{update} --environment Variables={{MOVED={token}}}"))?;
-    let publish =
-        "lambda publish-version --function-name demo --query Environment.Variables.MOVED --output text";
-    let shown = aws(stage, publish)?;
+    let read = "lambda get-function-configuration --function-name demo --query Environment.Variables.MOVED";
+    let shown = aws(stage, &format!("{read} --output text"))?;
     ensure!(shown.trim() == MASKED, "{shown}");
     let digests = |sql: &str| stage.gateway.rows(sql);
     let read =
@@ -82,7 +80,7 @@ fn recorded(stage: &Stage) -> Result<String> {
         found.map(|(_, digest)| digest.clone()).with_context(|| format!("{operation} is not in {lines:?}"))
     };
     let secret = of("GetSecretValue")?;
-    ensure!(secret == of("GetParameter")? && secret == of("PublishVersion")?, "{lines:?}");
+    ensure!(secret == of("GetParameter")? && secret == of("GetFunctionConfiguration")?, "{lines:?}");
     ensure!(secret != of("CreateAccessKey")?, "{lines:?}");
     let calls = stage.gateway.ask(&["calls", "list", "--json"])?;
     ensure!(!calls.contains(PASSWORD), "the password is on record");

@@ -55,7 +55,7 @@ permit (
         Action::"secretsmanager:GetSecretValue",
         Action::"ssm:GetParameter",
         Action::"iam:CreateAccessKey",
-        Action::"lambda:PublishVersion",
+        Action::"lambda:GetFunctionConfiguration",
         Action::"lambda:UpdateFunctionConfiguration"
     ],
     resource
