@@ -138,6 +138,14 @@ impl Store {
         }
     }
 
+    /// Whether something may have been committed of which it is not known.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Sqlite(store) => store.is_in_doubt(),
+            Self::Postgres(store) => store.is_in_doubt(),
+        }
+    }
+
     /// The number of this host's log; it has one after [`Store::recover`].
     pub(super) fn log(&self) -> i64 {
         match self {

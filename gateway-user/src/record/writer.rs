@@ -152,9 +152,11 @@ impl Writer {
         if self.store.until_checkpoint().is_some() && state.doubtful.is_none() {
             self.checkpoint(&mut state).await;
         }
-        let in_order = self.store.until_checkpoint().is_none() && state.doubtful.is_none();
-        self.store.close().await;
+        let is_signed = self.store.until_checkpoint().is_none();
+        let in_order = is_signed && state.doubtful.is_none() && !self.store.is_in_doubt();
+        // What the next start finds is there before another may write.
         self.sink.close(in_order).await;
+        self.store.close().await;
         drop(self.stopped);
     }
 

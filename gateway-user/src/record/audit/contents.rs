@@ -1,6 +1,7 @@
 //! Contents of bodies: no leaves themselves, because the rows that keep them name them by what they are.
 
 use super::{super::query::unpacked, Conn};
+use crate::record::store::pages::Text;
 
 /// Contents that are read at a time: each may have 16 MiB.
 const CHUNK: i64 = 16;
@@ -47,7 +48,9 @@ pub enum Wrong {
 /// One copy of a content; PostgreSQL has one for each host.
 #[derive(sqlx::FromRow)]
 struct Copy {
+    #[sqlx(try_from = "Text")]
     digest: String,
+    #[sqlx(try_from = "Text")]
     hostname: String,
     length: i64,
     content: Vec<u8>,
@@ -56,14 +59,16 @@ struct Copy {
 /// A body that keeps a content.
 #[derive(sqlx::FromRow)]
 struct Keeper {
+    #[sqlx(try_from = "Text")]
     call: String,
+    #[sqlx(try_from = "Text")]
     side: String,
 }
 
 /// Reads all contents, in the transaction that is open.
 pub(super) async fn contents(conn: &mut Conn<'_>) -> Result<Contents, sqlx::Error> {
     let mut found = Contents::default();
-    if let Some((call, side, digest)) = conn.missing_content().await? {
+    if let Some((Text(call), Text(side), Text(digest))) = conn.missing_content().await? {
         found.wrong = Some(Wrong::Missing { digest, call, side });
         return Ok(found);
     }

@@ -94,7 +94,8 @@ impl Mark {
     pub fn take_away(self, path: &Path) -> io::Result<()> {
         match fs::remove_file(self.beside(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            // A mark that came back would be of another state.
+            removed => removed.and_then(|()| sync_directory(path)),
         }
     }
 }

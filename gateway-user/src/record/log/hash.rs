@@ -8,6 +8,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 /// Bytes of a hash.
 pub const LEN: usize = 32;
 
+/// What no leaf or node begins with before it is hashed.
+const NO_HASH: u8 = 0xff;
+
 /// First byte of what a leaf's hash is made from.
 pub(super) const LEAF: u8 = 0;
 /// First byte of what a node's hash is made from.
@@ -80,6 +83,12 @@ impl LeafHash {
     /// `bytes` begin with [`LEAF`].
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self(Hash::of(bytes))
+    }
+
+    /// What an entry has for its row's hash. Of bytes that are none it is a hash that no row has, so that the entry is named that has
+    /// them.
+    pub(in crate::record) fn stored(bytes: &[u8]) -> Self {
+        Self::from_bytes(bytes).unwrap_or_else(|| Self::of(&[&[NO_HASH], bytes].concat()))
     }
 }
 

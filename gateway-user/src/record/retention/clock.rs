@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::{RetentionError, Why};
 use crate::record::{
-    Config, Event, Recorder,
+    Config, Event, OutcomeKind, Recorder,
     query::{QueryError, Reader},
     stamp::{stamp, unstamp},
     store::{
+        columns::{LEAVES, Leaves},
         pages::Conn,
         prune::{faithful, leaves},
         recover::OPENED,
@@ -32,6 +33,9 @@ pub(in crate::record) const CONFIRMED: &str = "clock-confirmed";
 
 /// Entries of the log that are looked at for the newest time.
 const LAST: i64 = 64;
+
+/// The columns that say when a row was written.
+const TIMES: [&str; 3] = ["time", "started", "ended"];
 
 /// A moment since the host was started, by a clock that goes on while the host sleeps
 /// ([`CLOCK_BOOTTIME`](https://man7.org/linux/man-pages/man5/proc_uptime.5.html)).
@@ -159,10 +163,18 @@ async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTim
         ))
         .await?;
     let Some((log, index)) = first.first() else { return Ok(None) };
+    // Others, of which one call may have hundreds, say nothing of the time. And a start says that calls are `unknown` before it says that
+    // it was: by its own clock.
+    let is_timed = |leaves: &&Leaves| leaves.columns.iter().any(|column| TIMES.contains(column));
+    let timed: Vec<String> =
+        LEAVES.iter().filter(is_timed).map(|leaves| format!("'{}'", leaves.table)).collect();
+    let (timed, unknown) = (timed.join(", "), OutcomeKind::Unknown.as_str());
     let entries: Vec<(String, i64)> = conn
         .ask(format!(
             "SELECT l.table_name, l.row_seq FROM log AS l WHERE l.log_id IN ({of_logs}) \
-             AND (l.log_id, l.leaf_index) < ({log}, {index}) ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
+             AND (l.log_id, l.leaf_index) < ({log}, {index}) AND l.table_name IN ({timed}) \
+             AND NOT (l.table_name = 'outcomes' AND EXISTS (SELECT 1 FROM outcomes AS o WHERE o.seq = l.row_seq AND o.outcome = '{unknown}')) \
+             ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
         ))
         .await?;
     let mut tables: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -173,7 +185,7 @@ async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTim
     for (table, rows) in tables {
         let Some(leaves) = leaves(&table) else { continue };
         for form in faithful(conn, leaves, own, &rows).await.map_err(unreadable)? {
-            let times = ["time", "started", "ended"].map(|column| form.text(column).and_then(unstamp));
+            let times = TIMES.map(|column| form.text(column).and_then(unstamp));
             newest = times.into_iter().flatten().chain(newest).max();
         }
     }

@@ -34,8 +34,10 @@ pub(in crate::record) struct LogRow {
     /// Its number in the database.
     pub(in crate::record) id: i64,
     /// Its name.
+    #[sqlx(try_from = "Text")]
     pub(in crate::record) origin: String,
     /// The host that writes it.
+    #[sqlx(try_from = "Text")]
     pub(in crate::record) hostname: String,
 }
 
@@ -68,8 +70,10 @@ macro_rules! with {
 }
 
 mod numbered;
+mod text;
 
 pub(in crate::record) use numbered::{Logged, Place};
+pub(in crate::record) use text::Text;
 
 /// Rows of one INSERT into SQLite: its parameters have a bound.
 const SQLITE_ENTRIES: usize = 256;
@@ -123,7 +127,9 @@ impl Conn<'_> {
     ) -> Result<Option<(String, String)>, sqlx::Error> {
         const SQL: &str = "SELECT e.kind, CAST(e.detail AS text) FROM log AS l JOIN events AS e \
             ON l.table_name = 'events' AND l.row_seq = e.seq WHERE l.log_id = $1 AND l.leaf_index = 0";
-        with!(self, conn => sqlx::query_as(SQL).bind(log).fetch_optional(&mut **conn).await)
+        let found: Option<(Text, Text)> =
+            with!(self, conn => sqlx::query_as(SQL).bind(log).fetch_optional(&mut **conn).await)?;
+        Ok(found.map(|(Text(kind), Text(detail))| (kind, detail)))
     }
 
     /// A log that entries, or checkpoints, are said to be of, and that is none: rows could be hidden under it.
@@ -175,7 +181,7 @@ impl Conn<'_> {
     ) -> Result<Vec<Entry>, sqlx::Error> {
         const SQL: &str = "SELECT leaf_index, table_name, row_seq, leaf FROM log \
                            WHERE log_id = $1 AND leaf_index >= $2 ORDER BY leaf_index LIMIT $3";
-        let rows: Vec<(i64, String, i64, Vec<u8>)> = with!(self, conn => {
+        let rows: Vec<(i64, Text, i64, Vec<u8>)> = with!(self, conn => {
             sqlx::query_as(SQL).bind(log).bind(from).bind(limit).fetch_all(&mut **conn).await
         })?;
         rows.into_iter().map(entry).collect()
@@ -190,7 +196,7 @@ impl Conn<'_> {
     ) -> Result<Vec<Stored>, sqlx::Error> {
         const SQL: &str = "SELECT size, frontier, note FROM checkpoints \
                            WHERE log_id = $1 AND size > $2 ORDER BY size LIMIT $3";
-        let rows: Vec<(i64, Vec<u8>, String)> = with!(self, conn => {
+        let rows: Vec<(i64, Vec<u8>, Text)> = with!(self, conn => {
             sqlx::query_as(SQL).bind(log).bind(after).bind(limit).fetch_all(&mut **conn).await
         })?;
         Ok(rows.into_iter().map(stored).collect())
@@ -203,7 +209,7 @@ impl Conn<'_> {
     ) -> Result<Option<Stored>, sqlx::Error> {
         const SQL: &str =
             "SELECT size, frontier, note FROM checkpoints WHERE log_id = $1 ORDER BY size DESC LIMIT 1";
-        let row: Option<(i64, Vec<u8>, String)> =
+        let row: Option<(i64, Vec<u8>, Text)> =
             with!(self, conn => sqlx::query_as(SQL).bind(log).fetch_optional(&mut **conn).await)?;
         Ok(row.map(stored))
     }
@@ -225,7 +231,7 @@ impl Conn<'_> {
     /// A body that keeps a content that is not there: its call, its side, and the content's digest.
     pub(in crate::record) async fn missing_content(
         &mut self,
-    ) -> Result<Option<(String, String, String)>, sqlx::Error> {
+    ) -> Result<Option<(Text, Text, Text)>, sqlx::Error> {
         const SQL: &str = "SELECT call, side, kept FROM call_bodies WHERE kept IS NOT NULL \
             AND NOT EXISTS (SELECT 1 FROM bodies WHERE digest = kept) ORDER BY seq LIMIT 1";
         with!(self, conn => sqlx::query_as(SQL).fetch_optional(&mut **conn).await)
@@ -378,29 +384,29 @@ fn index(size: u64) -> Result<i64, sqlx::Error> {
     size.try_into().map_err(|_| corrupt("too much"))
 }
 
-fn entry((index, table, row, leaf): (i64, String, i64, Vec<u8>)) -> Result<Entry, sqlx::Error> {
-    let leaf = LeafHash::from_bytes(&leaf).ok_or_else(|| corrupt("a log entry without a hash"))?;
+fn entry((index, Text(table), row, leaf): (i64, Text, i64, Vec<u8>)) -> Result<Entry, sqlx::Error> {
+    let leaf = LeafHash::stored(&leaf);
     let index = index.try_into().map_err(|_| corrupt("a log entry with a negative index"))?;
     Ok(Entry { index, table: table.into(), row, leaf })
 }
 
-fn stored((size, frontier, note): (i64, Vec<u8>, String)) -> Stored {
+fn stored((size, frontier, Text(note)): (i64, Vec<u8>, Text)) -> Stored {
     Stored { size: size.try_into().unwrap_or_default(), frontier, note: note.into_bytes() }
 }
 
 #[derive(sqlx::FromRow)]
 struct TombstoneRow {
     seq: i64,
-    time: String,
-    table_name: String,
+    time: Text,
+    table_name: Text,
     first_row: i64,
     last_row: i64,
     row_count: i64,
     digest: Vec<u8>,
-    actor: String,
-    reason: String,
-    note: String,
-    spans: Option<String>,
+    actor: Text,
+    reason: Text,
+    note: Text,
+    spans: Option<Text>,
     leaf_index: Option<i64>,
     leaf: Option<Vec<u8>>,
 }
@@ -408,19 +414,19 @@ struct TombstoneRow {
 impl TombstoneRow {
     fn read(self) -> Result<(Tombstone, Option<Entry>), sqlx::Error> {
         let named = self.leaf_index.zip(self.leaf);
-        let named = named.map(|(index, leaf)| entry((index, "tombstones".to_owned(), self.seq, leaf)));
+        let named = named.map(|(index, leaf)| entry((index, Text("tombstones".to_owned()), self.seq, leaf)));
         let tombstone = Tombstone {
             row: self.seq,
-            time: self.time,
-            table: self.table_name,
+            time: self.time.into(),
+            table: self.table_name.into(),
             first: self.first_row,
             last: self.last_row,
             row_count: self.row_count,
             digest: self.digest,
-            actor: self.actor,
-            reason: self.reason,
-            note: self.note,
-            spans: self.spans,
+            actor: self.actor.into(),
+            reason: self.reason.into(),
+            note: self.note.into(),
+            spans: self.spans.map(Into::into),
         };
         Ok((tombstone, named.transpose()?))
     }

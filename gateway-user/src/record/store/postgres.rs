@@ -123,6 +123,11 @@ impl Store {
         Ok(leftovers)
     }
 
+    /// Whether something may have been committed of which it is not known.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some() || self.removal.is_some()
+    }
+
     /// The number of this host's log.
     pub(super) fn log(&self) -> i64 {
         self.book.id
@@ -257,7 +262,10 @@ impl Store {
         self.backend = Some(backend);
         if let Some(draft) = &self.removal {
             // The connection that it was made on is dead by now.
-            let stored = Conn::Postgres(&mut conn).size(self.book.id).await.map_err(refused)?;
+            let limit = self.server.statement_timeout;
+            let mut asked = Conn::Postgres(&mut conn);
+            let stored = timeout(limit, asked.size(self.book.id)).await;
+            let stored = stored.map_err(|_| RecordError::Timeout(limit))?.map_err(refused)?;
             self.book.settle(draft.clone(), stored).map_err(|error| self.book.foreign(&error))?;
             self.removal = None;
         }
@@ -412,14 +420,12 @@ async fn recover(
     pages: &mut Pages,
     now: OffsetDateTime,
 ) -> Result<Leftovers, sqlx::Error> {
-    let (last_call, last_end): (i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
-        "SELECT coalesce(max((detail ->> 'last_call')::bigint), 0), coalesce(max((detail ->> 'last_end')::bigint), 0) \
-         FROM (SELECT detail FROM events WHERE kind = '{}' AND hostname = $1 ORDER BY seq DESC LIMIT 1) AS last",
-        recover::OPENED
-    )))
-    .bind(host)
-    .fetch_one(&mut *tx)
-    .await?;
+    let last: Option<String> = sqlx::query_scalar(recover::LAST_START)
+        .bind(host)
+        .bind(recover::OPENED)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let of_last = |name| recover::number(last.as_deref(), name);
     // Only calls that came after the last start can be open, in sessions that had not ended by then: that
     // start closed all before it.
     let open: Vec<String> = sqlx::query_scalar(
@@ -430,8 +436,8 @@ async fn recover(
            AND NOT EXISTS (SELECT FROM outcomes AS o WHERE o.call = c.id) ORDER BY c.seq",
     )
     .bind(host)
-    .bind(last_end)
-    .bind(last_call)
+    .bind(of_last("last_end"))
+    .bind(of_last("last_call"))
     .fetch_all(&mut *tx)
     .await?;
     let closed_calls = open.len() as u64;

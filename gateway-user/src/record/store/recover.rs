@@ -49,6 +49,20 @@ pub(super) const TOKENS: &str = "\
 pub(super) const KNOWN_BY: &str =
     "SELECT token_digest, expires FROM identities WHERE session = $1 ORDER BY seq DESC LIMIT 1";
 
+/// The detail of the last event `$2`, that of a start, on the host `$1` or, where it is NULL, of the only one there is: of those that a log of that host
+/// names, because anybody else's would have this start pass over calls.
+pub(super) const LAST_START: &str = "\
+    SELECT CAST(e.detail AS text) FROM events AS e WHERE e.kind = $2 AND EXISTS (\
+        SELECT 1 FROM log AS l JOIN logs AS g ON g.id = l.log_id \
+        WHERE l.table_name = 'events' AND l.row_seq = e.seq AND ($1 IS NULL OR g.hostname = $1)) \
+    ORDER BY e.seq DESC LIMIT 1";
+
+/// A number of that detail; 0 where there is none.
+pub(super) fn number(last_start: Option<&str>, name: &str) -> i64 {
+    let detail = last_start.and_then(|detail| serde_json::from_str::<Value>(detail).ok());
+    detail.and_then(|detail| detail.get(name)?.as_i64()).unwrap_or_default()
+}
+
 /// The event of this start. `detail` is an object with what the next one needs.
 pub(super) fn opened(mut detail: Value) -> Event {
     if let Some(fields) = detail.as_object_mut() {

@@ -181,6 +181,11 @@ impl Store {
         Ok(taken)
     }
 
+    /// Whether something may have been committed of which it is not known.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
     /// The number of this host's log.
     pub(super) fn log(&self) -> i64 {
         self.book.id
@@ -387,13 +392,16 @@ async fn recover(
     now: OffsetDateTime,
 ) -> Result<Leftovers, sqlx::Error> {
     // Only calls that came after the last start can be open: that start closed all before it.
+    let last: Option<String> = sqlx::query_scalar(recover::LAST_START)
+        .bind(None::<&str>)
+        .bind(recover::OPENED)
+        .fetch_optional(&mut *tx)
+        .await?;
     let open: Vec<String> = sqlx::query_scalar(
-        "SELECT id FROM calls \
-         WHERE seq > coalesce((SELECT json_extract(detail, '$.last_call') FROM events \
-                               WHERE kind = ?1 ORDER BY seq DESC LIMIT 1), 0) \
+        "SELECT id FROM calls WHERE seq > ? \
            AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.call = calls.id) ORDER BY seq",
     )
-    .bind(recover::OPENED)
+    .bind(recover::number(last.as_deref(), "last_call"))
     .fetch_all(&mut *tx)
     .await?;
     let closed_calls = open.len() as u64;

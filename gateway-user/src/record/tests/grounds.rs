@@ -41,6 +41,7 @@ on_both!(
     calls_go_on_while_rows_go,
     a_tombstone_is_of_the_time_of_its_step,
     a_clock_far_ahead_is_not_believed,
+    a_crash_makes_no_clock_right,
 );
 
 /// Removes all that the third session and no hold keep.
@@ -487,6 +488,39 @@ async fn a_clock_far_ahead_is_not_believed(on: On) {
     recorder.close().await;
 }
 
+/// A start says by its own clock that calls ended unknown; and what was written last may have no time.
+async fn a_crash_makes_no_clock_right(on: On) {
+    for is_open in [true, false] {
+        let bench = on.bench();
+        let opened = bench.open().await;
+        let recorder = opened.recorder;
+        recorder.event(Event::new(retention::STARTED, "it serves")).await.unwrap();
+        started(&bench, &recorder, 1, "claude-builds").await;
+        if is_open {
+            std::mem::forget(recorder.intend(Intent { session: session_id(1), ..intent(1) }).await.unwrap());
+        }
+        let call = recorder.intend(Intent { session: session_id(1), ..intent(2) }).await.unwrap();
+        let hidden = |n: usize| {
+            let path = format!("Parameters[{n}].Value");
+            MaskedValue { cause: path.clone(), path, digest: None, count: 1 }
+        };
+        call.finish(Outcome {
+            masked: (0..100).map(hidden).collect(),
+            ..Outcome::new(OutcomeKind::Forwarded)
+        });
+        recorder.healthy_when(|health| health.open_calls == usize::from(is_open) && health.queued == 0).await;
+        opened.writer.abort();
+        assert!(opened.writer.await.unwrap_err().is_cancelled());
+        bench.tick(DAY * 3650);
+        let opened = bench.open().await;
+        assert_eq!(opened.closed_calls, u64::from(is_open));
+        let mut clocked = Clocked::read(&bench.config, tokio::time::Instant::now()).await.unwrap();
+        let ahead = clocked.check(&opened.recorder, bench.clock.now(), None).await;
+        assert!(matches!(ahead, Err(RetentionError::ClockAhead { .. })), "{ahead:?}");
+        opened.recorder.close().await;
+    }
+}
+
 /// The start before last opened the database with a clock far ahead and came to nothing.
 #[tokio::test]
 async fn a_start_that_came_to_nothing_is_nobodys_time() {
@@ -589,6 +623,33 @@ async fn a_removal_whose_commit_is_lost_is_gone_on_with() {
         recorder.close().await;
         bench.check_integrity().await;
     }
+}
+
+/// A daemon that stops without knowing what became of a removal does not say that it stopped in order: the next one would take the tombstone
+/// for somebody else's.
+#[tokio::test]
+async fn a_daemon_that_stops_in_doubt_leaves_no_mark() {
+    let (bench, proxy, recorder) = behind_proxy(|config| {
+        config.retry_max_secs = 0;
+        config.log.checkpoint_rows = 1;
+    })
+    .await;
+    called(&recorder, 1, 1, b"one").await;
+    recorder.event(Event::new("tick", "all is written")).await.unwrap();
+    let rows: u64 = bench.ask("SELECT count(*) FROM log").await.parse().unwrap();
+    recorder.healthy_when(|health| health.signed == rows).await;
+    bench.tick(DAY);
+    proxy.set(Way::AnswerLost);
+    let lost = try_remove(&bench, &recorder, &bodies_before(bench.clock.now())).await;
+    assert!(matches!(lost, Err(RetentionError::Record(RecordError::Store(_)))), "{lost:?}");
+    recorder.close().await;
+    let mark = format!("{}.closed", bench.config.checkpoint_file().display());
+    assert!(!std::path::Path::new(&mark).exists(), "{mark} is there");
+    proxy.set(Way::Open);
+    assert_eq!(bench.ask("SELECT count(*) FROM tombstones").await, "1");
+    bench.open().await.recorder.close().await;
+    assert!(std::path::Path::new(&mark).exists(), "{mark} is not there");
+    bench.check_integrity().await;
 }
 
 /// A step that takes longer than a statement may is made again with half as many rows.

@@ -48,6 +48,32 @@ async fn a_host_has_one_daemon() {
     bench.open().await.recorder.close().await;
 }
 
+/// Who may add rows does not have a host pass over its open calls, or stay down, by a start that was none.
+#[tokio::test]
+async fn a_start_that_no_log_names_is_none() {
+    for detail in
+        [r#"{"last_call":"x"}"#, r#"{"last_call":9223372036854775807,"last_end":9223372036854775807}"#]
+    {
+        let bench = On::Postgres.bench();
+        let opened = bench.open().await;
+        opened.recorder.session_started(session(1)).await.unwrap();
+        std::mem::forget(opened.recorder.intend(intent(1)).await.unwrap());
+        opened.writer.abort();
+        assert!(opened.writer.await.unwrap_err().is_cancelled());
+        bench
+            .rows(&format!(
+                "INSERT INTO events (seq, time, kind, message, detail, truncated, hostname) OVERRIDING SYSTEM VALUE \
+                 SELECT 9223372036854775807, time, kind, message, '{detail}', truncated, hostname FROM events \
+                 WHERE kind = 'record-opened'"
+            ))
+            .await
+            .unwrap();
+        let opened = bench.open().await;
+        assert_eq!(opened.closed_calls, 1, "{detail}");
+        opened.recorder.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_host_recovers_what_is_its_own() {
     let bench = On::Postgres.bench();

@@ -373,6 +373,33 @@ pub(super) async fn cut(bench: &Bench, from: u64) {
     .await;
 }
 
+/// In SQLite a text may be anything, and with its checks off a hash, too.
+#[tokio::test]
+async fn what_is_no_text_and_no_hash_is_named() {
+    for (sql, words) in [
+        ("UPDATE log SET table_name = CAST(x'e3616c6c73' AS TEXT) WHERE leaf_index = 5", "log entry 5"),
+        ("UPDATE log SET leaf = x'00' WHERE leaf_index = 5", "log entry 5"),
+        ("UPDATE log SET leaf = CAST('' AS BLOB) WHERE leaf_index = 0", "log entry 0"),
+        ("UPDATE checkpoints SET note = CAST(x'e3' || CAST(note AS BLOB) AS TEXT)", "checkpoint"),
+        ("UPDATE calls SET operation = CAST(x'e3' AS TEXT) WHERE seq = 2", "calls row 2"),
+    ] {
+        let bench = filled(On::Sqlite).await;
+        tamper(&bench, sql).await;
+        is_named(&found(&bench).await, words, sql);
+    }
+    for sql in [
+        "UPDATE call_bodies SET side = CAST(x'e3' AS TEXT)",
+        "UPDATE call_bodies SET call = CAST(x'e3' AS TEXT)",
+        "UPDATE bodies SET digest = CAST(x'e3' AS TEXT)",
+    ] {
+        let bench = filled(On::Sqlite).await;
+        answer(&bench).await;
+        tamper(&bench, sql).await;
+        let audit = audited(&bench, Request::default()).await;
+        assert!(audit.has_discrepancy(), "{sql}: {audit:?}");
+    }
+}
+
 async fn a_shortened_log_is_known_by_the_file(on: On) {
     let bench = filled(on).await;
     fill_again(&bench).await;

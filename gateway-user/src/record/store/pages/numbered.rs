@@ -114,11 +114,10 @@ impl Conn<'_> {
         );
         let found: Vec<(i64, i64, Vec<u8>, Option<i64>)> = self.among(&sql, rows).await?;
         let read = |(row, index, leaf, before): (i64, i64, Vec<u8>, Option<i64>)| {
-            let leaf =
-                LeafHash::from_bytes(&leaf).ok_or_else(|| super::corrupt("a log entry without a hash"))?;
-            Ok(Logged { row, index: index.cast_unsigned(), leaf, before })
+            let leaf = LeafHash::stored(&leaf);
+            Logged { row, index: index.cast_unsigned(), leaf, before }
         };
-        found.into_iter().map(read).collect()
+        Ok(found.into_iter().map(read).collect())
     }
 
     /// Where rows of this table are logged, by the rows' numbers: of these rows, where any are given, and of these logs, where any are.
@@ -139,11 +138,9 @@ impl Conn<'_> {
             None => self.ask(select).await?,
         };
         let read = |(row, log, index, leaf): (i64, i64, i64, Vec<u8>)| {
-            let leaf = LeafHash::from_bytes(&leaf);
-            let leaf = leaf.ok_or_else(|| super::corrupt("a log entry without a hash"))?;
-            Ok((row, Place { log, index: index.cast_unsigned(), leaf }))
+            (row, Place { log, index: index.cast_unsigned(), leaf: LeafHash::stored(&leaf) })
         };
-        found.into_iter().map(read).collect()
+        Ok(found.into_iter().map(read).collect())
     }
 
     /// The next number of PostgreSQL's tombstones; SQLite's are given out by the writer.
