@@ -14,16 +14,13 @@ use crate::{
         Config, RecordError, Recorder,
         query::{QueryError, Reader, UnknownHeld},
         retention::{
-            Held, Progress, Report, Request, RetentionError, Why,
+            Held, Progress, Report, Request, RetentionError, Senseless, Why,
             clock::{Clocked, Uptime},
             run,
         },
     },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Longest reason; the record would cut it.
-const REASON_MAX: usize = 2000;
 
 /// Removes what is old, by itself and for who asks.
 #[derive(Debug)]
@@ -62,8 +59,8 @@ pub enum KeepError {
     #[error("rows are being removed already")]
     Running,
     /// The request makes no sense.
-    #[error("{0}")]
-    Senseless(&'static str),
+    #[error(transparent)]
+    Senseless(#[from] Senseless),
     /// Rows so young are not removed.
     #[error(transparent)]
     Young(RetentionError),
@@ -145,7 +142,7 @@ impl Retention {
         wanted: RetentionRequest,
     ) -> Result<RetentionBegun, KeepError> {
         let RetentionRequest { bodies_before, rows_before, clock_is_right, reason } = wanted;
-        let request = Request { bodies_before, rows_before, why: why(actor, reason)? };
+        let request = Request { bodies_before, rows_before, why: Why::new(actor, &reason)? };
         let began = self.clock.now();
         request.check(began).map_err(KeepError::Young)?;
         let right = clock_is_right.then_some(&request.why);
@@ -162,13 +159,8 @@ impl Retention {
     /// [`KeepError`].
     pub async fn hold(&self, actor: String, wanted: HoldRequest) -> Result<HoldPlaced, KeepError> {
         let HoldRequest { session, workload, since, until, reason } = wanted;
-        let held = match (session, workload, since, until) {
-            (Some(session), None, None, None) => Held::Session(session),
-            (None, Some(workload), None, None) => Held::Workload(workload),
-            (None, None, since, until) if since.is_some() || until.is_some() => Held::Time { since, until },
-            _ => return Err(KeepError::Senseless("a hold is of a session, a workload, or a time")),
-        };
-        let why = why(actor, reason)?;
+        let held = Held::of(session, workload, since, until)?;
+        let why = Why::new(actor, &reason)?;
         let reader = Reader::open(&self.config).await.map_err(KeepError::Unread)?;
         let known = reader.known(&held, &self.workloads).await.map_err(KeepError::Unread)?;
         known.map_err(KeepError::Nothing)?;
@@ -182,7 +174,7 @@ impl Retention {
     /// # Errors
     /// [`KeepError`].
     pub async fn release(&self, actor: String, id: &str, wanted: ReleaseRequest) -> Result<(), KeepError> {
-        self.recorder.release(id, &why(actor, wanted.reason)?).await.map_err(KeepError::Record)
+        self.recorder.release(id, &Why::new(actor, &wanted.reason)?).await.map_err(KeepError::Record)
     }
 
     async fn run(&self, request: &Request, progress: &Progress) -> Result<Report, RetentionError> {
@@ -237,14 +229,6 @@ struct Over<'r>(&'r Retention);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.lock().running = false;
-    }
-}
-
-fn why(actor: String, reason: String) -> Result<Why, KeepError> {
-    match reason.trim() {
-        "" => Err(KeepError::Senseless("who reads the record later must learn the reason")),
-        long if long.len() > REASON_MAX => Err(KeepError::Senseless("the reason has more than 2000 bytes")),
-        reason => Ok(Why { actor, reason: reason.to_owned() }),
     }
 }
 

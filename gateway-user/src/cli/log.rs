@@ -2,8 +2,6 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use anyhow::bail;
-
 use crate::{
     clock::Clock,
     config::Config,
@@ -21,7 +19,7 @@ pub enum Command {
     /// Only while no daemon runs. The record keeps the reason, with what the old log's last checkpoint said.
     Restart {
         /// Why, in your words; it is recorded.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = record::retention::reason)]
         reason: String,
     },
 }
@@ -34,9 +32,6 @@ pub async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> 
     match command {
         Command::Key => writeln!(std::io::stdout(), "{}", audit::verifier(&config.record).await?)?,
         Command::Restart { reason } => {
-            if reason.trim().is_empty() {
-                bail!("--reason: who reads the record later must learn why");
-            }
             record::restart_log(&config.record, &reason, &Clock::system()).await?;
             let key = audit::verifier(&config.record).await?;
             writeln!(std::io::stdout(), "a new log has begun; its verifier key is\n{key}")?;

@@ -23,7 +23,7 @@ use crate::{
     },
     clock::Clock,
     config::Config,
-    prim::{SessionId, WorkloadName},
+    prim::WorkloadName,
     record::{
         Recorder,
         query::{HoldView, Reader, when},
@@ -70,7 +70,7 @@ pub struct Run {
     #[arg(long)]
     clock_is_right: bool,
     /// Why, in your words; tombstones have it [default: the ages, as they are given or configured]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = retention::reason)]
     reason: Option<String>,
     /// As JSON, for programs
     #[arg(long)]
@@ -90,6 +90,7 @@ pub enum Holds {
         json: bool,
     },
     /// Keep a session, a workload's sessions, or what was open in a time, until it is released
+    #[command(group = clap::ArgGroup::new("held").args(["session", "workload", "since", "until"]).multiple(true).required(true))]
     Add {
         /// This session, by its id or the beginning of it
         #[arg(long, value_name = "ID", conflicts_with_all = ["workload", "since", "until"])]
@@ -104,7 +105,7 @@ pub enum Holds {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
         /// Why, in your words; it is recorded
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = retention::reason)]
         reason: String,
         /// As JSON, for programs
         #[arg(long)]
@@ -115,7 +116,7 @@ pub enum Holds {
         /// The hold's id
         id: String,
         /// Why, in your words; it is recorded
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = retention::reason)]
         reason: String,
     },
 }
@@ -218,8 +219,7 @@ fn wanted(
     let arguments =
         [older("--bodies-older-than", &args.bodies_older_than), older("--older-than", &args.older_than)];
     let arguments: Vec<String> = arguments.into_iter().flatten().collect();
-    let said = args.reason.clone().filter(|reason| !reason.trim().is_empty());
-    let reason = said.unwrap_or_else(|| match (given, due) {
+    let reason = args.reason.clone().unwrap_or_else(|| match (given, due) {
         (false, Some(due)) => due.why.reason,
         _ => arguments.join(" "),
     });
@@ -395,8 +395,8 @@ async fn add(wanted: HoldRequest, config: &Config) -> anyhow::Result<HoldPlaced>
         Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
     }
     let HoldRequest { session, workload, since, until, reason } = wanted;
-    let held = held(session, workload, since, until)?;
-    let why = why(reason)?;
+    let held = Held::of(session, workload, since, until)?;
+    let why = Why::new(own_name(), &reason)?;
     let workloads: Vec<WorkloadName> = config.workload.iter().map(|workload| workload.name.clone()).collect();
     let recorder = opened(config).await?;
     let placed = async {
@@ -408,22 +408,6 @@ async fn add(wanted: HoldRequest, config: &Config) -> anyhow::Result<HoldPlaced>
     let placed = placed.await;
     recorder.close().await;
     placed
-}
-
-fn held(
-    session: Option<SessionId>,
-    workload: Option<WorkloadName>,
-    since: Option<OffsetDateTime>,
-    until: Option<OffsetDateTime>,
-) -> anyhow::Result<Held> {
-    Ok(match (session, workload) {
-        (Some(session), _) => Held::Session(session),
-        (None, Some(workload)) => Held::Workload(workload),
-        (None, None) if since.is_some() || until.is_some() => Held::Time { since, until },
-        (None, None) => bail!(
-            "a hold is of a session, a workload, or a time: give --session, --workload, --since or --until"
-        ),
-    })
 }
 
 async fn release(id: &str, reason: String, config: &Config) -> anyhow::Result<()> {
@@ -439,18 +423,11 @@ async fn release(id: &str, reason: String, config: &Config) -> anyhow::Result<()
         Err(ClientError::NotRunning { .. }) => {}
         Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
     }
-    let why = why(reason)?;
+    let why = Why::new(own_name(), &reason)?;
     let recorder = opened(config).await?;
     let released = recorder.release(id, &why).await;
     recorder.close().await;
     Ok(released?)
-}
-
-fn why(reason: String) -> anyhow::Result<Why> {
-    if reason.trim().is_empty() {
-        bail!("--reason: who reads the record later must learn why");
-    }
-    Ok(Why { actor: own_name(), reason })
 }
 
 fn list(holds: &[HoldView], all: bool, json: bool, screen: &mut Screen<'_>) -> anyhow::Result<()> {

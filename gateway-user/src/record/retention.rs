@@ -97,6 +97,45 @@ pub struct Why {
     pub reason: String,
 }
 
+/// Longest reason, in bytes; the record would cut a longer one.
+pub const REASON_MAX: usize = 2000;
+
+/// What is wanted makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Senseless {
+    /// Nobody would learn why.
+    #[error("a reason is needed: who reads the record later must learn why")]
+    NoReason,
+    /// Nobody would learn all of it.
+    #[error("the reason has more than {REASON_MAX} bytes, and the record would cut it")]
+    LongReason,
+    /// A hold of nothing, or of several things.
+    #[error("a hold is of a session, a workload, or a time")]
+    Hold,
+}
+
+/// A reason as it is recorded: without the blanks around it.
+///
+/// # Errors
+/// [`Senseless::NoReason`] and [`Senseless::LongReason`].
+pub fn reason(text: &str) -> Result<String, Senseless> {
+    match text.trim() {
+        "" => Err(Senseless::NoReason),
+        long if long.len() > REASON_MAX => Err(Senseless::LongReason),
+        reason => Ok(reason.to_owned()),
+    }
+}
+
+impl Why {
+    /// Whose word it is, and [`reason`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(actor: String, text: &str) -> Result<Self, Senseless> {
+        Ok(Self { actor, reason: reason(text)? })
+    }
+}
+
 /// What a hold holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
@@ -111,6 +150,28 @@ pub enum Held {
         /// Before this time.
         until: Option<OffsetDateTime>,
     },
+}
+
+impl Held {
+    /// The one thing that is given.
+    ///
+    /// # Errors
+    /// [`Senseless::Hold`].
+    pub fn of(
+        session: Option<SessionId>,
+        workload: Option<WorkloadName>,
+        since: Option<OffsetDateTime>,
+        until: Option<OffsetDateTime>,
+    ) -> Result<Self, Senseless> {
+        match (session, workload, since, until) {
+            (Some(session), None, None, None) => Ok(Self::Session(session)),
+            (None, Some(workload), None, None) => Ok(Self::Workload(workload)),
+            (None, None, since, until) if since.is_some() || until.is_some() => {
+                Ok(Self::Time { since, until })
+            }
+            _ => Err(Senseless::Hold),
+        }
+    }
 }
 
 /// What is to be removed.

@@ -2,7 +2,10 @@ use clap::Parser;
 use time::macros::datetime;
 
 use super::*;
-use crate::{cli::table::tests::printed, record::retention::Tally};
+use crate::{
+    cli::table::tests::printed,
+    record::retention::{Senseless, Tally},
+};
 
 #[derive(Parser)]
 struct Line {
@@ -88,8 +91,10 @@ fn a_hold_is_of_one_thing_and_has_a_reason() {
     assert!(parse(&["holds", "add", "--session", "s-1", "--workload", "w", "--reason", "r"]).is_err());
     assert!(parse(&["holds", "add", "--workload", "w", "--since", "7d", "--reason", "r"]).is_err());
     assert!(parse(&["holds", "release", "h-1"]).is_err());
-    assert!(held(None, None, None, None).unwrap_err().to_string().contains("give --session"));
-    assert!(why(" ".to_owned()).is_err());
+    assert_eq!(Held::of(None, None, None, None), Err(Senseless::Hold));
+    assert_eq!(retention::reason(" "), Err(Senseless::NoReason));
+    assert_eq!(retention::reason(&"x".repeat(2001)), Err(Senseless::LongReason));
+    assert_eq!(retention::reason(" the incident\n").as_deref(), Ok("the incident"));
 }
 
 #[tokio::test]

@@ -22,7 +22,6 @@ pub mod hash;
 pub mod key;
 pub mod leaf;
 pub mod note;
-pub mod proof;
 pub mod tombstone;
 pub mod tree;
 pub mod verify;

@@ -101,7 +101,8 @@ impl Log {
     ///
     /// # Errors
     /// [`ResumeError`]: the log must not be continued.
-    pub fn restore(
+    #[cfg(test)]
+    pub(super) fn restore(
         origin: KeyName,
         leaves: impl IntoIterator<Item = LeafHash>,
         last: Option<&SignedCheckpoint>,
@@ -115,8 +116,9 @@ impl Log {
     /// what was signed says whether the frontier is right.
     ///
     /// # Errors
-    /// [`ResumeError`]. After [`ResumeError::Other`], [`Log::restore`] tells whether only the frontier is wrong.
-    pub fn resume(
+    /// [`ResumeError`].
+    #[cfg(test)]
+    pub(super) fn resume(
         origin: KeyName,
         last: &SignedCheckpoint,
         frontier: Vec<Hash>,
@@ -129,6 +131,7 @@ impl Log {
         Self::after(origin, tree, leaves_after, Some(last), now)
     }
 
+    #[cfg(test)]
     fn after(
         origin: KeyName,
         tree: Tree,
