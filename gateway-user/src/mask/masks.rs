@@ -11,7 +11,7 @@ use super::{
     rules::{Config, RuleError},
 };
 use crate::{
-    catalog::{Location, Protocol, SecretMember, SecretNode, answers},
+    catalog::{Location, Protocol, Reach, SecretKind, SecretMember, SecretNode, Secrets, answers},
     classify::{Operation, Param},
 };
 
@@ -67,16 +67,29 @@ impl<'a> Asked<'a> {
 
     /// Whether its body is what a member holds, written by somebody who is not AWS: a function, a model, a person.
     fn is_raw(&self) -> bool {
-        let rest = matches!(self.protocol, Protocol::RestJson | Protocol::RestXml);
         let payload = |member: &SecretMember| member.at == Location::Payload && member.to.below.is_none();
         let raw = |service: &&str| {
             let table = answers(service)?;
-            match table.node(table.output(self.operation)?.below?) {
-                SecretNode::Structure(members) => Some(members.iter().any(payload)),
-                SecretNode::List { .. } | SecretNode::Map { .. } => None,
-            }
+            Some(members(table, table.output(self.operation)?).iter().any(payload))
         };
-        rest && self.services.iter().any(|service| raw(service) == Some(true))
+        self.is_rest() && self.services.iter().any(|service| raw(service) == Some(true))
+    }
+
+    /// Whether it is a stream of events some of which carry the bytes of such a body.
+    fn has_raw_events(&self) -> bool {
+        let is_bytes = |member: &SecretMember| matches!(member.to.hidden, Some((_, SecretKind::Blob)));
+        let raw = |service: &&str| {
+            let table = answers(service)?;
+            let stream = members(table, table.output(self.operation)?).iter().find(|member| member.events)?;
+            let mut events = members(table, stream.to).iter();
+            Some(events.any(|event| members(table, event.to).iter().any(is_bytes)))
+        };
+        self.is_rest() && self.services.iter().any(|service| raw(service) == Some(true))
+    }
+
+    /// Of others no body is what a member holds, and their tables are not read for that.
+    fn is_rest(&self) -> bool {
+        matches!(self.protocol, Protocol::RestJson | Protocol::RestXml)
     }
 }
 
@@ -114,7 +127,7 @@ impl Masks {
         let revealed: Vec<&str> = revealed.collect();
         let whole = revealed.contains(&WHOLE);
         let reveals = !revealed.is_empty() || self.rules.reveals(asked.services, asked.operation);
-        let stored = asked.is_object() || asked.is_digested() || asked.is_raw();
+        let stored = asked.is_object() || asked.is_digested() || asked.is_raw() || asked.has_raw_events();
         // What the configuration hides besides is hidden from everybody.
         let Asked { services, operation, protocol } = asked;
         let plan = if whole { self.rules.own_plan(services, operation, protocol) } else { self.plan(asked) };
@@ -134,6 +147,14 @@ impl Masks {
 
     fn plan(&self, asked: Asked<'_>) -> Option<Arc<Plan>> {
         self.rules.plan(asked.services, asked.operation, asked.protocol)
+    }
+}
+
+/// The members of a structure; none of anything else.
+fn members(table: &'static Secrets, of: Reach) -> &'static [SecretMember] {
+    match of.below.map(|node| table.node(node)) {
+        Some(SecretNode::Structure(members)) => members,
+        Some(SecretNode::List { .. } | SecretNode::Map { .. }) | None => &[],
     }
 }
 

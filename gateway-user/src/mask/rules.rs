@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     catalog::{Protocol, Service, answers, catalog, secrets},
+    classify::answer,
     meant::meant,
     tokens::Bounds,
 };
@@ -227,7 +228,7 @@ impl Rules {
             Whose::All => self.built_in(services, operation),
             Whose::Configured => Tree::default(),
         };
-        self.hide(&mut tree, services, operation);
+        self.hide(&mut tree, services, operation, protocol);
         // A test makes every plan. In answers for which there is none, everything is hidden.
         tree.plan(protocol).unwrap_or_else(|_| Some(everything()))
     }
@@ -257,18 +258,28 @@ impl Rules {
     }
 
     /// What rules hide besides.
-    fn hide(&self, tree: &mut Tree, services: &[&str], operation: &str) {
+    fn hide(&self, tree: &mut Tree, services: &[&str], operation: &str, protocol: Protocol) {
         for rule in self.about(Effect::Hide, services, operation) {
             let about = rule.services.iter().filter(|service| services.contains(service));
-            for answers in about.filter_map(|service| answers(service)) {
+            for (service, answers) in about.filter_map(|service| Some((service, answers(service)?))) {
                 // Services of one rule need not agree on all members.
                 let there = tree::check(answers, operation, &rule.path).is_ok();
-                if there && !tree.hide(answers, operation, &rule.path, rule.reversible) {
+                let named = !has_other_names(service, protocol);
+                if there && !(named && tree.hide(answers, operation, &rule.path, rule.reversible)) {
                     tree.hide_all();
                 }
             }
         }
     }
+}
+
+/// Whether answers in `protocol` may have other names than the model's. A service that was changed to JSON or CBOR goes on to
+/// write XML for older clients, as an older model of it said, which need not name the elements of lists and maps
+/// as members are named now: <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>
+fn has_other_names(service: &str, protocol: Protocol) -> bool {
+    let is_xml = |protocol| matches!(protocol, Protocol::Query | Protocol::Ec2 | Protocol::RestXml);
+    let own = catalog().service(service).and_then(|service| service.protocols.first().copied());
+    is_xml(protocol) && !own.is_some_and(is_xml)
 }
 
 /// All of an answer is hidden.
@@ -282,6 +293,17 @@ fn everything() -> Plan {
 impl Rule {
     fn checked(&self) -> Result<Checked, (&'static str, String)> {
         let (services, operation) = self.operation().map_err(|detail| ("operation", detail))?;
+        let is_replaced = |service: &&Service| {
+            answer::TABLE.iter().any(|row| (row.service, row.operation) == (service.name, operation))
+        };
+        if services.iter().any(is_replaced) {
+            let detail = format!(
+                "answers of {} are written by the gateway itself: a placeholder stands for the keys in them, and no rule \
+                 hides or reveals anything",
+                self.operation
+            );
+            return Err(("operation", detail));
+        }
         let path = Path::parse(&self.path).ok_or_else(|| {
             let form = "write names of members with dots between them, [] after a list, {} after a map, or * for all";
             ("path", format!("{:?} is no path: {form}", self.path))

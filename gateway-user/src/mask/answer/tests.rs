@@ -100,6 +100,26 @@ fn objects_pass_unless_they_are_to_be_looked_through() {
     assert_eq!(way(&masks("detect = false"), list, 200, &xml), Way::AsItIs);
 }
 
+/// Of what somebody wrote who is not AWS the record has length and digest, whether it comes at once or in events.
+#[test]
+fn what_functions_and_models_answer_is_not_kept() {
+    for (service, operation, protocol, is_stored) in [
+        ("lambda", "Invoke", Protocol::RestJson, true),
+        ("lambda", "InvokeWithResponseStream", Protocol::RestJson, true),
+        ("bedrock-runtime", "InvokeModel", Protocol::RestJson, true),
+        ("bedrock-runtime", "InvokeModelWithResponseStream", Protocol::RestJson, true),
+        ("sagemaker-runtime", "InvokeEndpointWithResponseStream", Protocol::RestJson, true),
+        ("s3", "GetObject", Protocol::RestXml, true),
+        ("sqs", "ReceiveMessage", Protocol::Json, true),
+        ("bedrock-runtime", "ConverseStream", Protocol::RestJson, false),
+        ("lambda", "GetFunction", Protocol::RestJson, false),
+        ("s3", "ListObjectsV2", Protocol::RestXml, false),
+    ] {
+        let masking = masks("").of(asked(service, operation, protocol), std::iter::empty());
+        assert_eq!(masking.is_stored(StatusCode::OK), is_stored, "{service} {operation}");
+    }
+}
+
 /// AWS's own words are looked through, whatever is asked for.
 #[test]
 fn errors_are_looked_through_where_answers_are_not() {

@@ -19,6 +19,7 @@ use super::{DIGEST_LEN, known::Known};
 mod connection;
 mod jwt;
 mod keys;
+mod links;
 mod names;
 mod pem;
 mod window;
@@ -122,6 +123,7 @@ enum Name {
     PrivateKey,
     Jwt,
     Password,
+    Link,
     Pattern(usize),
     /// A value that is known, by this digest where it begins here.
     Known(Option<[u8; DIGEST_LEN]>),
@@ -132,7 +134,12 @@ impl Name {
     fn digest(self) -> Option<[u8; DIGEST_LEN]> {
         match self {
             Self::Known(digest) => digest,
-            Self::AccessKey | Self::PrivateKey | Self::Jwt | Self::Password | Self::Pattern(_) => None,
+            Self::AccessKey
+            | Self::PrivateKey
+            | Self::Jwt
+            | Self::Password
+            | Self::Link
+            | Self::Pattern(_) => None,
         }
     }
 }
@@ -142,12 +149,14 @@ impl Name {
 pub struct Detectors {
     words: Words,
     signs: Vec<Sign>,
+    /// By word: where it is found, there may be one of a pattern's, too, of which the search tells nothing.
+    covers: Vec<bool>,
     /// A word has a quotation mark, a backslash or a control character in it.
     escaped_words: bool,
     patterns: Vec<Compiled>,
     /// The patterns that begin with no word that could be searched for.
     wordless: Option<RegexSet>,
-    builtin: [Arc<str>; 5],
+    builtin: [Arc<str>; 6],
     /// Values that are hidden whatever they look like.
     known: Option<Arc<Known>>,
 }
@@ -223,6 +232,10 @@ impl Detectors {
                     .map_err(|error| failed("all together", error.to_string()))?,
             ),
         };
+        // Of words that begin at one place the search tells the first of the list alone.
+        let (builtin, own) = words.split_at_checked(SIGNS.len()).unwrap_or((words.as_slice(), &[]));
+        let together = |word: &Vec<u8>| own.iter().any(|own| own.starts_with(word) || word.starts_with(own));
+        let covers = builtin.iter().map(together).collect();
         let escaped = |word: &Vec<u8>| word.iter().any(|b| matches!(b, b'"' | b'\\' | 0..0x20));
         let escaped_words = words.iter().any(escaped);
         let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
@@ -235,10 +248,16 @@ impl Detectors {
                     .map_err(|error| failed("all together", error.to_string()))?,
             ),
         };
-        let builtin =
-            ["aws-secret-access-key", "private-key", "json-web-token", "connection-password", INSERTED]
-                .map(Arc::from);
-        Ok(Self { words, signs, escaped_words, patterns: compiled, wordless, builtin, known: None })
+        let builtin = [
+            "aws-secret-access-key",
+            "private-key",
+            "json-web-token",
+            "connection-password",
+            "presigned-url",
+            INSERTED,
+        ]
+        .map(Arc::from);
+        Ok(Self { words, signs, covers, escaped_words, patterns: compiled, wordless, builtin, known: None })
     }
 
     /// The same, where these values are hidden as a whole. Texts without anything else that is looked for need not be looked at:
@@ -248,12 +267,13 @@ impl Detectors {
     }
 
     fn name(&self, name: Name) -> Arc<str> {
-        let [key, private, jwt, password, inserted] = &self.builtin;
+        let [key, private, jwt, password, link, inserted] = &self.builtin;
         match name {
             Name::AccessKey => key,
             Name::PrivateKey => private,
             Name::Jwt => jwt,
             Name::Password => password,
+            Name::Link => link,
             Name::Known(_) => inserted,
             Name::Pattern(which) => self.patterns.get(which).map_or(key, |pattern| &pattern.name),
         }
@@ -268,6 +288,7 @@ impl Detectors {
         let mut patterns = self.wordless.is_some();
         while let Some((start, word)) = self.words.find(text, at) {
             at = start + 1;
+            patterns |= self.covers.get(word) == Some(&true);
             match self.signs.get(word) {
                 Some(Sign::KeyId) => keys::by_id(text, start, &mut found),
                 Some(Sign::KeyName) => keys::by_name(text, start, &mut found),
@@ -283,7 +304,10 @@ impl Detectors {
                         found.push(token);
                     }
                 }
-                Some(Sign::Url) => found.extend(connection::in_url(text, start)),
+                Some(Sign::Url) => {
+                    found.extend(connection::in_url(text, start));
+                    found.extend(links::signature(text, start));
+                }
                 Some(Sign::Password) => {
                     if let Some(password) = connection::assigned(text, start) {
                         at = password.hide.end.max(at);
@@ -292,6 +316,8 @@ impl Detectors {
                 }
                 Some(Sign::Pattern) | None => patterns = true,
             }
+            // Words in what is hidden were not looked for, and a pattern may go on behind it.
+            patterns |= at > start + 1 && !self.patterns.is_empty();
         }
         if patterns {
             for (which, pattern) in self.patterns.iter().enumerate() {

@@ -217,6 +217,37 @@ fn passwords_of_connections_are_found() {
     }
 }
 
+#[test]
+fn signatures_of_links_are_found() {
+    const SIGNATURE: &str = "fe5f80f77d5fa3beca038a248ff027d0445342fe2855ddc963176630326f1024";
+    let credential = "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20300101%2Fus-east-1%2Fs3%2Faws4_request";
+    for text in [
+        format!("https://b.s3.amazonaws.com/k?{credential}&X-Amz-Signature=⟦{SIGNATURE}⟧"),
+        format!("see http://h:9000/?X-Amz-Signature=⟦{SIGNATURE}⟧&{credential} and go on"),
+        format!("<a href='s3://h/k?a&amp;X-Amz-Signature=⟦{SIGNATURE}⟧'>é</a>"),
+        format!("https://a/?to=https://b/?X-Amz-Signature=⟦{SIGNATURE}⟧"),
+        format!("https://a/?X-Amz-Signature=⟦{SIGNATURE}⟧,https://b/?X-Amz-Signature=⟦{SIGNATURE}⟧"),
+        // By ECDSA.
+        format!("https://a/?X-Amz-Signature=⟦3045{SIGNATURE}{SIGNATURE}⟧"),
+    ] {
+        finds("presigned-url", &text);
+    }
+    for text in [
+        format!("https://b.s3.amazonaws.com/k?{credential}&X-Amz-SignedHeaders=host"),
+        format!("https://a/?X-Amz-Signature={}", SIGNATURE.get(1..).unwrap()),
+        format!("https://a/?X-Amz-Signature=${{signature}}&{SIGNATURE}"),
+        format!("https://a/{SIGNATURE} X-Amz-Signature={SIGNATURE}"),
+        format!("X-Amz-Signature={SIGNATURE}"),
+        format!("https://a/?digest={SIGNATURE}"),
+        "arn:aws:s3:::b/X-Amz-Signature".to_owned(),
+    ] {
+        leaves(&text);
+    }
+    let body = format!(r#"{{"NextToken":"https://a/?X-Amz-Signature={SIGNATURE}"}}"#);
+    let (out, _) = in_all_chunks(Format::Json, &|| watched(&Plan::nothing()), body.as_bytes(), &[7]).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), body);
+}
+
 /// What agents need and what only looks random.
 #[test]
 fn ids_and_tokens_are_left_alone() {
@@ -424,6 +455,30 @@ fn patterns_of_the_operator_are_found() {
     }
     assert_eq!(failed(patterns(&[("x", "abc"); 65])), DetectError::TooMany);
     assert!(patterns(&[("x", "abc"); 64]).is_ok());
+}
+
+/// Of two words that begin at one place only one is found, and in what is hidden none.
+#[test]
+fn patterns_are_found_where_words_built_in_are() {
+    for (regex, text, expected) in [
+        ("AKIA[0-9A-Z]{16}", "a AKIAIOSFODNN7EXAMPLE b", "a chaperone:masked b"),
+        (r"ASI\w{3}", "a ASIAbc b", "a chaperone:masked b"),
+        (r"pwd:\s*(?<secret>\S+)", "pwd: hunter2 x", "pwd: chaperone:masked x"),
+        (r"eyJ[\w-]+\.[\w-]+", "eyJhbGci.eyJhIjoxfQ x", "chaperone:masked x"),
+        ("-----BEGIN CERTIFICATE-----.*", "a -----BEGIN CERTIFICATE-----MIID", "a chaperone:masked"),
+        ("://internal[.]\\w+", "https://internal.host/", "httpschaperone:masked/"),
+        ("(?i)secret-[0-9]{4}", "x sEcret-1234 SECRET-12345", "x chaperone:masked chaperone:masked5"),
+        (r"\.sig (?<secret>\d{4})", &format!("{HEADER}.e30.sig 1234"), "chaperone:masked chaperone:masked"),
+    ] {
+        let detectors = Arc::new(patterns(&[("own", regex)]).unwrap());
+        let job = || Job { detectors: Some(Arc::clone(&detectors)), ..job(&Plan::nothing()) };
+        let (out, report) = in_all_chunks(Format::Text, &job, text.as_bytes(), &[3]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{regex}");
+        assert!(report.entries.iter().any(|entry| entry.cause == Cause::Detector("own".into())), "{regex}");
+        let body = format!(r#"{{"a":"{text}"}}"#);
+        let (out, _) = in_all_chunks(Format::Json, &job, body.as_bytes(), &[3]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!(r#"{{"a":"{expected}"}}"#), "{regex}");
+    }
 }
 
 /// Of something found in a long text, wherever it is.

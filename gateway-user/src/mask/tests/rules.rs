@@ -61,8 +61,9 @@ fn rules_change_what_the_table_says() {
     assert_eq!(paths(std::slice::from_ref(&reveal), &["ssm"], "GetParameter"), Vec::<String>::new());
     assert_eq!(paths(&[reveal], &["ssm"], "GetParameters"), ["Parameters[].Value"]);
     for path in ["*", "Credentials"] {
-        let reveal = rule("sts:AssumeRole", path, Effect::Reveal);
-        assert_eq!(paths(&[reveal], &["sts"], "AssumeRole"), Vec::<String>::new());
+        let reveal = rule("cognito-identity:GetCredentialsForIdentity", path, Effect::Reveal);
+        let none = Vec::<String>::new();
+        assert_eq!(paths(&[reveal], &["cognito-identity"], "GetCredentialsForIdentity"), none);
     }
     let hide = rule("dynamodb:GetItem", "Item{}", Effect::Hide);
     assert_eq!(paths(&[hide], &["dynamodb"], "GetItem"), ["Item{}"]);
@@ -77,6 +78,35 @@ fn rules_change_what_the_table_says() {
     assert_eq!(paths(&[hide], &["secretsmanager"], "GetSecretValue"), ["*"]);
     let hide = rule("ssm:GetParameter", "Parameter", Effect::Hide);
     assert_eq!(paths(&[hide], &["ssm"], "GetParameter"), ["Parameter"]);
+}
+
+/// In XML, SQS calls the elements of `Messages` `Message`, which its model in JSON does not say.
+#[test]
+fn an_answer_in_a_protocol_of_older_clients_is_hidden_as_a_whole() {
+    let hide = rule("sqs:ReceiveMessage", "Messages[].Body", Effect::Hide);
+    let rules = Rules::new(&Config { rule: vec![hide], ..Config::default() }).unwrap();
+    for (protocol, whole) in [(Protocol::Json, false), (Protocol::Query, true)] {
+        let plans = [
+            rules.plan(&["sqs"], "ReceiveMessage", protocol).unwrap(),
+            rules.own_plan(&["sqs"], "ReceiveMessage", protocol).unwrap(),
+        ];
+        for plan in plans {
+            let paths: Vec<&str> = plan.fields().iter().map(|field| &*field.path).collect();
+            assert_eq!(paths, [if whole { "*" } else { "Messages[].Body" }]);
+        }
+    }
+    let plan = rules.plan(&["sqs"], "ReceiveMessage", Protocol::Query).unwrap();
+    let body = "<ReceiveMessageResponse><ReceiveMessageResult><Message><MessageId>i</MessageId><Body>hunter2</Body></Message>\
+                <Message><Body>hunter3</Body></Message></ReceiveMessageResult></ReceiveMessageResponse>";
+    let out = super::passed(Format::Xml { wrappers: 2 }, &plan, body);
+    assert!(!out.contains("hunter") && out.matches(MASKED).count() >= 2, "{out}");
+    // Without a rule there is nothing to hide, and a service whose own protocol it is names all that it writes.
+    let none = Rules::new(&Config::default()).unwrap();
+    assert!(none.plan(&["sqs"], "ReceiveMessage", Protocol::Query).is_none());
+    let hide = rule("sns:GetTopicAttributes", "Attributes{}", Effect::Hide);
+    let rules = Rules::new(&Config { rule: vec![hide], ..Config::default() }).unwrap();
+    let plan = rules.plan(&["sns"], "GetTopicAttributes", Protocol::Query).unwrap();
+    assert_eq!(&*plan.fields()[0].path, "Attributes{}");
 }
 
 #[test]
@@ -176,6 +206,28 @@ fn rules_about_nothing_are_errors() {
     let many = vec![rule("ssm:GetParameter", "Parameter.Value", Effect::Hide); 1001];
     let errors = Rules::new(&Config { rule: many, ..Config::default() }).unwrap_err();
     assert_eq!(errors.iter().map(|error| error.rule).collect::<Vec<_>>(), [1000]);
+}
+
+#[test]
+fn a_rule_about_an_answer_that_the_gateway_writes_is_an_error() {
+    let all = [
+        ("sts:AssumeRole", "Credentials"),
+        ("s3:CreateSession", "*"),
+        ("datazone:GetEnvironmentCredentials", "*"),
+    ];
+    for (operation, path) in all {
+        for effect in [Effect::Hide, Effect::Reveal] {
+            let (key, detail) = error(rule(operation, path, effect));
+            let expected = format!(
+                "answers of {operation} are written by the gateway itself: a placeholder stands for the keys in them, and no \
+                 rule hides or reveals anything"
+            );
+            assert_eq!((key, detail), ("operation", expected));
+        }
+    }
+    // Keys in its answer are only hidden: they may be revealed.
+    let reveal = rule("iam:CreateAccessKey", "AccessKey.SecretAccessKey", Effect::Reveal);
+    assert!(Rules::new(&Config { rule: vec![reveal], ..Config::default() }).is_ok());
 }
 
 #[test]
