@@ -87,8 +87,8 @@ pub struct What {
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
     /// Decided so
-    #[arg(long, value_parser = ["allow", "deny", "ask", "observed", "refused"])]
-    decision: Option<String>,
+    #[arg(long, value_parser = decision())]
+    decision: Option<Decision>,
     /// Decided by a rule like this, e.g. 'no-*'
     #[arg(long, value_name = "PATTERN")]
     rule: Option<String>,
@@ -184,16 +184,64 @@ impl Which {
     }
 }
 
+impl Which {
+    /// What was asked for, as options: equal for equal exports, whatever options there will be.
+    pub(super) fn given(&self) -> Vec<(&'static str, String)> {
+        let Self { since, until, workload, subject, session, what, outcome, status, text } = self;
+        let status = status.map(|status| status.to_string());
+        let own = [
+            ("since", since),
+            ("until", until),
+            ("workload", workload),
+            ("subject", subject),
+            ("session", session),
+            ("outcome", outcome),
+            ("status", &status),
+            ("text", text),
+        ];
+        set(own).chain(what.given()).collect()
+    }
+}
+
+/// The options that are there.
+fn set<'a>(
+    options: impl IntoIterator<Item = (&'static str, &'a Option<String>)>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    options.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
+}
+
+/// The word for a decision.
+fn decision() -> impl clap::builder::TypedValueParser<Value = Decision> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    PossibleValuesParser::new(Decision::ALL.map(Decision::as_str)).try_map(|word| {
+        let named = Decision::ALL.into_iter().find(|decision| decision.as_str() == word);
+        named.ok_or("no such decision")
+    })
+}
+
 impl What {
+    /// As [`Which::given`].
+    fn given(&self) -> Vec<(&'static str, String)> {
+        let Self { action, resource, decision, rule, account, service, region } = self;
+        let decision = decision.map(|decision| decision.as_str().to_owned());
+        let own = [
+            ("action", action),
+            ("resource", resource),
+            ("decision", &decision),
+            ("rule", rule),
+            ("account", account),
+            ("service", service),
+            ("region", region),
+        ];
+        set(own).collect()
+    }
+
     /// As a filter; `None` where any call will do.
     pub(super) fn filter(&self) -> Option<CallFilter> {
         let Self { action, resource, decision, rule, account, service, region } = self.clone();
-        let asked = [&action, &resource, &decision, &rule, &account, &service, &region];
-        asked.iter().any(|asked| asked.is_some()).then(|| CallFilter {
-            decision: decision
-                .as_deref()
-                .and_then(|word| Decision::ALL.into_iter().find(|decision| decision.as_str() == word)),
+        (!self.given().is_empty()).then_some(CallFilter {
             action,
+            decision,
             resource,
             rule,
             account,
@@ -276,13 +324,28 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    pub(super) async fn read(mut call: CallView, reader: &Reader) -> Result<Self, QueryError> {
-        let mut about = reader.about(&call).await?;
+    pub(super) async fn read(call: CallView, reader: &Reader) -> Result<Self, QueryError> {
+        let about = reader.about(&call).await?;
+        Ok(Self::of(call, about))
+    }
+
+    /// The same but for the events, where nobody looks at them: to find them takes reading all of the session's.
+    pub(super) async fn without_events(call: CallView, reader: &Reader) -> Result<Self, QueryError> {
+        let about = reader.about_without_events(&call).await?;
+        Ok(Self::of(call, about))
+    }
+
+    fn of(mut call: CallView, mut about: About) -> Self {
         if let Some(bodies) = &mut about.bodies {
             // Long parameters are kept apart.
             std::mem::swap(&mut call.params, &mut bodies.params.params);
+            if bodies.params.complete
+                && let Some(cut) = call.truncated.0.as_array_mut()
+            {
+                cut.retain(|column| column != "params");
+            }
         }
-        Ok(Self { command: command(&call), call, about })
+        Self { command: command(&call), call, about }
     }
 }
 
@@ -324,6 +387,8 @@ pub(super) fn masked_place(masked: &MaskedView) -> String {
     let MaskedView { path, cause, count, .. } = masked;
     match (cause.as_str(), path.as_str()) {
         ("more", _) => format!("{count} more"),
+        // It hides what it found, and the body around that is left.
+        (cause, "") if cause.starts_with("detector:") => format!("in the body ({cause})"),
         (cause, "") => format!("the whole body ({cause})"),
         (cause, path) if cause == path => path.to_owned(),
         (cause, path) => format!("{path} ({cause})"),

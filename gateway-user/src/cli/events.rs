@@ -79,25 +79,30 @@ pub(super) async fn execute(
     if list.page.json {
         listing.rows.iter().try_for_each(|event| screen.json(event))?;
     } else if !listing.rows.is_empty() {
-        let header = ["TIME", "KIND", "WORKLOAD", "MESSAGE", "DETAIL", "SESSION"];
-        screen.table(&header, listing.rows.iter().map(row).collect())?;
+        let mut header = vec!["TIME", "KIND", "WORKLOAD", "MESSAGE", "DETAIL", "SESSION"];
+        // A database of one host does not say which.
+        let of_hosts = listing.rows.iter().any(|event| event.hostname.is_some());
+        header.extend(of_hosts.then_some("HOST"));
+        screen.table(&header, listing.rows.iter().map(|event| row(event, of_hosts)).collect())?;
     }
     end_of_list("events", listing.rows.is_empty(), listing.next.as_deref(), screen)?;
     Ok(())
 }
 
-fn row(event: &EventView) -> Vec<Field> {
+fn row(event: &EventView, of_hosts: bool) -> Vec<Field> {
     let detail = if event.detail.0.as_object().is_some_and(serde_json::Map::is_empty) {
         String::new()
     } else {
         event.detail.0.to_string()
     };
-    vec![
+    let mut row = vec![
         Field::Text(short_time(&event.time)),
         Field::Text(event.kind.clone()),
         Field::text(event.workload.as_ref()),
         Field::Text(event.message.clone()),
         Field::Text(detail),
         Field::text(event.session.as_ref()),
-    ]
+    ];
+    row.extend(of_hosts.then(|| Field::text(event.hostname.as_ref())));
+    row
 }

@@ -63,6 +63,18 @@ enum Format {
     Csv,
 }
 
+impl Format {
+    /// As it is asked for.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ocsf => "ocsf",
+            Self::Cloudtrail => "cloudtrail",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+}
+
 /// Runs `chaperone export`.
 ///
 /// # Errors
@@ -101,10 +113,11 @@ struct Place<'a> {
     kept: Option<Kept>,
 }
 
-/// What is exported, in a word: a file goes on with the same and nothing else.
+/// What is exported, in a word: a file goes on with the same and nothing else. Files have it from former versions.
 fn kind(args: &Args) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
-    let what = format!("{:?} {:?}", args.format, args.which);
+    let options = args.which.given().into_iter().map(|(name, value)| format!("{name} {value:?}\n"));
+    let what = format!("{}\n{}", args.format.name(), options.collect::<String>());
     hex::encode(digest(&SHA256, what.as_bytes()).as_ref().get(..8).unwrap_or_default())
 }
 

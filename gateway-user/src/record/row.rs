@@ -96,7 +96,7 @@ pub enum Decision {
     Ask,
     /// Policy objected, and the workload is only observed: the call was made.
     Observed,
-    /// It never came to policy: not understood, not authentic, or the gateway could not.
+    /// Policy did not refuse it: it was not understood or not authentic, or the gateway could not.
     Refused,
 }
 

@@ -434,6 +434,13 @@ async fn a_file_goes_on_where_it_ended_also_after_an_interruption() {
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
 }
 
+/// Files from before go on: SHA-256 of the form, and a line for each option.
+#[test]
+fn what_is_exported_has_the_same_word_in_every_version() {
+    let deny = args(&["--format", "csv", "--decision", "deny", "--since", "7d", "--status", "4xx"]);
+    assert_eq!(kind(&deny), "041c78185ec543b2");
+}
+
 #[tokio::test]
 async fn a_file_that_does_not_fit_its_cursor_is_left_alone() {
     let night = Night::new().await;

@@ -20,6 +20,8 @@ use crate::{
 const AT_ONCE: u32 = 500;
 /// Lines of an answer, unless all are wanted.
 const LINES: usize = 8;
+/// Signs of a session's id that tell it from others: up to the millisecond in which it began. Commands take them for the id.
+const SESSION: usize = "s-".len() + 12;
 /// Where what belongs to a line stands.
 const INDENT: &str = "                    ";
 
@@ -28,6 +30,17 @@ const INDENT: &str = "                    ";
 pub(super) struct Form {
     pub(super) full: bool,
     pub(super) json: bool,
+}
+
+/// Beside what a line stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Beside<'a> {
+    /// How long after the start of the one session that is told of.
+    Start(&'a str),
+    /// When it was.
+    Time,
+    /// Whose it is, and when it was: all sessions are told of.
+    Whose,
 }
 
 /// One thing of the story, as JSON.
@@ -66,11 +79,11 @@ pub(super) async fn run(
         };
         if event_first {
             if let Some(event) = events.rows.pop_front() {
-                tell_event(&event, Some(&session.started), form, screen)?;
+                tell_event(&event, Beside::Start(&session.started), form, screen)?;
             }
         } else if let Some(call) = calls.rows.pop_front() {
-            let whole = Whole::read(call, reader).await?;
-            tell(&whole, Some(&session.started), form, screen)?;
+            let whole = whole(call, reader, form).await?;
+            tell(&whole, Beside::Start(&session.started), form, screen)?;
         }
     }
     if !form.json {
@@ -156,26 +169,26 @@ fn foot(session: &SessionView, screen: &mut Screen<'_>) -> io::Result<()> {
         return screen.line(&[Part::Quiet("the session is open")]);
     };
     let reason = session.end_reason.as_deref().unwrap_or("for no known reason");
-    let at = offset(ended, Some(&session.started));
+    let at = Beside::Start(&session.started).time(ended);
     screen.line(&[Part::Quiet(&at), Part::Loud("ended    "), Part::Plain(reason)])
 }
 
+/// What is told of a call: its events stand in the text by themselves.
+pub(super) async fn whole(call: CallView, reader: &Reader, form: Form) -> Result<Whole, QueryError> {
+    if form.json { Whole::read(call, reader).await } else { Whole::without_events(call, reader).await }
+}
+
 /// A call: what was asked, what was said, what came of it.
-pub(super) fn tell(
-    whole: &Whole,
-    since: Option<&str>,
-    form: Form,
-    screen: &mut Screen<'_>,
-) -> io::Result<()> {
+pub(super) fn tell(whole: &Whole, beside: Beside<'_>, form: Form, screen: &mut Screen<'_>) -> io::Result<()> {
     if form.json {
         return screen.json(&Told::Call(whole));
     }
     let Whole { call, command, about } = whole;
     let what = command.clone().unwrap_or_else(|| unnamed(call));
-    let at = offset(&call.time, since);
+    let (whose, at) = (beside.whose(Some(&call.workload), Some(&call.session)), beside.time(&call.time));
     let decision = format!("{:<9}", call.decision);
-    screen.line(&[Part::Quiet(&at), Part::Decision(&decision), Part::Loud(&what)])?;
-    let mut say = |text: &str| screen.line(&[Part::Plain(INDENT), Part::Quiet(text)]);
+    screen.line(&[Part::Plain(&whose), Part::Quiet(&at), Part::Decision(&decision), Part::Loud(&what)])?;
+    let mut say = |text: &str| screen.line(&[Part::Plain(&whose), Part::Plain(INDENT), Part::Quiet(text)]);
     if let Some(why) = why(call) {
         say(&why)?;
     }
@@ -198,15 +211,16 @@ pub(super) fn tell(
 /// An event, beside the calls.
 pub(super) fn tell_event(
     event: &EventView,
-    since: Option<&str>,
+    beside: Beside<'_>,
     form: Form,
     screen: &mut Screen<'_>,
 ) -> io::Result<()> {
     if form.json {
         return screen.json(&Told::Event(event));
     }
-    let at = offset(&event.time, since);
-    screen.line(&[Part::Quiet(&at), Part::Decision("event    "), Part::Plain(&event_line(event))])
+    let whose = beside.whose(event.workload.as_deref(), event.session.as_deref());
+    let (at, line) = (beside.time(&event.time), event_line(event));
+    screen.line(&[Part::Plain(&whose), Part::Quiet(&at), Part::Decision("event    "), Part::Plain(&line)])
 }
 
 /// A call that no command of the AWS CLI makes.
@@ -256,15 +270,32 @@ fn milliseconds(us: i64) -> String {
     format!("{}.{} ms", us / 1000, us % 1000 / 100)
 }
 
-/// `+0:14:10  `, since the start of the session; without one, the time.
-fn offset(time: &str, since: Option<&str>) -> String {
-    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
-    match (parse(time), since.and_then(parse)) {
-        (Some(time), Some(since)) => {
-            let passed = (time - since).max(Duration::ZERO).whole_seconds();
-            let text = format!("+{}:{:02}:{:02}", passed / 3600, passed / 60 % 60, passed % 60);
-            format!("{text:<11}")
+impl Beside<'_> {
+    /// `+0:14:10  `, since the start of the session; without one, the time.
+    fn time(self, time: &str) -> String {
+        let since = match self {
+            Self::Start(since) => Some(since),
+            Self::Time | Self::Whose => None,
+        };
+        let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+        match (parse(time), since.and_then(parse)) {
+            (Some(time), Some(since)) => {
+                let passed = (time - since).max(Duration::ZERO).whole_seconds();
+                let text = format!("+{}:{:02}:{:02}", passed / 3600, passed / 60 % 60, passed % 60);
+                format!("{text:<11}")
+            }
+            _ => format!("{:<22}", short_time(time)),
         }
-        _ => format!("{:<22}", short_time(time)),
+    }
+
+    /// `claude-builds    s-019d3c5e7a2b  `; nothing where one session is told of.
+    fn whose(self, workload: Option<&str>, session: Option<&str>) -> String {
+        match self {
+            Self::Start(_) | Self::Time => String::new(),
+            Self::Whose => {
+                let session = session.map(|id| id.get(..SESSION).unwrap_or(id));
+                format!("{:<16} {:<SESSION$}  ", workload.unwrap_or("-"), session.unwrap_or("-"))
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::replay::{Form, tell, tell_event};
+use super::replay::{Beside, Form, tell, tell_event, whole};
 use crate::{
-    cli::{calls::Whole, table::Screen},
+    cli::table::Screen,
     record::query::{CallFilter, EventFilter, Marks, Order, Page, Reader},
 };
 
@@ -17,6 +17,22 @@ const AT_ONCE: u32 = 500;
 
 /// Follows until the session ends, or Ctrl-C.
 pub(super) async fn run(
+    reader: &Reader,
+    id: Option<&str>,
+    form: Form,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    // From the first time that it is listened for, Ctrl-C does nothing else: so it is throughout, also while the database
+    // is asked. A call or an event is printed without waiting in between, so whatever was begun is whole.
+    tokio::select! {
+        biased;
+        stopped = tokio::signal::ctrl_c() => Ok(stopped?),
+        over = follow(reader, id, form, screen) => over,
+    }
+}
+
+/// Follows until the session ends; without one, for ever.
+async fn follow(
     reader: &Reader,
     id: Option<&str>,
     form: Form,
@@ -48,10 +64,7 @@ pub(super) async fn run(
             screen.note(&format!("the session ended at {ended}"))?;
             return Ok(());
         }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
-        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -74,10 +87,11 @@ impl Tail {
     /// Tells what came since the last time. A call that is open is told twice: when it begins, and when it ends.
     pub(super) async fn catch_up(&mut self, reader: &Reader, screen: &mut Screen<'_>) -> anyhow::Result<()> {
         let to = reader.settled().await?;
+        let beside = if self.calls.session.is_some() { Beside::Time } else { Beside::Whose };
         loop {
             let events = reader.happened(&self.events, (self.at.events, to.events), AT_ONCE).await?;
             for event in &events {
-                tell_event(event, None, self.form, screen)?;
+                tell_event(event, beside, self.form, screen)?;
                 self.at.events = event.seq;
             }
             if events.is_empty() {
@@ -93,7 +107,7 @@ impl Tail {
                 self.at.calls = call.seq;
                 // What has ended comes below, now or next time.
                 if call.outcome_seq.is_none() {
-                    tell(&Whole::read(call, reader).await?, None, self.form, screen)?;
+                    tell(&whole(call, reader, self.form).await?, beside, self.form, screen)?;
                 }
             }
         }
@@ -104,7 +118,7 @@ impl Tail {
             }
             for call in calls {
                 self.at.outcomes = call.outcome_seq.unwrap_or(to.outcomes);
-                tell(&Whole::read(call, reader).await?, None, self.form, screen)?;
+                tell(&whole(call, reader, self.form).await?, beside, self.form, screen)?;
             }
         }
         self.at = to;

@@ -1,11 +1,20 @@
 use clap::Parser;
+use rustix::process::{Signal, getpid, kill_process};
 
 use super::*;
 use crate::{
-    cli::{events, table::tests::printed},
-    record::tests::{
-        seed::{MORNING, Night},
-        support::On,
+    cli::{
+        calls::{self, masked_place},
+        events,
+        table::tests::printed,
+    },
+    record::{
+        Event, Intent, Outcome, OutcomeKind,
+        query::{EventFilter, MaskedView},
+        tests::{
+            seed::{MORNING, Night},
+            support::{Bench, On, call_id, intent, session_id},
+        },
     },
 };
 
@@ -20,8 +29,36 @@ async fn output(arguments: &[&str]) -> (String, String) {
 }
 
 async fn output_of(night: &Night, arguments: &[&str]) -> (String, String) {
+    output_from(&night.reader, arguments).await
+}
+
+async fn output_from(reader: &Reader, arguments: &[&str]) -> (String, String) {
     let line = Line::try_parse_from([&["sessions"], arguments].concat()).unwrap();
-    printed(None, false, async |screen| execute(line.command, &night.reader, MORNING, screen).await).await
+    printed(None, false, async |screen| execute(line.command, reader, MORNING, screen).await).await
+}
+
+/// What `chaperone calls …` or `chaperone events …` prints.
+async fn other_output(reader: &Reader, arguments: &[&str]) -> String {
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Other,
+    }
+    #[derive(clap::Subcommand)]
+    enum Other {
+        #[command(subcommand)]
+        Calls(calls::Command),
+        #[command(subcommand)]
+        Events(events::Command),
+    }
+    let line = Line::try_parse_from([&["chaperone"], arguments].concat()).unwrap();
+    let (out, err) = printed(None, false, async |screen| match line.command {
+        Other::Calls(command) => calls::execute(command, reader, MORNING, screen).await,
+        Other::Events(command) => events::execute(command, reader, MORNING, screen).await,
+    })
+    .await;
+    assert_eq!(err, "");
+    out
 }
 
 #[tokio::test]
@@ -81,28 +118,24 @@ async fn no_sessions_is_said_beside_the_output() {
 
 #[tokio::test]
 async fn events_are_listed() {
-    #[derive(Parser)]
-    struct Line {
-        #[command(subcommand)]
-        command: events::Command,
-    }
-    let night = Night::new().await;
-    let list = async |more: &[&str]| {
-        let line = Line::try_parse_from([&["events", "list", "--kind", "route-*"], more].concat()).unwrap();
-        let (out, err) = printed(None, false, async |screen| {
-            events::execute(line.command, &night.reader, MORNING, screen).await
-        })
-        .await;
-        assert_eq!(err, "");
-        out
+    let list = async |night: &Night, more: &[&str]| {
+        other_output(&night.reader, &[&["events", "list", "--kind", "route-*"], more].concat()).await
     };
-    insta::assert_snapshot!(list(&[]).await, @r#"
+    let night = Night::new().await;
+    insta::assert_snapshot!(list(&night, &[]).await, @r#"
     TIME                  KIND           WORKLOAD  MESSAGE                                       DETAIL                            SESSION
     2026-03-01 02:25:00Z  route-refused  docs-bot  the TLS ClientHello has no server name (SNI)  {"destination":"192.0.2.10:443"}  s-000000020000700080000000000000aa
     "#);
-    insta::assert_snapshot!(list(&["--json"]).await, @r#"
+    let json = list(&night, &["--json"]).await;
+    insta::assert_snapshot!(json, @r#"
     {"seq":3,"time":"2026-03-01T02:25:00.000000Z","kind":"route-refused","session":"s-000000020000700080000000000000aa","workload":"docs-bot","pid":4202,"uid":1000,"message":"the TLS ClientHello has no server name (SNI)","detail":{"destination":"192.0.2.10:443"},"truncated":[]}
     "#);
+    // A database of many hosts says whose daemon wrote it.
+    let hosts = Night::on(On::Postgres).await;
+    let table = list(&hosts, &[]).await;
+    let ends: Vec<&str> = table.lines().filter_map(|line| Some(line.rsplit_once("  ")?.1)).collect();
+    assert_eq!(ends, ["HOST", "build7"], "{table}");
+    assert_eq!(list(&hosts, &["--json"]).await, json.replace("[]}", r#"[],"hostname":"build7"}"#));
 }
 
 #[tokio::test]
@@ -193,7 +226,10 @@ async fn both_stores_tell_the_same() {
     ] {
         let told = output_of(&sqlite, arguments).await;
         assert!(told.0.lines().count() > 1, "{told:?}");
-        assert_eq!(told, output_of(&postgres, arguments).await, "{arguments:?}");
+        let (out, err) = output_of(&postgres, arguments).await;
+        // Only there do events name their host.
+        let out = out.replace(r#""truncated":[],"hostname":"build7"}"#, r#""truncated":[]}"#);
+        assert_eq!(told, (out, err), "{arguments:?}");
     }
     let tail = async |night: &Night| {
         let form = replay::Form { full: true, json: false };
@@ -240,6 +276,118 @@ async fn a_tail_tells_open_calls_and_then_their_ends_once() {
     assert_eq!(calls.len(), 9, "each once");
     assert_eq!(calls.iter().filter(|call| call["outcome"] == "open").count(), 1);
     assert_eq!(lines.iter().filter(|line| line["type"] == "event").count(), 6);
+}
+
+#[tokio::test]
+async fn a_tail_of_all_sessions_says_whose_each_line_is() {
+    let night = Night::new().await;
+    let told = async |session: Option<&str>| {
+        let session = session.map(str::to_owned);
+        let mut tail = tail::Tail {
+            calls: CallFilter { session: session.clone(), ..CallFilter::default() },
+            events: EventFilter { session, ..EventFilter::default() },
+            at: Default::default(),
+            form: replay::Form::default(),
+        };
+        printed(None, false, async |screen| tail.catch_up(&night.reader, screen).await).await.0
+    };
+    let all = told(None).await;
+    let [builds, docs, nobody] = [
+        "claude-builds    s-000000010000  ",
+        "docs-bot         s-000000020000  ",
+        "-                -               ",
+    ];
+    assert!(
+        all.lines().all(|line| [builds, docs, nobody].iter().any(|whose| line.starts_with(whose))),
+        "{all}"
+    );
+    let of_docs: Vec<&str> = all.lines().filter_map(|line| line.strip_prefix(docs)).collect();
+    for line in [
+        "2026-03-01 02:15:30Z  deny     aws s3api delete-object",
+        "                    by no-delete",
+        "2026-03-01 02:25:00Z  event    route-refused: ",
+    ] {
+        assert!(of_docs.iter().any(|told| told.starts_with(line)), "{line:?}: {all}");
+    }
+    assert!(all.lines().any(|line| line.starts_with(nobody) && line.contains("night-over")), "{all}");
+    // Of one session, they need not say it.
+    let own = told(Some(&session_id(2).to_string())).await;
+    assert_eq!(own.lines().collect::<Vec<_>>(), of_docs);
+}
+
+/// Also while the database is asked: here it is waited for the end of another client's transaction.
+#[tokio::test]
+async fn ctrl_c_ends_a_tail_whatever_it_is_doing() {
+    let night = Night::on(On::Postgres).await;
+    let mut slow = night.bench.postgres_connection().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE outcomes IN ROW EXCLUSIVE MODE").execute(&mut slow).await.unwrap();
+    let tail = printed(None, false, async |screen| {
+        tail::run(&night.reader, None, replay::Form::default(), screen).await
+    });
+    // The tail is polled first, so it listens when the signal comes.
+    let stop = async { kill_process(getpid(), Signal::INT).unwrap() };
+    let ((out, err), ()) = tokio::join!(biased; tail, stop);
+    assert_eq!((out.as_str(), err.as_str()), ("", ""));
+}
+
+#[tokio::test]
+async fn parameters_that_are_complete_are_not_said_to_be_cut() {
+    let bench = On::Sqlite.with(|config| config.params_max_bytes = 256);
+    let recorder = bench.recorder().await;
+    let key = "k".repeat(1000);
+    let long = Intent { params: serde_json::json!({"Bucket": "builds", "Key": key}), ..intent(1) };
+    recorder.intend(long).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
+    recorder.event(Event::new("tick", "its end is written")).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
+    let json = async |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&other_output(&reader, arguments).await).unwrap()
+    };
+    let listed = json(&["calls", "list", "--json"]).await;
+    assert_eq!(listed["truncated"], serde_json::json!(["params"]), "a list has the row as it is");
+    let shown = json(&["calls", "show", "--json", "c-00000001"]).await;
+    assert_eq!(shown["params"]["Key"], key.as_str());
+    assert_eq!(shown["truncated"], serde_json::json!([]));
+    let text = other_output(&reader, &["calls", "show", "c-00000001"]).await;
+    let (story, _) = output_from(&reader, &["replay", "s-00000001"]).await;
+    for text in [text, story] {
+        assert!(text.contains(&key) && !text.contains("cut to fit"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_a_call_are_looked_for_only_where_they_are_shown_with_it() {
+    let bench = Bench::new();
+    let recorder = bench.recorder().await;
+    recorder.intend(intent(1)).await.unwrap().finish(Outcome::new(OutcomeKind::Forwarded));
+    let minted = Event {
+        session: Some(session_id(1)),
+        detail: serde_json::json!({"call_id": call_id(1)}),
+        ..Event::new("keys-minted", "keys were minted")
+    };
+    recorder.event(minted).await.unwrap();
+    let reader = Reader::open(&bench.config).await.unwrap();
+    let events = async |json: bool| {
+        let call = reader.call("c-00000001").await.unwrap();
+        let whole = replay::whole(call, &reader, replay::Form { full: false, json }).await.unwrap();
+        whole.about.events.len()
+    };
+    assert_eq!((events(true).await, events(false).await), (1, 0));
+    let (story, _) = output_from(&reader, &["replay", "s-00000001"]).await;
+    assert_eq!(story.matches("keys-minted").count(), 1, "it has a line of its own: {story}");
+}
+
+#[test]
+fn where_something_was_hidden_is_said() {
+    let check = |path: &str, cause: &str, expected: &str| {
+        let (path, cause) = (path.to_owned(), cause.to_owned());
+        assert_eq!(masked_place(&MaskedView { path, cause, digest: None, count: 3 }), expected);
+    };
+    check("SecretString", "SecretString", "SecretString");
+    check("Parameters[3].Value", "Parameters[].Value", "Parameters[3].Value (Parameters[].Value)");
+    check("Log", "detector:aws-key", "Log (detector:aws-key)");
+    check("", "shape", "the whole body (shape)");
+    check("", "detector:aws-key", "in the body (detector:aws-key)");
+    check("", "more", "3 more");
 }
 
 #[tokio::test]

@@ -23,19 +23,27 @@ impl Reader {
     /// # Errors
     /// Reading.
     pub async fn about(&self, call: &CallView) -> Result<About, QueryError> {
-        let mut query = self.pool.statement("SELECT path, cause, digest, count FROM masked WHERE call = ");
-        query.bind(call.id.as_str()).push(" ORDER BY seq");
-        let masked = self.pool.all(query).await.map_err(read)?;
         let mut query = self.pool.statement("SELECT * FROM events WHERE session = ");
         query.bind(call.session.as_str()).push(" AND detail ->> 'call_id' = ").bind(call.id.as_str());
         query.push(" ORDER BY time, seq");
         let events = self.pool.all(query).await.map_err(read)?;
+        Ok(About { events, ..self.about_without_events(call).await? })
+    }
+
+    /// The same but for the events, to find which all of the session's are read.
+    ///
+    /// # Errors
+    /// Reading.
+    pub async fn about_without_events(&self, call: &CallView) -> Result<About, QueryError> {
+        let mut query = self.pool.statement("SELECT path, cause, digest, count FROM masked WHERE call = ");
+        query.bind(call.id.as_str()).push(" ORDER BY seq");
+        let masked = self.pool.all(query).await.map_err(read)?;
         let (bodies, altered) = match self.bodies(&call.id).await {
             Ok(bodies) => (Some(bodies), None),
             // The rest of what is known of the call is as good as before.
             Err(error @ QueryError::Altered { .. }) => (None, Some(error.to_string())),
             Err(error) => return Err(error),
         };
-        Ok(About { masked, events, bodies, altered })
+        Ok(About { masked, events: Vec::new(), bodies, altered })
     }
 }

@@ -1,6 +1,6 @@
 //! What is wanted, as types; turned into SQL with every value as a parameter.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use time::OffsetDateTime;
 
@@ -119,6 +119,15 @@ impl FromStr for StatusFilter {
     }
 }
 
+impl fmt::Display for StatusFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from == self.to {
+            true => write!(f, "{}", self.from),
+            false => write!(f, "{}xx", self.from / 100),
+        }
+    }
+}
+
 impl SessionFilter {
     pub(super) fn push(&self, hints: &SessionHints, query: &mut Statement) {
         push_times(query, "started", self.since, self.until);
@@ -140,14 +149,22 @@ impl SessionFilter {
                         query.seq_in(|query| few.push(query));
                     }
                 }
-                SessionHints::Each { actions, rules } => {
+                SessionHints::Each { actions: None, rules: None } => {
                     query.push(" AND EXISTS (SELECT 1 FROM v_calls AS c WHERE c.session = v_sessions.id");
+                }
+                SessionHints::Each { actions, rules } => {
+                    // Found first, then read in full: joined in the order in which they are written, because SQLite would go through
+                    // all calls of the session otherwise.
+                    query.push(
+                        " AND EXISTS (SELECT 1 FROM (SELECT seq AS found FROM calls WHERE session = v_sessions.id",
+                    );
                     if let Some(lists) = actions {
-                        query.push(" AND substr(c.actions, 1, 200)").one_of(lists);
+                        query.push(" AND substr(actions, 1, 200)").one_of(lists);
                     }
                     if let Some(lists) = rules {
-                        query.push(" AND substr(c.rules, 1, 200)").one_of(lists);
+                        query.push(" AND substr(rules, 1, 200)").one_of(lists);
                     }
+                    query.push(") AS few CROSS JOIN v_calls AS c WHERE c.seq = few.found");
                 }
             }
             calls.push_what(query);
@@ -281,6 +298,7 @@ mod tests {
     fn check_status(text: &str, expected: Option<(i64, i64)>) {
         let parsed = text.parse::<StatusFilter>();
         assert_eq!(parsed.as_ref().ok().map(|status| (status.from, status.to)), expected, "{text}");
+        assert_eq!(parsed.as_ref().ok().map(ToString::to_string), expected.map(|_| text.to_owned()));
         if expected.is_none() {
             assert_eq!(parsed, Err(BadStatus(text.to_owned())));
         }

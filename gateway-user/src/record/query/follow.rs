@@ -18,14 +18,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Marks {
     /// Calls that began.
     pub calls: i64,
-    /// Calls that ended.
+    /// Calls that ended, those that retention has removed included.
     pub outcomes: i64,
     /// Events.
     pub events: i64,
 }
 
+/// Who goes on from an outcome must not be ahead of the mark when retention has removed the newest ones: the log knows the
+/// numbers of rows that are gone.
 const MARKS: &str = "SELECT coalesce((SELECT max(seq) FROM calls), 0), \
-    coalesce((SELECT max(seq) FROM outcomes), 0), coalesce((SELECT max(seq) FROM events), 0)";
+    coalesce((SELECT max(given.seq) FROM (SELECT max(seq) AS seq FROM outcomes UNION ALL \
+    SELECT max(row_seq) FROM log WHERE table_name = 'outcomes') AS given), 0), \
+    coalesce((SELECT max(seq) FROM events), 0)";
 
 /// Whoever inserts holds this lock from before a row is numbered until after it can be seen.
 /// <https://www.postgresql.org/docs/current/view-pg-locks.html>

@@ -195,6 +195,10 @@ pub struct EventView {
     /// Columns that were cut.
     #[sqlx(try_from = "String")]
     pub truncated: Json,
+    /// The machine whose daemon wrote it. SQLite has no such column: the file is one host's.
+    #[sqlx(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
 }
 
 /// A value that was hidden in an answer: part of a row of `v_masked`.

@@ -4,14 +4,21 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::support::{On, call_id, intent, on_both};
-use crate::record::{
-    Event, Outcome, OutcomeKind,
-    query::{CallFilter, EventFilter, Reader},
+use super::{
+    retention::{self, DAY, called, remove, rows_before, started},
+    support::{On, START, call_id, intent, on_both},
+};
+use crate::{
+    identify::EndReason,
+    record::{
+        Event, Outcome, OutcomeKind,
+        query::{CallFilter, EventFilter, Reader},
+    },
 };
 
 on_both!(
     calls_come_when_they_have_ended,
+    a_mark_does_not_go_back_when_the_newest_are_removed,
     a_reader_beside_a_writer_gets_each_call_once,
     calls_and_events_are_followed_in_the_order_of_writing,
 );
@@ -45,6 +52,30 @@ async fn calls_come_when_they_have_ended(on: On) {
     let later = reader.settled().await.unwrap().outcomes;
     assert_eq!(ended(&reader, (mark, later)).await, ids(&[1]), "it comes after the one that overtook it");
     assert_eq!(ended(&reader, (later, later)).await, Vec::<String>::new());
+}
+
+async fn a_mark_does_not_go_back_when_the_newest_are_removed(on: On) {
+    let bench = on.bench();
+    let recorder = bench.open().await.recorder;
+    for n in 1..=2 {
+        started(&bench, &recorder, n, "claude-builds").await;
+        called(&recorder, n, n, b"{}").await;
+    }
+    bench.tick(DAY);
+    retention::ended(&recorder, 2, EndReason::CgroupGone).await;
+    let reader = Reader::open(&bench.config).await.unwrap();
+    let mark = reader.settled().await.unwrap().outcomes;
+    assert_eq!(ended(&reader, (0, mark)).await, ids(&[1, 2]));
+
+    bench.tick(DAY * 30);
+    remove(&bench, &recorder, &rows_before(START + DAY * 2)).await;
+    assert_eq!(ended(&reader, (0, mark)).await, ids(&[1]), "the second went with its session");
+    assert_eq!(reader.settled().await.unwrap().outcomes, mark);
+
+    called(&recorder, 1, 3, b"{}").await;
+    recorder.event(Event::new("tick", "the third's end is written")).await.unwrap();
+    let later = reader.settled().await.unwrap().outcomes;
+    assert_eq!(ended(&reader, (mark, later)).await, ids(&[3]));
 }
 
 async fn a_reader_beside_a_writer_gets_each_call_once(on: On) {
