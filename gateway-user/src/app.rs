@@ -32,6 +32,7 @@ use crate::{
     clock::Clock,
     config::Config,
     credentials,
+    decide::Policies,
     forward::Upstream,
     identify::{
         BootId, CgroupFs, CgroupTree, Host, MasterKey, Mode, Placeholders, Registry, Removals, StoredSession,
@@ -241,7 +242,7 @@ impl Daemon {
         }
         tasks.spawn(upkeep::watchdog(Arc::clone(&gateway)));
         listeners.accept(&gateway, &connections);
-        gateway.recorder.event(Event::new(STARTED, format!("version {}", env!("CARGO_PKG_VERSION")))).await?;
+        gateway.recorder.event(started(config, &gateway.policies.load())).await?;
         notify(&[NotifyState::Ready]);
         tracing::info!("serving");
 
@@ -250,6 +251,16 @@ impl Daemon {
         drain(config, &gateway, tasks, connections, archive).await;
         Ok(())
     }
+}
+
+/// That the daemon serves, and by which files.
+fn started(config: &Config, policies: &Policies) -> Event {
+    let detail = serde_json::json!({
+        "config": config.digest,
+        "policies": policies.digest(),
+        "rules": policies.rule_count(),
+    });
+    Event { detail, ..Event::new(STARTED, format!("version {}", env!("CARGO_PKG_VERSION"))) }
 }
 
 fn registry(

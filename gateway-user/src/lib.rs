@@ -82,11 +82,11 @@ pub mod decide;
 /// The session database: the intent is durable before anything leaves the host.
 pub mod record;
 
-/// `Permit` + request → its body with values in the place of tokens. *pure*
-pub mod insert;
-
 /// `Permit` → short-lived keys that only the gateway holds.
 pub mod credentials;
+
+/// `Permit` + request → its body with values in the place of tokens. *pure*
+pub mod insert;
 
 /// `Permit` + request + keys → `SignedRequest`; consumes the permit. *pure*
 pub mod sign;

@@ -49,8 +49,8 @@ fn kill_again_and_again(store: Store) {
     };
     let mut gateway = Gateway::start_on(store, config).unwrap();
     let mut agent = gateway.agent().unwrap();
-    let _agent =
-        Running::start(agent.arg("python3").arg(peer_scripts().join("get_objects.py")).arg("bucket"));
+    let script = peer_scripts().join("get_objects.py");
+    let _agent = Running::start(agent.arg("python3").arg(script).arg("bucket")).unwrap();
 
     let rounds = std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut record = Record::default();

@@ -179,4 +179,16 @@ async fn a_session_ends_with_its_last_process() {
     assert!(ended, "the session never ended");
     gateway.stop().unwrap();
     gateway.ask(&["detach", "--yes"]).unwrap();
+
+    // What was in force is on record.
+    let started = gateway.ask(&["events", "list", "--kind", "daemon-started", "--json"]).unwrap();
+    let started: Value = serde_json::from_str(&started).unwrap();
+    let text = fs::read(gateway.config_file()).unwrap();
+    assert_eq!(started["detail"]["config"], sha256(&text), "{started}");
+    assert_eq!(started["detail"]["rules"], 1, "{started}");
+    assert_eq!(started["detail"]["policies"].as_str().map(str::len), Some(64), "{started}");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }

@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::sh::{self, Sh};
+use crate::{
+    build_ebpf,
+    sh::{self, Sh},
+};
 
 /// What to do for long.
 #[derive(clap::Subcommand)]
@@ -23,8 +26,11 @@ pub enum Command {
 /// When something was lost or does not verify.
 pub fn run(command: &Command) -> Result<()> {
     let Command::Kill { iterations } = command;
+    build_ebpf::run()?;
+    sh::heading("build");
+    // The daemon that is killed is a program of its own, which running tests does not build.
+    Sh::new("cargo", &["build", "--workspace", "--all-targets", "--locked"]).run()?;
     sh::heading("kill -9");
-    // As the tests are built: nothing is compiled again.
     let selected = "test(record::tests::crash) | binary(e2e_killed)";
     let arguments =
         ["nextest", "run", "--workspace", "--locked", "--profile", "soak", "--no-capture", "-E", selected];

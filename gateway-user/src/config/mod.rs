@@ -55,6 +55,9 @@ pub struct Config {
     pub workload: Vec<WorkloadConfig>,
     /// The issuers whose tokens are believed.
     pub issuer: Vec<issuer::Config>,
+    /// SHA-256 of the file's text, in hex; empty for a text that is of no file.
+    #[serde(skip)]
+    pub digest: String,
 }
 
 /// Why the configuration cannot be used.
@@ -106,7 +109,9 @@ impl Config {
             io::ErrorKind::NotFound => unreadable(format!("{error}; `chaperone init` writes a first one")),
             _ => unreadable(error.to_string()),
         })?;
-        let config = Self::parse_for(&text, path, purpose)?;
+        let mut config = Self::parse_for(&text, path, purpose)?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        config.digest = hex::encode(digest);
         let secret = config.record.url.as_ref().is_some_and(record::DatabaseUrl::has_password);
         if secret && mode & 0o077 != 0 {
             let key = locate::KeyPath::of("record", "url");

@@ -90,6 +90,8 @@ pub(crate) struct Sample {
     pub(crate) report: Report,
     /// CPU time the proxy used meanwhile; zero for the direct leg.
     pub(crate) cpu: Duration,
+    /// That of SQLite's thread alone; zero where there is none.
+    pub(crate) sqlite: Duration,
 }
 
 /// A way to the upstream.
@@ -147,11 +149,12 @@ impl Bench {
     /// Measures once on every leg.
     pub(crate) fn measure(&mut self, measure: Measure, samples: &mut Vec<Sample>) -> Result<()> {
         for leg in &self.legs {
-            let before = self.cpu_time(leg)?;
+            let (before, sqlite_before) = (self.cpu_time(leg)?, self.sqlite_time(leg)?);
             let report =
                 self.run(leg, measure).with_context(|| format!("{}: {}", leg.name, measure.name()))?;
             let cpu = self.cpu_time(leg)?.saturating_sub(before);
-            samples.push(Sample { leg: leg.name, measure, report, cpu });
+            let sqlite = self.sqlite_time(leg)?.saturating_sub(sqlite_before);
+            samples.push(Sample { leg: leg.name, measure, report, cpu, sqlite });
         }
         Ok(())
     }
@@ -188,6 +191,14 @@ impl Bench {
         serde_json::from_slice(&output.stdout).context("the generator printed no report")
     }
 
+    fn sqlite_time(&self, leg: &Leg) -> Result<Duration> {
+        match &self.gateway {
+            // As sqlx calls it, as far as the kernel keeps names.
+            Some(gateway) if leg.name == "chaperone" => thread_time(gateway.pid(), "sqlx-sqlite"),
+            _ => Ok(Duration::ZERO),
+        }
+    }
+
     fn cpu_time(&self, leg: &Leg) -> Result<Duration> {
         match (&leg.cgroup, &self.gateway, leg.name) {
             (Some(cgroup), ..) => cgroup.cpu_time(),
@@ -195,6 +206,19 @@ impl Bench {
             _ => Ok(Duration::ZERO),
         }
     }
+}
+
+/// CPU time of the threads of this name so far (proc_pid_task(5), and the kernel's `sched-stats`: nanoseconds come first).
+fn thread_time(pid: u32, name: &str) -> Result<Duration> {
+    let mut nanos = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        if std::fs::read_to_string(task.join("comm"))?.trim().starts_with(name) {
+            let stat = std::fs::read_to_string(task.join("schedstat"))?;
+            nanos += stat.split(' ').next().context("schedstat is empty")?.parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 fn start_upstream(ca: &Path, key: &Key) -> Result<(Running, SocketAddr)> {

@@ -32,7 +32,7 @@ const LIMIT: f64 = 100.0;
 #[derive(Debug)]
 pub(crate) struct Figures {
     /// What was asked, and its slowest answer in milliseconds: of SQLite, then of PostgreSQL.
-    lists: Vec<(&'static str, [f64; 2])>,
+    lists: Vec<(&'static str, [Times; 2])>,
     /// Rows verified in a second.
     verified: [f64; 2],
     /// Bytes of the file of SQLite for each call.
@@ -133,8 +133,8 @@ fn outcome(turn: usize) -> Outcome {
     }
 }
 
-/// The slowest answer to each question, in milliseconds.
-async fn lists(config: &Config) -> Result<Vec<(&'static str, f64)>> {
+/// How long each question takes.
+async fn lists(config: &Config) -> Result<Vec<(&'static str, Times)>> {
     let reader = Reader::open(config).await?;
     let text = |text: &str| Some(text.to_owned());
     let page = Page { limit: 50, cursor: None, order: Order::Newest };
@@ -206,26 +206,46 @@ async fn lists(config: &Config) -> Result<Vec<(&'static str, f64)>> {
 
 async fn slowest<E: std::error::Error + Send + Sync + 'static>(
     ask: impl AsyncFn() -> Result<(), E>,
-) -> Result<f64> {
-    let mut slowest = 0.0_f64;
-    for _ in 0..TURNS {
+) -> Result<Times> {
+    let timed = async || {
         let begun = Instant::now();
         ask().await?;
-        slowest = slowest.max(begun.elapsed().as_secs_f64() * 1e3);
+        anyhow::Ok(begun.elapsed().as_secs_f64() * 1e3)
+    };
+    let mut times = Times { first: timed().await?, later: 0.0 };
+    for _ in 0..TURNS {
+        times.later = times.later.max(timed().await?);
     }
-    Ok(slowest)
+    Ok(times)
+}
+
+/// Milliseconds that a list took.
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    /// The first time: what it looks at may have to come from the disk.
+    first: f64,
+    /// The slowest of the others.
+    later: f64,
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} ({:.1})", self.later, self.first)
+    }
 }
 
 impl Figures {
     /// Markdown: one row per list.
     pub(crate) fn report(&self) -> String {
         let mut lines = vec![
-            format!("| the newest 50 of {CALLS} calls | SQLite ms | PostgreSQL ms | limit | |"),
+            format!(
+                "| the newest 50 of {CALLS} calls, ms (the first time) | SQLite | PostgreSQL | limit | |"
+            ),
             "|---|---:|---:|---|---|".to_owned(),
         ];
         for (name, [sqlite, postgres]) in &self.lists {
-            let verdict = if sqlite.max(*postgres) <= LIMIT { "met" } else { "NOT met" };
-            lines.push(format!("| {name} | {sqlite:.1} | {postgres:.1} | {LIMIT:.0} ms | {verdict} |"));
+            let verdict = if sqlite.later.max(postgres.later) <= LIMIT { "met" } else { "NOT met" };
+            lines.push(format!("| {name} | {sqlite} | {postgres} | {LIMIT:.0} ms | {verdict} |"));
         }
         let [sqlite, postgres] = self.verified;
         lines.push(format!("| rows verified in a second | {sqlite:.0} | {postgres:.0} | 100,000 | |"));

@@ -58,13 +58,16 @@ enum Row {
     Added,
     Tail,
     Cpu,
+    Sqlite,
     Throughput,
 }
 
 impl Row {
     fn of(measure: Measure) -> &'static [Self] {
         match measure {
-            Measure::Post(..) => &[Self::PerSecond, Self::Median, Self::Added, Self::Tail, Self::Cpu],
+            Measure::Post(..) => {
+                &[Self::PerSecond, Self::Median, Self::Added, Self::Tail, Self::Cpu, Self::Sqlite]
+            }
             Measure::Connect(_) => &[Self::PerSecond, Self::Cpu],
             Measure::Download(_) | Measure::Upload(_) => &[Self::Throughput],
         }
@@ -77,6 +80,7 @@ impl Row {
             Self::Added => "added latency, p50 µs",
             Self::Tail => "p99 µs",
             Self::Cpu => "CPU µs of the proxy each",
+            Self::Sqlite => "of which in SQLite's thread",
             Self::Throughput => "MB/s",
         }
     }
@@ -88,6 +92,7 @@ impl Row {
             Self::Median | Self::Added => sample.report.p50_us,
             Self::Tail => sample.report.p99_us,
             Self::Cpu => sample.cpu.as_secs_f64() * 1e6 / sample.report.requests.max(1) as f64,
+            Self::Sqlite => sample.sqlite.as_secs_f64() * 1e6 / sample.report.requests.max(1) as f64,
             Self::Throughput => sample.report.mb_per_second,
         }
     }
@@ -96,8 +101,8 @@ impl Row {
         match self {
             Self::Added if value <= direct => "–".to_owned(),
             Self::Added => format!("{:.0}", value - direct),
-            Self::Cpu if value == 0.0 => "–".to_owned(),
-            Self::Cpu => format!("{value:.0}"),
+            Self::Cpu | Self::Sqlite if value == 0.0 => "–".to_owned(),
+            Self::Cpu | Self::Sqlite => format!("{value:.0}"),
             Self::PerSecond | Self::Median | Self::Tail | Self::Throughput if direct > 0.0 => {
                 format!("{value:.0} ({:.2}×)", value / direct)
             }
