@@ -113,7 +113,7 @@ struct Place<'a> {
     kept: Option<Kept>,
 }
 
-/// What is exported, in a word: a file goes on with the same and nothing else. Files have it from former versions.
+/// What is exported, in a word: a file goes on with the same and nothing else. It stays the same from version to version: files have it.
 fn kind(args: &Args) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
     let options = args.which.given().into_iter().map(|(name, value)| format!("{name} {value:?}\n"));

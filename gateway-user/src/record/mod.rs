@@ -205,11 +205,12 @@ pub async fn restart_log(config: &Config, reason: &str, clock: &Clock) -> Result
     let mut store = store::Store::restart_log(config, reason, clock.now()).await?;
     store.recover(clock.now()).await?;
     let signed = store.checkpoint().await?;
-    store.close().await;
     let path = config.checkpoint_file();
     let written = log::file::write(&path, signed.note())
         .and_then(|()| log::file::Mark::Foreign.take_away(&path))
         .and_then(|()| log::file::Mark::Closed.take_away(&path));
+    // What the next start finds is there before another may write.
+    store.close().await;
     written.map_err(|error| RecordError::Store(format!("the checkpoint file {}: {error}", path.display())))
 }
 

@@ -434,7 +434,7 @@ async fn a_file_goes_on_where_it_ended_also_after_an_interruption() {
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
 }
 
-/// Files from before go on: SHA-256 of the form, and a line for each option.
+/// Files go on with a newer version: SHA-256 of the form, and a line for each option.
 #[test]
 fn what_is_exported_has_the_same_word_in_every_version() {
     let deny = args(&["--format", "csv", "--decision", "deny", "--since", "7d", "--status", "4xx"]);

@@ -16,6 +16,7 @@ use crate::record::{
     query::{QueryError, Reader},
     stamp::{stamp, unstamp},
     store::{
+        book::{BEGUN, RESTARTED},
         columns::{LEAVES, Leaves},
         pages::Conn,
         prune::{faithful, leaves},
@@ -163,8 +164,8 @@ async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTim
         ))
         .await?;
     let Some((log, index)) = first.first() else { return Ok(None) };
-    // Others, of which one call may have hundreds, say nothing of the time. And a start says that calls are `unknown` before it says that
-    // it was: by its own clock.
+    // Others, of which one call may have hundreds, say nothing of the time. And a start says that calls are `unknown`, and that a log
+    // begins, before it says that it was: by its own clock.
     let is_timed = |leaves: &&Leaves| leaves.columns.iter().any(|column| TIMES.contains(column));
     let timed: Vec<String> =
         LEAVES.iter().filter(is_timed).map(|leaves| format!("'{}'", leaves.table)).collect();
@@ -174,6 +175,7 @@ async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTim
             "SELECT l.table_name, l.row_seq FROM log AS l WHERE l.log_id IN ({of_logs}) \
              AND (l.log_id, l.leaf_index) < ({log}, {index}) AND l.table_name IN ({timed}) \
              AND NOT (l.table_name = 'outcomes' AND EXISTS (SELECT 1 FROM outcomes AS o WHERE o.seq = l.row_seq AND o.outcome = '{unknown}')) \
+             AND NOT (l.table_name = 'events' AND EXISTS (SELECT 1 FROM events AS v WHERE v.seq = l.row_seq AND v.kind IN ('{BEGUN}', '{RESTARTED}'))) \
              ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
         ))
         .await?;

@@ -52,9 +52,9 @@ pub(super) const KNOWN_BY: &str =
 /// The detail of the last event `$2`, that of a start, on the host `$1` or, where it is NULL, of the only one there is: of those that a log of that host
 /// names, because anybody else's would have this start pass over calls.
 pub(super) const LAST_START: &str = "\
-    SELECT CAST(e.detail AS text) FROM events AS e WHERE e.kind = $2 AND EXISTS (\
-        SELECT 1 FROM log AS l JOIN logs AS g ON g.id = l.log_id \
-        WHERE l.table_name = 'events' AND l.row_seq = e.seq AND ($1 IS NULL OR g.hostname = $1)) \
+    SELECT CAST(e.detail AS text) FROM events AS e WHERE e.kind = $2 AND (\
+        SELECT $1 IS NULL OR g.hostname = $1 FROM log AS l JOIN logs AS g ON g.id = l.log_id \
+        WHERE l.table_name = 'events' AND l.row_seq = e.seq) \
     ORDER BY e.seq DESC LIMIT 1";
 
 /// A number of that detail; 0 where there is none.

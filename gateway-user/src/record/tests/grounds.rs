@@ -19,6 +19,7 @@ use crate::{
     record::{
         Event, IdentityRenewal, Intent, MaskedValue, Outcome, OutcomeKind, RecordError, Recorder, StoreKind,
         query::Reader,
+        restart_log,
         retention::{self, Held, Progress, Request, RetentionError, clock::Clocked, run},
         stamp::stamp,
         store::prune::leaves,
@@ -42,6 +43,7 @@ on_both!(
     a_tombstone_is_of_the_time_of_its_step,
     a_clock_far_ahead_is_not_believed,
     a_crash_makes_no_clock_right,
+    a_new_log_makes_no_clock_right,
 );
 
 /// Removes all that the third session and no hold keep.
@@ -519,6 +521,19 @@ async fn a_crash_makes_no_clock_right(on: On) {
         assert!(matches!(ahead, Err(RetentionError::ClockAhead { .. })), "{ahead:?}");
         opened.recorder.close().await;
     }
+}
+
+/// A log says that it begins by the clock of whoever begins it.
+async fn a_new_log_makes_no_clock_right(on: On) {
+    let bench = on.bench();
+    serves(&bench).await.close().await;
+    bench.tick(DAY * 3650);
+    restart_log(&bench.config, "the key was lost", &bench.clock).await.unwrap();
+    let recorder = bench.open().await.recorder;
+    let mut clocked = Clocked::read(&bench.config, tokio::time::Instant::now()).await.unwrap();
+    let ahead = clocked.check(&recorder, bench.clock.now(), None).await;
+    assert!(matches!(ahead, Err(RetentionError::ClockAhead { .. })), "{ahead:?}");
+    recorder.close().await;
 }
 
 /// The start before last opened the database with a clock far ahead and came to nothing.

@@ -37,8 +37,8 @@ const EXTEND_USEC: u32 = 60_000_000;
 
 /// Said wherever the log is not gone on with.
 const WAY_OUT: &str = "Nothing is recorded until this is settled. If it has an innocent reason, such as a backup that was \
-    put back, put the right copy in place, or `chaperone log restart --reason TEXT` begins a new log, which says why the old \
-    one ended";
+    put back, put the right copy in place, or, while the service is stopped, `chaperone log restart --reason TEXT` begins a new log, \
+    which says why the old one ended";
 
 /// Why the log is not gone on with.
 #[derive(Debug, thiserror::Error)]
