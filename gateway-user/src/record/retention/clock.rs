@@ -170,15 +170,33 @@ async fn newest(conn: &mut Conn<'_>, own: &[i64]) -> Result<Option<OffsetDateTim
     let timed: Vec<String> =
         LEAVES.iter().filter(is_timed).map(|leaves| format!("'{}'", leaves.table)).collect();
     let (timed, unknown) = (timed.join(", "), OutcomeKind::Unknown.as_str());
-    let entries: Vec<(String, i64)> = conn
-        .ask(format!(
-            "SELECT l.table_name, l.row_seq FROM log AS l WHERE l.log_id IN ({of_logs}) \
-             AND (l.log_id, l.leaf_index) < ({log}, {index}) AND l.table_name IN ({timed}) \
-             AND NOT (l.table_name = 'outcomes' AND EXISTS (SELECT 1 FROM outcomes AS o WHERE o.seq = l.row_seq AND o.outcome = '{unknown}')) \
-             AND NOT (l.table_name = 'events' AND EXISTS (SELECT 1 FROM events AS v WHERE v.seq = l.row_seq AND v.kind IN ('{BEGUN}', '{RESTARTED}'))) \
-             ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
-        ))
-        .await?;
+    let of_others = format!(
+        "AND NOT (l.table_name = 'events' AND EXISTS (SELECT 1 FROM events AS v WHERE v.seq = l.row_seq AND v.kind IN ('{BEGUN}', '{RESTARTED}')))"
+    );
+    // Where there is nothing else, it is since then that nothing was recorded.
+    for also in [of_others.as_str(), ""] {
+        let entries: Vec<(String, i64)> = conn
+            .ask(format!(
+                "SELECT l.table_name, l.row_seq FROM log AS l WHERE l.log_id IN ({of_logs}) \
+                 AND (l.log_id, l.leaf_index) < ({log}, {index}) AND l.table_name IN ({timed}) \
+                 AND NOT (l.table_name = 'outcomes' AND EXISTS (SELECT 1 FROM outcomes AS o WHERE o.seq = l.row_seq AND o.outcome = '{unknown}')) \
+                 {also} ORDER BY l.log_id DESC, l.leaf_index DESC LIMIT {LAST}"
+            ))
+            .await?;
+        let newest = newest_of(conn, own, entries).await?;
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
+}
+
+/// The newest time in these rows, each of a table and by its number.
+async fn newest_of(
+    conn: &mut Conn<'_>,
+    own: &[i64],
+    entries: Vec<(String, i64)>,
+) -> Result<Option<OffsetDateTime>, RetentionError> {
     let mut tables: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for (table, row) in entries {
         tables.entry(table).or_default().push(row);
