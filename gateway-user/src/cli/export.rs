@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,7 +14,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use time::OffsetDateTime;
 
-use super::{calls::Which, progress::Progress, table::Screen};
+use super::{
+    calls::Which,
+    progress::{Line, bar},
+    table::Screen,
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -83,7 +87,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     Screen::stdio(async |screen| {
         let reader = Reader::open(&config.record).await?;
-        let mut progress = Progress::new(io::stderr().is_terminal());
+        let mut progress = Line::stderr();
         let done = match &args.output {
             None => {
                 let mut out = io::BufWriter::new(io::stdout());
@@ -91,7 +95,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
             }
             Some(path) => to_file(&args, path, &reader, now, &mut progress).await,
         };
-        progress.clear()?;
+        progress.clear();
         let done = done?;
         screen.note(&format!("{} calls; go on with --cursor {}", done.calls, done.cursor))?;
         Ok(())
@@ -154,7 +158,7 @@ async fn to_file(
     path: &Path,
     reader: &Reader,
     now: OffsetDateTime,
-    progress: &mut Progress,
+    progress: &mut Line,
 ) -> anyhow::Result<Done> {
     let mut cursor_path = path.to_owned().into_os_string();
     cursor_path.push(".cursor");
@@ -224,7 +228,7 @@ async fn execute(
     reader: &Reader,
     now: OffsetDateTime,
     place: &mut Place<'_>,
-    progress: &mut Progress,
+    progress: &mut Line,
 ) -> anyhow::Result<Done> {
     let filter = args.which.filter(now)?;
     let (mut at, again) = match (&args.cursor, &place.kept) {
@@ -253,7 +257,7 @@ async fn execute(
         // Where there are no more, everything up to the mark was looked at.
         at = rows.last().filter(|_| full).and_then(|row| row.outcome_seq).unwrap_or(until);
         place.keep(at)?;
-        progress.show(calls, at - from, until - from)?;
+        progress.show(&format!("{}  {calls} calls", bar(at.abs_diff(from), until.abs_diff(from))));
         if !full || args.limit == Some(calls) {
             return Ok(Done { calls, cursor: text_of(at) });
         }

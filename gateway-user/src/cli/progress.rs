@@ -1,48 +1,74 @@
 //! How far long work has come, on a terminal.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
 
-/// Marks of a full bar.
-const WIDTH: i64 = 30;
+/// How often work that does not tell by itself is looked at.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 
-/// A line that is written over and over.
+/// The line of standard error that is written over and over, where somebody looks. That it cannot be written is no
+/// reason to end the work.
 #[derive(Debug)]
-pub(super) struct Progress {
-    shown: bool,
+pub(super) struct Line {
     terminal: bool,
+    shown: bool,
 }
 
-impl Progress {
-    /// Nothing is shown where nobody looks.
-    pub(super) fn new(terminal: bool) -> Self {
-        Self { shown: false, terminal }
+impl Line {
+    /// Nothing is shown where standard error is no terminal.
+    pub(super) fn stderr() -> Self {
+        Self { terminal: io::stderr().is_terminal(), shown: false }
     }
 
-    /// So many calls are done, which is `part` of `whole`.
-    pub(super) fn show(&mut self, calls: u64, part: i64, whole: i64) -> io::Result<()> {
-        if !self.terminal {
-            return Ok(());
+    #[cfg(test)]
+    pub(super) fn hidden() -> Self {
+        Self { terminal: false, shown: false }
+    }
+
+    /// Shows `text` in place of what was shown before.
+    pub(super) fn show(&mut self, text: &str) {
+        if self.terminal {
+            self.shown = true;
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
         }
-        self.shown = true;
-        let mut err = io::stderr();
-        write!(err, "\r{}", bar(calls, part, whole))?;
-        err.flush()
     }
 
     /// Leaves the line as it was before.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
+    pub(super) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
-            write!(io::stderr(), "\r\u{1b}[K")?;
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
-        Ok(())
     }
 }
 
-fn bar(calls: u64, part: i64, whole: i64) -> String {
-    let filled = if whole > 0 { (part.saturating_mul(WIDTH) / whole).clamp(0, WIDTH) } else { WIDTH };
-    let percent = if whole > 0 { (part.saturating_mul(100) / whole).clamp(0, 100) } else { 100 };
-    let marks = |n: i64, mark: &str| mark.repeat(usize::try_from(n).unwrap_or_default());
-    format!("[{}{}] {percent:>3} %  {calls} calls", marks(filled, "#"), marks(WIDTH - filled, "."))
+/// Does `work`, and shows meanwhile what `text` says, where it says something.
+pub(super) async fn watched<T>(work: impl Future<Output = T>, text: impl Fn() -> Option<String>) -> T {
+    let mut line = Line::stderr();
+    let mut work = std::pin::pin!(work);
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                line.clear();
+                return done;
+            }
+            _ = looks.tick() => {
+                if let Some(text) = text() {
+                    line.show(&text);
+                }
+            }
+        }
+    }
+}
+
+/// A bar for `part` of `whole`, full where there is nothing to do.
+pub(super) fn bar(part: u64, whole: u64) -> String {
+    const WIDTH: u64 = 30;
+    let of = |most: u64| part.min(whole).saturating_mul(most).checked_div(whole).unwrap_or(most);
+    let cells: String = (0..WIDTH).map(|cell| if cell < of(WIDTH) { '#' } else { '.' }).collect();
+    format!("[{cells}] {:>3} %", of(100))
 }
 
 #[cfg(test)]
@@ -51,8 +77,9 @@ mod tests {
 
     #[test]
     fn a_bar_fills() {
-        assert_eq!(bar(0, 0, 10), "[..............................]   0 %  0 calls");
-        assert_eq!(bar(5, 5, 10), "[###############...............]  50 %  5 calls");
-        assert_eq!(bar(7, 0, 0), "[##############################] 100 %  7 calls");
+        assert_eq!(bar(0, 10), "[..............................]   0 %");
+        assert_eq!(bar(5, 10), "[###############...............]  50 %");
+        assert_eq!(bar(12, 10), "[##############################] 100 %");
+        assert_eq!(bar(0, 0), "[##############################] 100 %");
     }
 }

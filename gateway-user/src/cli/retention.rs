@@ -1,7 +1,7 @@
 //! `chaperone retention`: what is kept, and what goes.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     process::ExitCode,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     USAGE,
+    progress::{LOOK, Line, watched},
     table::{Field, Screen, short_time},
 };
 use crate::{
@@ -31,8 +32,6 @@ use crate::{
     },
 };
 
-/// How often the progress is looked at.
-const LOOK: Duration = Duration::from_millis(200);
 /// How long a daemon that does not answer is asked again: it may be started anew.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -172,16 +171,15 @@ async fn remove(args: Run, config: &Config, now: OffsetDateTime) -> anyhow::Resu
     if let Err(error) = request(&wanted, "uid 0").check(now) {
         return Ok(misused(&error.to_string()));
     }
-    let is_watched = io::stderr().is_terminal();
     let report = if args.dry_run {
         let request = request(&wanted, "uid 0");
         let progress = Progress::default();
         let looking = retention::run(None, &config.record, &request, now, &progress);
-        watched(looking, &progress, is_watched).await?
+        watched(looking, || Some(line(&progress.report()))).await?
     } else {
-        match ask_daemon(&wanted, config, is_watched).await? {
+        match ask_daemon(&wanted, config).await? {
             Some(status) => finished(status)?,
-            None => alone(&wanted, config, is_watched).await?,
+            None => alone(&wanted, config).await?,
         }
     };
     Screen::stdio(async |screen| {
@@ -233,18 +231,14 @@ fn request(wanted: &RetentionRequest, actor: &str) -> Request {
 }
 
 /// Has the daemon do it; `None` where none runs.
-async fn ask_daemon(
-    wanted: &RetentionRequest,
-    config: &Config,
-    is_watched: bool,
-) -> anyhow::Result<Option<RetentionStatus>> {
+async fn ask_daemon(wanted: &RetentionRequest, config: &Config) -> anyhow::Result<Option<RetentionStatus>> {
     let sent = wanted.clone();
     let begun = match asked(config, move |client| client.remove_old(&sent)).await? {
         Ok(begun) => begun,
         Err(ClientError::NotRunning { .. }) => return Ok(None),
         Err(error) => bail!("{error}\nnext step: {}", error.next_step()),
     };
-    let mut answered = Instant::now();
+    let (mut answered, mut shown) = (Instant::now(), Line::stderr());
     loop {
         tokio::time::sleep(LOOK).await;
         match asked(config, |client| client.retention()).await? {
@@ -252,23 +246,17 @@ async fn ask_daemon(
             Ok(status) if status.report.run.as_ref() != Some(&begun.run) => break,
             Ok(status) if status.running => {
                 answered = Instant::now();
-                if is_watched {
-                    eprint!("\r\x1b[K{}", line(&status.report));
-                }
+                shown.show(&line(&status.report));
             }
             Ok(status) => {
-                if is_watched {
-                    eprint!("\r\x1b[K");
-                }
+                shown.clear();
                 return Ok(Some(status));
             }
             Err(_) if answered.elapsed() > PATIENCE => break,
             Err(_) => {}
         }
     }
-    if is_watched {
-        eprint!("\r\x1b[K");
-    }
+    shown.clear();
     lost(wanted, &begun, config).await.map(Some)
 }
 
@@ -304,7 +292,7 @@ async fn asked<T: Send + 'static>(
 }
 
 /// Does it without a daemon, under the writer's lock.
-async fn alone(wanted: &RetentionRequest, config: &Config, is_watched: bool) -> anyhow::Result<Report> {
+async fn alone(wanted: &RetentionRequest, config: &Config) -> anyhow::Result<Report> {
     let request = request(wanted, &own_name());
     let (now, began) = (Clock::system().now(), Instant::now());
     let recorder = opened(config).await?;
@@ -314,7 +302,7 @@ async fn alone(wanted: &RetentionRequest, config: &Config, is_watched: bool) -> 
         Clocked::read(&config.record, began).await?.check(&recorder, now, right).await?;
         retention::run(Some(&recorder), &config.record, &request, now, &progress).await
     };
-    let done = watched(removing, &progress, is_watched).await;
+    let done = watched(removing, || Some(line(&progress.report()))).await;
     recorder.close().await;
     Ok(done?)
 }
@@ -326,23 +314,6 @@ async fn opened(config: &Config) -> anyhow::Result<Recorder> {
 /// Who runs this, as a daemon would say it.
 fn own_name() -> String {
     actor(rustix::process::getuid().as_raw(), Process::open(std::process::id()).ok().as_ref())
-}
-
-/// Shows on a terminal how far it is.
-async fn watched<T>(work: impl Future<Output = T>, progress: &Progress, is_watched: bool) -> T {
-    let mut work = std::pin::pin!(work);
-    let mut looks = tokio::time::interval(LOOK);
-    loop {
-        tokio::select! {
-            done = &mut work => {
-                if is_watched {
-                    eprint!("\r\x1b[K");
-                }
-                return done;
-            }
-            _ = looks.tick(), if is_watched => eprint!("\r\x1b[K{}", line(&progress.report())),
-        }
-    }
 }
 
 fn line(report: &Report) -> String {

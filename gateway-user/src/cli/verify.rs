@@ -2,15 +2,15 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::progress::{bar, watched};
 use crate::{
     config::Config,
     record::{
@@ -21,8 +21,6 @@ use crate::{
 
 /// Nothing can be said: exit code beside 0 (everything fits) and 1 (something does not).
 const UNKNOWN: u8 = 2;
-/// How often the progress is shown.
-const STEP: Duration = Duration::from_millis(200);
 
 /// Read the whole record again and say whether it is what was written: every row against the log, the log against its
 /// signed checkpoints. Exit code 0 when everything fits, 1 when something does not, 2 when that cannot be said.
@@ -57,7 +55,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
         let request = Request { keys: args.key, against, only: args.log };
         Ok::<_, anyhow::Error>(audit(&config.record, request, progress.clone()).await?)
     };
-    let audited = watched(verifying, &progress, io::stderr().is_terminal()).await;
+    let audited = watched(verifying, || line(&progress)).await;
     let (text, code) = match audited {
         Ok(audit) if is_json => (serde_json::to_string_pretty(&as_json(&audit))?, code(&audit)),
         Ok(audit) => (as_text(&audit), code(&audit)),
@@ -71,35 +69,10 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
     Ok(code.into())
 }
 
-/// Shows on a terminal how far it is.
-async fn watched<T>(work: impl Future<Output = T>, progress: &Progress, terminal: bool) -> T {
-    let mut work = std::pin::pin!(work);
-    let mut steps = tokio::time::interval(STEP);
-    let mut shown = false;
-    loop {
-        tokio::select! {
-            done = &mut work => {
-                if shown {
-                    eprint!("\r\x1b[K");
-                }
-                return done;
-            }
-            _ = steps.tick(), if terminal => {
-                let (read, all) = progress.get();
-                if all > 0 {
-                    shown = true;
-                    eprint!("\r{}", bar(read, all));
-                }
-            }
-        }
-    }
-}
-
-fn bar(read: u64, all: u64) -> String {
-    const WIDTH: u64 = 30;
-    let filled = (read.min(all) * WIDTH).checked_div(all).unwrap_or_default();
-    let cells: String = (0..WIDTH).map(|cell| if cell < filled { '#' } else { '.' }).collect();
-    format!("[{cells}] {read} of {all} entries")
+/// How far it is, once that can be said.
+fn line(progress: &Progress) -> Option<String> {
+    let (read, all) = progress.get();
+    (all > 0).then(|| format!("{}  {read} of {all} entries", bar(read, all)))
 }
 
 fn code(audit: &Audit) -> u8 {

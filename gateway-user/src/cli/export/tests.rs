@@ -8,21 +8,20 @@ use crate::record::tests::{
 };
 
 #[derive(Parser)]
-struct Line {
+struct Parsed {
     #[command(flatten)]
     args: Args,
 }
 
 fn args(arguments: &[&str]) -> Args {
-    Line::try_parse_from([&["export"], arguments].concat()).unwrap().args
+    Parsed::try_parse_from([&["export"], arguments].concat()).unwrap().args
 }
 
 async fn exported(night: &Night, arguments: &[&str]) -> (String, Done) {
     let mut out = Vec::new();
     let mut place = Place { out: &mut out, kept: None };
-    let done = execute(&args(arguments), &night.reader, MORNING, &mut place, &mut Progress::new(false))
-        .await
-        .unwrap();
+    let done =
+        execute(&args(arguments), &night.reader, MORNING, &mut place, &mut Line::hidden()).await.unwrap();
     (String::from_utf8(out).unwrap(), done)
 }
 
@@ -97,7 +96,7 @@ async fn a_cursor_must_come_from_an_export() {
         let mut place = Place { out: &mut out, kept: None };
         let args = args(&["--format", "jsonl", "--cursor", cursor]);
         let error =
-            execute(&args, &night.reader, MORNING, &mut place, &mut Progress::new(false)).await.unwrap_err();
+            execute(&args, &night.reader, MORNING, &mut place, &mut Line::hidden()).await.unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(QueryError::BadCursor(_))), "{cursor}: {error}");
     }
 }
@@ -405,7 +404,7 @@ async fn csv_has_a_header_and_the_columns_of_the_view() {
 
 async fn to(path: &Path, night: &Night, more: &[&str]) -> anyhow::Result<Done> {
     let args = args(&[&["--format", "csv", "--output", path.to_str().unwrap()], more].concat());
-    to_file(&args, path, &night.reader, MORNING, &mut Progress::new(false)).await
+    to_file(&args, path, &night.reader, MORNING, &mut Line::hidden()).await
 }
 
 #[tokio::test]

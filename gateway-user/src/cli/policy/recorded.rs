@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{self, IsTerminal as _, Write},
+    io::Write,
     path::Path,
 };
 
@@ -21,7 +21,11 @@ use super::{
 };
 use crate::{
     classify::{ActionOn, Operation, Param},
-    cli::{calls::Which, progress::Progress, table::printable},
+    cli::{
+        calls::Which,
+        progress::{Line, bar},
+        table::printable,
+    },
     clock::Clock,
     config::{Config, policies},
     decide::{DayUsage, Facts, Policies, SessionUsage},
@@ -54,9 +58,9 @@ pub(super) async fn run(
         .with_context(|| format!("loading the policies of {}", dir.display()))?;
     let reader = Reader::open(&config.record).await?;
     let filter = args.which.filter(Clock::system().now())?;
-    let mut progress = Progress::new(io::stderr().is_terminal());
+    let mut progress = Line::stderr();
     let compared = compare(&reader, &filter, &policies, &mut progress).await;
-    progress.clear()?;
+    progress.clear();
     let compared = compared?;
     compared.print(out)?;
     Ok(compared.changed.is_empty())
@@ -95,7 +99,7 @@ async fn compare(
     reader: &Reader,
     filter: &CallFilter,
     policies: &Policies,
-    progress: &mut Progress,
+    progress: &mut Line,
 ) -> anyhow::Result<Compared> {
     let mut compared = Compared::default();
     let newest = Page { limit: 1, cursor: None, order: Order::Newest };
@@ -122,7 +126,8 @@ async fn compare(
         }
         if let Some(at) = listing.rows.last().map(|call| call.seq) {
             let first = *first.get_or_insert(listing.rows.first().map_or(at, |call| call.seq));
-            progress.show(compared.asked as u64, at.saturating_sub(first), last.saturating_sub(first))?;
+            let done = bar(at.abs_diff(first), last.abs_diff(first));
+            progress.show(&format!("{done}  {} calls", compared.asked));
         }
         match listing.next {
             Some(next) => page.cursor = Some(next),
@@ -267,9 +272,8 @@ mod tests {
     async fn said(rules: &str) -> String {
         let night = Night::new().await;
         let policies = Policies::parse(vec![("a.cedar".into(), rules.to_owned())]).unwrap();
-        let compared = compare(&night.reader, &CallFilter::default(), &policies, &mut Progress::new(false))
-            .await
-            .unwrap();
+        let compared =
+            compare(&night.reader, &CallFilter::default(), &policies, &mut Line::hidden()).await.unwrap();
         let mut out = Vec::new();
         compared.print(&mut out).unwrap();
         String::from_utf8(out).unwrap()

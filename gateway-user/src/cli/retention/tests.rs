@@ -205,12 +205,12 @@ async fn without_a_daemon_the_command_does_it() {
         rows_before: Some(Clock::system().now() - time::Duration::days(2)),
         ..wanted.unwrap()
     };
-    assert!(ask_daemon(&wanted, &config, false).await.unwrap().is_none());
+    assert!(ask_daemon(&wanted, &config).await.unwrap().is_none());
     // Months have passed since the last record, and nobody has said that this is so.
-    let refused = alone(&wanted, &config, false).await.unwrap_err().to_string();
+    let refused = alone(&wanted, &config).await.unwrap_err().to_string();
     assert!(refused.contains("--clock-is-right"), "{refused}");
     let wanted = RetentionRequest { clock_is_right: true, ..wanted };
-    let report = alone(&wanted, &config, false).await.unwrap();
+    let report = alone(&wanted, &config).await.unwrap();
     assert!(report.tables.iter().all(|tally| tally.table == "events"), "{report:?}");
     bench.check_integrity().await;
 }

@@ -94,11 +94,3 @@ fn without_a_key_nothing_is_said() {
     assert_eq!(code(&unsigned), UNKNOWN);
     assert!(as_text(&unsigned).contains("not verified: nobody has signed anything of it"));
 }
-
-#[test]
-fn the_bar_is_full_at_the_end() {
-    assert_eq!(bar(0, 10), "[..............................] 0 of 10 entries");
-    assert_eq!(bar(5, 10), "[###############...............] 5 of 10 entries");
-    assert_eq!(bar(12, 10), "[##############################] 12 of 10 entries");
-    assert_eq!(bar(0, 0), "[..............................] 0 of 0 entries");
-}

@@ -69,6 +69,8 @@ macro_rules! with {
     };
 }
 
+pub(super) use with;
+
 mod numbered;
 mod text;
 

@@ -18,14 +18,12 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use self::connect::{Backend, Server};
 pub(super) use self::schema::prepare_schema;
-use self::{
-    connect::{Backend, Server},
-    insert::insert,
-};
 use super::{
     Batch, Leftovers, WriteError, Written,
     book::{Book, Pages},
+    insert::{insert, is_repeated},
     pages::Conn,
     prune::{self, Cut, PruneError, Seen, Step, Taken},
     recover, refused,
@@ -34,7 +32,7 @@ use crate::record::{
     Config, RecordError,
     log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{EventRow, SessionRow, Unit},
+    stored::{EventRow, Unit},
 };
 
 /// Bytes of contents that are sent in a second, at least.
@@ -108,7 +106,7 @@ impl Store {
             let news = self.book.begin(&mut Conn::Postgres(&mut tx)).await?;
             let mut pages = self.book.pages(&mut Conn::Postgres(&mut tx)).await?;
             if let Some(news) = news {
-                insert(&mut tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
+                insert(&mut *tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
             }
             let leftovers = recover(&mut tx, &self.server.host, &mut pages, now).await?;
             Conn::Postgres(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
@@ -337,7 +335,7 @@ async fn insert_apart(
     for unit in units {
         let mut savepoint = tx.begin().await?;
         let mark = pages.mark();
-        match insert(&mut savepoint, std::slice::from_ref(unit), pages).await {
+        match insert(&mut *savepoint, std::slice::from_ref(unit), pages).await {
             Ok(()) => {
                 savepoint.commit().await?;
                 written.push(Written::Durable);
@@ -345,12 +343,7 @@ async fn insert_apart(
             Err(error) if is_fault_of_row(&error) => {
                 savepoint.rollback().await?;
                 pages.rewind(mark);
-                // Whoever enrols a session asks again after a time-out, which says nothing about
-                // whether the first attempt was written.
-                let repeated = match unit {
-                    Unit::Session(session) => is_stored_or_renewed(tx, session, pages).await?,
-                    _ => false,
-                };
+                let repeated = is_repeated(Conn::Postgres(tx), unit, pages).await?;
                 let rejected = || Written::Rejected(error.to_string());
                 written.push(if repeated { Written::Durable } else { rejected() });
             }
@@ -358,42 +351,6 @@ async fn insert_apart(
         }
     }
     Ok(written)
-}
-
-/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
-/// newer than that of the first, which is then a renewal.
-async fn is_stored_or_renewed(
-    conn: &mut PgConnection,
-    session: &SessionRow,
-    pages: &mut Pages,
-) -> Result<bool, sqlx::Error> {
-    if !is_stored(conn, session).await? {
-        return Ok(false);
-    }
-    let known: Option<(Option<String>, Option<String>)> =
-        sqlx::query_as(recover::KNOWN_BY).bind(&session.id).fetch_optional(&mut *conn).await?;
-    let identity = &session.identity;
-    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
-        insert(conn, &[Unit::Identity(identity.clone())], pages).await?;
-    }
-    Ok(true)
-}
-
-/// Whether this very session is in the database already.
-async fn is_stored(conn: &mut PgConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND started = $2 AND workload = $3 AND subject = $4 \
-         AND issuer = $5 AND boot_id = $6 AND cgroup_id = $7)",
-    )
-    .bind(&session.id)
-    .bind(&session.started)
-    .bind(&session.workload)
-    .bind(&session.subject)
-    .bind(&session.issuer)
-    .bind(&session.boot_id)
-    .bind(session.cgroup_id)
-    .fetch_one(conn)
-    .await
 }
 
 /// Connects, takes the lock, brings the schema up to date where this role may.

@@ -45,10 +45,6 @@ pub(super) const TOKENS: &str = "\
     FROM identities AS i JOIN sessions AS s ON s.id = i.session \
     WHERE i.token_digest IS NOT NULL AND i.expires > $2 AND ($1 IS NULL OR s.hostname = $1) ORDER BY i.seq";
 
-/// What the session with the id `$1` was last known by.
-pub(super) const KNOWN_BY: &str =
-    "SELECT token_digest, expires FROM identities WHERE session = $1 ORDER BY seq DESC LIMIT 1";
-
 /// The detail of the last event `$2`, that of a start, on the host `$1` or, where it is NULL, of the only one there is: of those that a log of that host
 /// names, because anybody else's would have this start pass over calls.
 pub(super) const LAST_START: &str = "\

@@ -1,5 +1,7 @@
 //! The SQLite file: opened once, written by one connection, reopened after every failure.
 
+mod insert;
+
 use std::{
     fs::{self, OpenOptions},
     io,
@@ -18,7 +20,7 @@ use super::{
     Leftovers, SQLITE, Written,
     book::{Book, Pages},
     create_parent, explain,
-    insert::insert,
+    insert::{insert, is_repeated},
     lock::Lock,
     pages::Conn,
     prune::{self, Cut, Seen, Step, Taken},
@@ -29,7 +31,7 @@ use crate::record::{
     Config, RecordError,
     log::{checkpoint::SignedCheckpoint, writer::Draft},
     stamp::stamp,
-    stored::{EventRow, SessionRow, Unit},
+    stored::{EventRow, Unit},
 };
 
 /// The database, with the exclusive right to write to it.
@@ -89,7 +91,7 @@ impl Store {
             let news = self.book.begin(&mut Conn::Sqlite(&mut tx)).await?;
             let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
             if let Some(news) = news {
-                insert(&mut tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
+                insert(&mut *tx, &[Unit::Event(EventRow::new(news, now))], &mut pages).await?;
             }
             let leftovers = recover(&mut tx, &mut pages, now).await?;
             Conn::Sqlite(&mut tx).add_entries(self.book.id, pages.draft.entries()).await?;
@@ -229,7 +231,7 @@ impl Store {
         self.settle().await?;
         let mut tx = self.file.begin().await?;
         let mut pages = self.book.pages(&mut Conn::Sqlite(&mut tx)).await?;
-        insert(&mut tx, units, &mut pages).await.map_err(Failure::of_row)?;
+        insert(&mut *tx, units, &mut pages).await.map_err(Failure::of_row)?;
         finish(tx, pages, &mut self.book, &mut self.doubt).await
     }
 
@@ -242,7 +244,7 @@ impl Store {
         for unit in units {
             let mut savepoint = tx.begin().await?;
             let mark = pages.mark();
-            match insert(&mut savepoint, std::slice::from_ref(unit), &mut pages).await {
+            match insert(&mut *savepoint, std::slice::from_ref(unit), &mut pages).await {
                 Ok(()) => {
                     savepoint.commit().await?;
                     written.push(Written::Durable);
@@ -250,12 +252,7 @@ impl Store {
                 Err(error) if is_constraint(&error) => {
                     savepoint.rollback().await?;
                     pages.rewind(mark);
-                    // Whoever enrols a session asks again after a time-out, which says nothing about
-                    // whether the first attempt was written.
-                    let repeated = match unit {
-                        Unit::Session(session) => is_stored_or_renewed(&mut tx, session, &mut pages).await?,
-                        _ => false,
-                    };
+                    let repeated = is_repeated(Conn::Sqlite(&mut tx), unit, &mut pages).await?;
                     let rejected = || Written::Rejected(error.to_string());
                     written.push(if repeated { Written::Durable } else { rejected() });
                 }
@@ -433,42 +430,6 @@ fn create_file(path: &Path) -> io::Result<(u64, u64)> {
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
-}
-
-/// Whether this very session is in the database, with who it is: a token that was read at the second attempt may be
-/// newer than that of the first, which is then a renewal.
-async fn is_stored_or_renewed(
-    conn: &mut SqliteConnection,
-    session: &SessionRow,
-    pages: &mut Pages,
-) -> Result<bool, sqlx::Error> {
-    if !is_stored(conn, session).await? {
-        return Ok(false);
-    }
-    let known: Option<(Option<String>, Option<String>)> =
-        sqlx::query_as(recover::KNOWN_BY).bind(&session.id).fetch_optional(&mut *conn).await?;
-    let identity = &session.identity;
-    if known != Some((identity.token_digest.clone(), identity.expires.clone())) {
-        insert(conn, &[Unit::Identity(identity.clone())], pages).await?;
-    }
-    Ok(true)
-}
-
-/// Whether this very session is in the database already.
-async fn is_stored(conn: &mut SqliteConnection, session: &SessionRow) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND started = ? AND workload = ? AND subject = ? \
-         AND issuer = ? AND boot_id = ? AND cgroup_id = ?)",
-    )
-    .bind(&session.id)
-    .bind(&session.started)
-    .bind(&session.workload)
-    .bind(&session.subject)
-    .bind(&session.issuer)
-    .bind(&session.boot_id)
-    .bind(session.cgroup_id)
-    .fetch_one(conn)
-    .await
 }
 
 /// SQLITE_CONSTRAINT in any of its forms (<https://www.sqlite.org/rescode.html#constraint>): the row is
