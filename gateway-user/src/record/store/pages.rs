@@ -362,18 +362,20 @@ impl Conn<'_> {
     pub(in crate::record) async fn numbers(&mut self) -> Result<Vec<(&'static str, i64)>, sqlx::Error> {
         let greatest = |table: &str| {
             format!(
-                "SELECT max(coalesce((SELECT max(seq) FROM {table}), 0), \
+                "max(coalesce((SELECT max(seq) FROM {table}), 0), \
                  coalesce((SELECT max(row_seq) FROM log WHERE table_name = '{table}'), 0))"
             )
         };
-        let sql: Vec<String> = LEAVES.iter().map(|leaves| greatest(leaves.table)).collect();
-        let sql = AssertSqlSafe(sql.join(" UNION ALL "));
-        let numbers: Vec<i64> = match self {
-            Self::Sqlite(conn) => sqlx::query_scalar(sql).fetch_all(&mut **conn).await?,
+        let conn = match self {
+            Self::Sqlite(conn) => conn,
             // It gives them out itself.
-            Self::Postgres(_) => Vec::new(),
+            Self::Postgres(_) => return Ok(Vec::new()),
         };
-        Ok(LEAVES.iter().map(|leaves| leaves.table).zip(numbers).collect())
+        let greatest: Vec<String> = LEAVES.iter().map(|leaves| greatest(leaves.table)).collect();
+        // One row: each takes a turn of the thread that runs SQLite, and every transaction asks.
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {}", greatest.join(", "))));
+        let row = row.fetch_one(&mut **conn).await?;
+        LEAVES.iter().enumerate().map(|(at, leaves)| Ok((leaves.table, row.try_get(at)?))).collect()
     }
 }
 
@@ -445,8 +447,8 @@ async fn add_to_sqlite(conn: &mut SqliteConnection, log: i64, entries: &[Entry])
         values.push_bind(entry.leaf.as_bytes().as_slice());
     });
     // Kept prepared where it comes again.
-    let whole = entries.len() == SQLITE_ENTRIES || entries.len() <= 8;
-    query.build().persistent(whole).execute(&mut *conn).await.map(drop)
+    let again = entries.len() == SQLITE_ENTRIES || entries.len() <= 64;
+    query.build().persistent(again).execute(&mut *conn).await.map(drop)
 }
 
 async fn add_to_postgres(conn: &mut PgConnection, log: i64, entries: &[Entry]) -> Result<(), sqlx::Error> {

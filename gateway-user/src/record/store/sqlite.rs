@@ -354,6 +354,8 @@ async fn connect(config: &Config) -> Result<(SqliteConnection, DatabaseFile, Loc
         .pragma("secure_delete", "on")
         // The WAL grows during long reads; it shrinks again to this.
         .pragma("journal_size_limit", "67108864")
+        // Those of a batch for each number of rows, and the others.
+        .statement_cache_capacity(256)
         .disable_statement_logging();
     let mut conn = options.connect().await.map_err(|error| failed(error.to_string()))?;
     SQLITE.run(&mut conn).await.map_err(|error| failed(explain(&error)))?;
@@ -461,6 +463,11 @@ mod tests {
                     .unwrap();
             const FULL: i64 = 2;
             assert_eq!(pragmas, ("wal".to_owned(), FULL, 1));
+            // As `.cargo/config.toml` has it built.
+            let built: Vec<String> =
+                sqlx::query_scalar("PRAGMA compile_options").fetch_all(&mut *tx).await.unwrap();
+            assert!(built.contains(&"DEFAULT_MEMSTATUS=0".to_owned()), "{built:?}");
+            assert!(!built.contains(&"ENABLE_MEMORY_MANAGEMENT".to_owned()), "{built:?}");
             drop(tx);
             store.file.disconnect().await;
         }

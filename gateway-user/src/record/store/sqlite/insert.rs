@@ -8,9 +8,9 @@ use crate::record::store::{
     insert::InsertRows,
 };
 
-/// Rows per statement. A batch is cut into these, largest first: few statements per table stay
-/// prepared, whatever the batch, and few are executed, each of which is a turn to SQLite's thread.
-const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+/// Rows per statement. A batch is cut into these, largest first: few statements per table stay prepared, whatever the batch, and
+/// few are executed, two for up to 64 rows: each is a turn of SQLite's thread, which costs more than some rows.
+const SIZES: [usize; 21] = [256, 128, 64, 48, 32, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1];
 
 /// SQLite's default SQLITE_MAX_VARIABLE_NUMBER.
 const BIND_MAX: usize = 32_766;
