@@ -54,7 +54,7 @@ pub(super) async fn watched<T>(work: impl Future<Output = T>, text: impl Fn() ->
                 line.clear();
                 return done;
             }
-            _ = looks.tick() => {
+            _ = looks.tick(), if line.terminal => {
                 if let Some(text) = text() {
                     line.show(&text);
                 }

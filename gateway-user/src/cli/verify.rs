@@ -55,7 +55,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
         let request = Request { keys: args.key, against, only: args.log };
         Ok::<_, anyhow::Error>(audit(&config.record, request, progress.clone()).await?)
     };
-    let audited = watched(verifying, || line(&progress)).await;
+    let audited = watched(verifying, || line(progress.get())).await;
     let (text, code) = match audited {
         Ok(audit) if is_json => (serde_json::to_string_pretty(&as_json(&audit))?, code(&audit)),
         Ok(audit) => (as_text(&audit), code(&audit)),
@@ -70,8 +70,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// How far it is, once that can be said.
-fn line(progress: &Progress) -> Option<String> {
-    let (read, all) = progress.get();
+fn line((read, all): (u64, u64)) -> Option<String> {
     (all > 0).then(|| format!("{}  {read} of {all} entries", bar(read, all)))
 }
 

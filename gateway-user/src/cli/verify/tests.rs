@@ -94,3 +94,13 @@ fn without_a_key_nothing_is_said() {
     assert_eq!(code(&unsigned), UNKNOWN);
     assert!(as_text(&unsigned).contains("not verified: nobody has signed anything of it"));
 }
+
+#[test]
+fn the_bar_is_full_at_the_end() {
+    let said = |read, all| line((read, all)).unwrap();
+    assert_eq!(said(0, 10), "[..............................]   0 %  0 of 10 entries");
+    assert_eq!(said(5, 10), "[###############...............]  50 %  5 of 10 entries");
+    assert_eq!(said(12, 10), "[##############################] 100 %  12 of 10 entries");
+    // How many there are is not known yet.
+    assert_eq!(line((0, 0)), None);
+}

@@ -1,5 +1,7 @@
 //! The log's tables and the rows that are leaves, asked in the same words of both stores.
 
+use std::sync::LazyLock;
+
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, TypeInfo as _, ValueRef as _,
     postgres::{PgRow, PgValueRef},
@@ -79,6 +81,18 @@ pub(in crate::record) use text::Text;
 
 /// Rows of one INSERT into SQLite: its parameters have a bound.
 const SQLITE_ENTRIES: usize = 256;
+
+/// The greatest number of each table. One row: each takes a turn of the thread that runs SQLite, and every transaction asks.
+static NUMBERS: LazyLock<String> = LazyLock::new(|| {
+    let greatest = LEAVES.iter().map(|leaves| {
+        let table = leaves.table;
+        format!(
+            "max(coalesce((SELECT max(seq) FROM {table}), 0), \
+             coalesce((SELECT max(row_seq) FROM log WHERE table_name = '{table}'), 0))"
+        )
+    });
+    format!("SELECT {}", greatest.collect::<Vec<_>>().join(", "))
+});
 
 impl Conn<'_> {
     /// A statement without parameters, such as BEGIN.
@@ -360,21 +374,12 @@ impl Conn<'_> {
 
     /// The greatest number that each table has given out: a row that is removed leaves it to the log.
     pub(in crate::record) async fn numbers(&mut self) -> Result<Vec<(&'static str, i64)>, sqlx::Error> {
-        let greatest = |table: &str| {
-            format!(
-                "max(coalesce((SELECT max(seq) FROM {table}), 0), \
-                 coalesce((SELECT max(row_seq) FROM log WHERE table_name = '{table}'), 0))"
-            )
-        };
         let conn = match self {
             Self::Sqlite(conn) => conn,
             // It gives them out itself.
             Self::Postgres(_) => return Ok(Vec::new()),
         };
-        let greatest: Vec<String> = LEAVES.iter().map(|leaves| greatest(leaves.table)).collect();
-        // One row: each takes a turn of the thread that runs SQLite, and every transaction asks.
-        let row = sqlx::query(AssertSqlSafe(format!("SELECT {}", greatest.join(", "))));
-        let row = row.fetch_one(&mut **conn).await?;
+        let row = sqlx::query(NUMBERS.as_str()).fetch_one(&mut **conn).await?;
         LEAVES.iter().enumerate().map(|(at, leaves)| Ok((leaves.table, row.try_get(at)?))).collect()
     }
 }
